@@ -1,0 +1,54 @@
+"""The only place that asks what time it is.
+
+There are two times. `now` is the world's: units wear, parcels travel and prompts fall due in it; the demo
+lets it run faster. `wall` is the wall clock's: sessions, links, quotes and signatures expire in it.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+
+class Pace(NamedTuple):
+    """How the world's time runs: from `origin` at wall time `since`, `speed` times as fast."""
+
+    origin: datetime
+    since: datetime
+    speed: float
+
+
+_pace: list[Pace] = []
+
+
+def wall() -> datetime:
+    """Return the wall clock's time, in UTC."""
+    return datetime.now(UTC)
+
+
+def now() -> datetime:
+    """Return the world's time, in UTC: the wall clock's, unless `accelerate` was called."""
+    if not _pace:
+        return wall()
+    pace = _pace[0]
+    return pace.origin + (wall() - pace.since) * pace.speed
+
+
+def accelerate(pace: Pace | None) -> None:
+    """Let the world's time run at a pace of its own (the demo, the tests); None puts it right again."""
+    _pace[:] = [pace] if pace else []
+
+
+def pace_from(text: str) -> Pace:
+    """Read a pace written as `origin,since,speed`, times in ISO 8601.
+
+    Raises ValueError when it is not three fields, a time has no zone, or the speed is not positive.
+    """
+    origin, since, speed = text.split(",")
+    pace = Pace(datetime.fromisoformat(origin), datetime.fromisoformat(since), float(speed))
+    if pace.origin.tzinfo is None or pace.since.tzinfo is None or not pace.speed > 0:
+        raise ValueError("a pace needs times with a zone and a positive speed")
+    return pace
+
+
+def wall_delay(span: timedelta) -> float:
+    """Return how many wall-clock seconds pass while the world's time advances by `span`."""
+    return span.total_seconds() / (_pace[0].speed if _pace else 1.0)

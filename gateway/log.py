@@ -1,0 +1,37 @@
+"""Logs: one JSON line per request, batch and job, on stderr."""
+
+import logging
+import sys
+
+import structlog
+
+SECRET_WORDS = ("password", "secret", "token", "authorization", "cookie", "api_key", "dsn")
+
+
+def hide_secrets(_: object, __: str, entry: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Blank every field whose name says that it is a secret."""
+    for name in entry:
+        if any(word in name.lower() for word in SECRET_WORDS):
+            entry[name] = "…"
+    return entry
+
+
+def configure(level: str = "info", *, human: bool = False) -> None:
+    """Send logs to stderr from `level` up: as JSON lines, or coloured for a person."""
+    renderer: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer() if human else structlog.processors.JSONRenderer(ensure_ascii=False)
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            hide_secrets,
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")

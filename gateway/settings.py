@@ -1,0 +1,97 @@
+"""Every setting, read once from the environment (`WEARWELL_…`) or a `.env` file, and validated.
+
+docs/operating.md documents each; a test compares the two.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, PositiveInt, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from gateway import clock
+from gateway.errors import ConfigurationError
+
+
+def _words(value: object) -> object:
+    return [w for w in value.split(",") if w] if isinstance(value, str) else value
+
+
+class Settings(BaseSettings):
+    """The settings of one deployment; every process reads the same."""
+
+    model_config = SettingsConfigDict(env_prefix="WEARWELL_", env_file=".env", extra="ignore", hide_input_in_errors=True)
+
+    data_dir: Path = Field(Path("wearwell-data"), description="where the embedded database, broker files and logs live")
+    database_dsn: SecretStr | None = Field(None, description="PostgreSQL to use; empty: the embedded one under data_dir")
+    database_admin_dsn: SecretStr | None = Field(
+        None, description="login for `wearwell migrate`: owns the schema; empty: database_dsn"
+    )
+
+    mqtt_url: str = Field("mqtt://127.0.0.1:1883", description="the broker: mqtt:// or mqtts://, host and port")
+    mqtt_username: str = Field("wearwell", description="the gateway's own name at the broker")
+    mqtt_password: SecretStr | None = Field(None, description="its password")
+    mqtt_ca_file: Path | None = Field(None, description="certificate authority of an mqtts:// broker; empty: the system's")
+    mqtt_window: PositiveInt = Field(2_000, le=65_535, description="unacknowledged messages the broker may have under way")
+    mqtt_client: str = Field("wearwell-ingest-1", description="client id of this ingest process; stable, one each")
+    mqtt_subscriptions: Annotated[list[str], NoDecode, BeforeValidator(_words)] = Field(
+        ["ww/v1/+/state", "ww/v1/+/tlm", "ww/v1/+/evt", "ww/v1/+/up/#", "+/+/status/#"],
+        description="topic filters, comma separated",
+    )
+
+    http_host: str = Field("127.0.0.1", description="address the web listens on")
+    http_port: int = Field(8_000, ge=0, le=65_535, description="port of the web")
+    public_url: str = Field("http://127.0.0.1:8000", description="what owners' links and QR codes begin with")
+    metrics_port: int = Field(9_464, ge=0, le=65_535, description="Prometheus port on loopback; 0: none")
+
+    smtp_url: SecretStr | None = Field(
+        None, description="smtp://user:password@host:port or smtps://…; empty: mail stays in the outbox"
+    )
+    mail_from: str = Field("Wearwell <no-reply@localhost>", description="sender of owners' mail")
+
+    stripe_key: SecretStr | None = Field(None, description="restricted secret key; empty: nothing can be ordered")
+    stripe_webhook_secrets: Annotated[list[SecretStr], NoDecode, BeforeValidator(_words)] = Field(
+        [], description="signing secrets, comma separated; two during a rotation"
+    )
+    stripe_url: str | None = Field(None, description="address of the payment stand-in; empty: Stripe itself")
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe line logged")
+    pace: str | None = Field(None, description="accelerated world time `origin,since,speed`; demo and tests only")
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> Self:
+        url = urlsplit(self.mqtt_url)
+        if url.scheme not in ("mqtt", "mqtts") or not url.hostname:
+            raise ValueError("mqtt_url must look like mqtt://host:1883 or mqtts://host:8883")
+        if urlsplit(self.public_url).scheme not in ("http", "https"):
+            raise ValueError("public_url must begin with http:// or https://")
+        if self.stripe_key and not self.stripe_webhook_secrets:
+            raise ValueError("stripe_key needs stripe_webhook_secrets: without them no payment would be heard of")
+        if self.pace:
+            if not self.stripe_url and self.stripe_key:
+                raise ValueError("pace is for the demo: it must not meet real payments (set stripe_url, or unset pace)")
+            clock.pace_from(self.pace)
+        return self
+
+    @property
+    def secure(self) -> bool:
+        """Whether owners reach us over TLS, so that cookies may be `__Host-` and Secure."""
+        return self.public_url.startswith("https://")
+
+
+def load(**given: object) -> Settings:
+    """Read the settings, let the world's time run as they say, and return them.
+
+    Raises ConfigurationError with one line that names the setting, what is wrong and where to look.
+    """
+    try:
+        settings = Settings(**given)  # type: ignore[arg-type]  # what is given by name is validated like the rest
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "WEARWELL_" + "_".join(str(part) for part in first["loc"]).upper() if first["loc"] else "settings"
+        said = str(first["msg"]).removeprefix("Value error, ")
+        raise ConfigurationError(f"{name}: {said}. See docs/operating.md, Settings.") from None
+    if settings.pace:
+        clock.accelerate(clock.pace_from(settings.pace))
+    return settings

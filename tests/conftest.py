@@ -1,0 +1,61 @@
+"""Fixtures that every test may ask for: a real database, a tenant, a broker."""
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import conninfo
+
+from gateway.db import embedded, migrate, pool
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def server_dsn() -> Iterator[str]:
+    """A PostgreSQL server: the one WEARWELL_TEST_DSN names, else an embedded one for this process."""
+    if given := os.environ.get("WEARWELL_TEST_DSN"):
+        yield given
+        return
+    folder = Path(tempfile.mkdtemp(prefix="wearwell-test-"))
+    server = embedded.server(folder)
+    with psycopg.connect(server.get_uri(), autocommit=True) as conn:
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            conn.execute(f"alter system set {setting} = off")
+        conn.execute("select pg_reload_conf()")
+    yield server.get_uri()
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def template_db(server_dsn: str) -> str:
+    """A migrated database that each test's own is copied from."""
+    name = f"ww_template_{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(server_dsn, autocommit=True) as conn:
+        conn.execute(f"create database {name}")
+    migrate.migrate(conninfo.make_conninfo(server_dsn, dbname=name))
+    return name
+
+
+@pytest.fixture
+def dsn(server_dsn: str, template_db: str) -> Iterator[str]:
+    """A migrated, empty database of this test's own, as its superuser's DSN."""
+    name = f"ww_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(server_dsn, autocommit=True) as conn:
+        conn.execute(f"create database {name} template {template_db}")
+    yield conninfo.make_conninfo(server_dsn, dbname=name)
+    with psycopg.connect(server_dsn, autocommit=True) as conn:
+        conn.execute(f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def conn(dsn: str) -> Iterator[psycopg.Connection]:
+    """A connection in the gateway's role: every tenant, no DDL."""
+    with pool.connect(dsn, pool.Role.GATEWAY) as connection:
+        yield connection
