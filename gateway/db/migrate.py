@@ -50,9 +50,10 @@ def migrate(dsn: str) -> list[str]:
         conn.execute("select pg_advisory_lock(%s)", (LOCK,))
         conn.execute("create schema if not exists wearwell")
         conn.execute(
-            "create table if not exists migration(name text primary key, sha256 text not null, applied_at timestamptz not null)"
+            """create table if not exists migration(
+                 name text primary key, sha256 text not null, applied_at timestamptz not null)"""
         )
-        applied = dict(conn.execute("select name, sha256 from migration").fetchall())
+        applied: dict[str, str] = dict(conn.execute("select name, sha256 from migration").fetchall())
         done = [m.name for m in [*migrations(), *job_migrations(applied)] if _apply(conn, m, applied)]
         with conn.transaction():
             grant_jobs(conn)
@@ -62,21 +63,22 @@ def migrate(dsn: str) -> list[str]:
 def pending(conn: psycopg.Connection) -> list[str]:
     """Return the names of the migrations that this database lacks."""
     found = conn.execute("select to_regclass('wearwell.migration')").fetchone()
-    applied = dict(conn.execute("select name, sha256 from migration").fetchall()) if found and found[0] else {}
+    stands = bool(found and found[0])
+    applied: dict[str, str] = dict(conn.execute("select name, sha256 from migration").fetchall()) if stands else {}
     return [m.name for m in [*migrations(), *job_migrations(applied)] if m.name not in applied]
 
 
 def _apply(conn: psycopg.Connection, migration: Migration, applied: dict[str, str]) -> bool:
     if migration.name in applied:
         if applied[migration.name] != migration.sha256:
-            raise MigrationChanged(f"{migration.name} was applied with another text; restore it and add a new migration")
+            raise MigrationChanged(
+                f"{migration.name} was applied with another text; restore it and add a new migration"
+            )
         return False
     with conn.transaction():
         conn.execute("set local lock_timeout = '5s'")
-        conn.execute(migration.text.encode())
-        conn.execute(
-            "insert into migration values (%s, %s, %s)", (migration.name, migration.sha256, clock.wall())
-        )
+        conn.execute(migration.text)
+        conn.execute("insert into migration values (%s, %s, %s)", (migration.name, migration.sha256, clock.wall()))
     return True
 
 
@@ -102,7 +104,8 @@ def grant_jobs(conn: psycopg.Connection) -> None:
     """Let the gateway work the job queue, and the web put jobs into it."""
     gateway, app = sql.Identifier(pool.Role.GATEWAY), sql.Identifier(pool.Role.APP)
     tables = conn.execute(
-        "select relname, relkind from pg_class where relnamespace = 'wearwell'::regnamespace and relname like 'procrastinate%%' and relkind in ('r', 'S')"
+        """select relname, relkind from pg_class
+           where relnamespace = 'wearwell'::regnamespace and relname like 'procrastinate%' and relkind in ('r', 'S')"""
     ).fetchall()
     for name, kind in tables:
         kind_words = sql.SQL("sequence" if kind == "S" else "table")

@@ -14,7 +14,7 @@ SEARCH_PATH = "wearwell,public"
 class Role(StrEnum):
     """Which rights a connection has, see migrations/0001_identity.sql."""
 
-    APP = "wearwell_app"          # the web: sees the tenant of its transaction, or nothing
+    APP = "wearwell_app"  # the web: sees the tenant of its transaction, or nothing
     GATEWAY = "wearwell_gateway"  # ingest and worker: sees every tenant, changes no schema
 
 

@@ -20,7 +20,7 @@ def test_an_applied_migration_may_not_change(dsn: str) -> None:
 
 
 def test_every_table_with_a_tenant_is_isolated(conn: psycopg.Connection) -> None:
-    """Each table with a tenant_id has forced row-level security, or is readable by the app through a barrier view only."""
+    """Each table with a tenant has forced row-level security, or the app reads it through a barrier view only."""
     open_tables = conn.execute("""
         select c.relname from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id'
         where c.relnamespace = 'wearwell'::regnamespace and c.relkind in ('r', 'p')
