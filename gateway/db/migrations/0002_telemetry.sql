@@ -21,7 +21,8 @@ declare
     device_ts timestamptz, received_at timestamptz not null, clock "char" not null, flags smallint not null default 0,
     primary key (unit_id, channel_id, slot_id, ts, session, seq)';
 begin
-  if exists (select from pg_available_extensions where name = 'timescaledb') then
+  if exists (select from pg_available_extensions where name = 'timescaledb')
+     and current_setting('shared_preload_libraries') like '%timescaledb%' then
     create extension if not exists timescaledb;
     execute format('create table reading (%s)', columns);
     perform create_hypertable('wearwell.reading', 'ts', chunk_time_interval => interval '7 days', create_default_indexes => false);
