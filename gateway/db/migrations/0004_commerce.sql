@@ -45,6 +45,7 @@ create table offer(                          -- what a part costs in a region, a
   delivery_d real not null default 3 check (delivery_d > 0),
   valid tstzrange not null default '(,)',
   foreign key (tenant_id, part_id) references part (tenant_id, part_id),
+  unique (tenant_id, offer_id),
   exclude using gist (part_id with =, region with =, valid with &&));
 call isolate('wearwell.offer');
 
@@ -55,6 +56,7 @@ create table quote(                          -- what was shown; it never changes
   slot_id int not null,
   cycle_id bigint not null,
   part_id int not null,
+  offer_id int not null,                     -- what it was made of; an order takes from its stock
   quantity int not null default 1 check (quantity > 0),
   currency char(3) not null,
   price_minor bigint not null check (price_minor > 0),
@@ -65,6 +67,7 @@ create table quote(                          -- what was shown; it never changes
   created_at timestamptz not null,
   expires_at timestamptz not null check (expires_at > created_at),
   foreign key (tenant_id, part_id) references part (tenant_id, part_id),
+  foreign key (tenant_id, offer_id) references offer (tenant_id, offer_id),
   unique (tenant_id, quote_id), unique (quote_id, total_minor, currency));
 create function refuse_rewrite() returns trigger language plpgsql as $$
 begin raise exception '% is immutable', tg_table_name; end $$;
@@ -119,7 +122,8 @@ create table payment(                        -- one attempt to charge; its key i
   tenant_id int not null,
   order_id bigint not null,
   attempt int not null check (attempt > 0),
-  key text not null unique,                  -- {order}:{attempt}
+  key text not null unique,                  -- {order number}:{attempt}
+  request jsonb not null,                    -- what is asked under that key: the same key asks the same again
   amount_minor bigint not null,
   currency char(3) not null,
   provider_id text unique,                   -- payment intent or checkout session
@@ -135,6 +139,23 @@ create table payment(                        -- one attempt to charge; its key i
   unique (order_id, attempt));
 create unique index one_capture on payment (order_id) where state in ('authorised', 'captured');
 call isolate('wearwell.payment');
+
+create table refund(                         -- the ledger of what went back; never more than was captured
+  refund_id bigint generated always as identity primary key,
+  tenant_id int not null,
+  order_id bigint not null,
+  payment_id bigint not null references payment,
+  key text not null unique,                  -- {order number}:refund:{n}
+  amount_minor bigint not null check (amount_minor > 0),
+  state text not null check (state in ('created', 'done', 'failed')),   -- created: asked for, no answer yet
+  cause text not null,
+  provider_id text unique,
+  error text,
+  created_at timestamptz not null,
+  updated_at timestamptz not null,
+  foreign key (tenant_id, order_id) references purchase (tenant_id, order_id));
+create index refund_of_payment on refund (payment_id);
+call isolate('wearwell.refund');
 
 create table shipment(
   shipment_id bigint generated always as identity primary key,
