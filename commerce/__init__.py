@@ -1,0 +1,1 @@
+"""Parts, quotes, orders and payments: knows units, slots and people only as ids."""
