@@ -23,6 +23,6 @@ def start(folder: Path) -> str:
     """
     running = server(folder)
     with psycopg.connect(running.get_uri(), autocommit=True) as conn:
-        if not conn.execute("select from pg_database where datname = 'wearwell'").fetchone():
+        if not conn.execute("select 1 from pg_database where datname = 'wearwell'").fetchone():
             conn.execute("create database wearwell")
     return str(running.get_uri("wearwell"))

@@ -1,7 +1,10 @@
 """Migrations: one linear list, applied once, never changed afterwards."""
 
+import uuid
+
 import psycopg
 import pytest
+from psycopg import conninfo
 
 from gateway.db import migrate, pool
 
@@ -38,3 +41,18 @@ def test_the_app_role_sees_nothing_without_a_tenant(dsn: str, conn: psycopg.Conn
         assert [] == app.execute("select slug from tenant").fetchall()
         pool.speak_for(app, 2)
         assert [("two",)] == app.execute("select slug from tenant").fetchall()
+
+
+def test_an_owner_without_superuser_rights_can_migrate(server_dsn: str) -> None:
+    """A login that may create roles and owns its database is enough, as docs/operating.md says."""
+    owner, database = f"owner_{uuid.uuid4().hex[:8]}", f"ww_{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(server_dsn, autocommit=True) as conn:
+        conn.execute(f"create role {owner} login createrole")
+        for role in ("wearwell_app", "wearwell_gateway"):  # on this server they may stand already, as another's
+            if conn.execute("select 1 from pg_roles where rolname = %s", (role,)).fetchone():
+                conn.execute(f"grant {role} to {owner} with admin option")
+        conn.execute(f"create database {database} owner {owner}")
+        try:
+            assert "0001_identity" in migrate.migrate(conninfo.make_conninfo(server_dsn, dbname=database, user=owner))
+        finally:
+            conn.execute(f"drop database {database} with (force)")

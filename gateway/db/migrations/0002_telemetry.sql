@@ -22,7 +22,7 @@ declare
     primary key (unit_id, channel_id, slot_id, ts, session, seq)';
 begin
   if exists (select from pg_available_extensions where name = 'timescaledb')
-     and current_setting('shared_preload_libraries') like '%timescaledb%' then
+     and exists (select from pg_settings where name like 'timescaledb.%') then   -- the server has loaded it
     create extension if not exists timescaledb;
     execute format('create table reading (%s)', columns);
     perform create_hypertable('wearwell.reading', 'ts', chunk_time_interval => interval '7 days', create_default_indexes => false);

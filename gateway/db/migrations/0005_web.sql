@@ -62,6 +62,8 @@ create table attempt(                        -- what rate limits count, per acco
 create index attempt_bucket on attempt (bucket, at);
 grant select, insert, delete on attempt to wearwell_app, wearwell_gateway;
 
+grant select on migration to wearwell_app, wearwell_gateway;   -- readiness compares it with the files
+
 -- The doors: how a request that names no tenant yet finds the one it belongs to. Each returns the least it can,
 -- and each belongs to the gateway role, because the app role sees nothing before a tenant is set.
 create function door_unit(in_gtin text, in_serial text) returns table (tenant_id int, unit_id bigint)
@@ -80,9 +82,14 @@ create function door_session(in_hash bytea) returns table (tenant_id int)
 create function door_staff(in_email text) returns table (tenant_id int, staff_id int, password_hash text, disabled boolean)
   language sql stable security definer set search_path = wearwell, pg_temp as $$
   select s.tenant_id, s.staff_id, s.password_hash, s.disabled_at is not null from staff s where lower(s.email) = lower(in_email) $$;
+create function door_owner(in_email text) returns table (tenant_id int, party_id bigint)
+  language sql stable security definer set search_path = wearwell, pg_temp as $$
+  select p.tenant_id, p.party_id from party p where lower(p.email) = lower(in_email) and p.erased_at is null
+    and exists (select from ownership o where o.party_id = p.party_id and upper_inf(o.period)) $$;
 create function door_tenant(in_slug text) returns table (tenant_id int)
   language sql stable security definer set search_path = wearwell, pg_temp as $$
   select t.tenant_id from tenant t where t.slug = in_slug $$;
+grant create on schema wearwell to wearwell_gateway;   -- PostgreSQL asks it of a function's new owner
 do $$ declare f regprocedure; begin
   for f in select oid::regprocedure from pg_proc where pronamespace = 'wearwell'::regnamespace and proname like 'door\_%' loop
     execute format('alter function %s owner to wearwell_gateway', f);
@@ -90,3 +97,4 @@ do $$ declare f regprocedure; begin
     execute format('grant execute on function %s to wearwell_app, wearwell_gateway', f);
   end loop;
 end $$;
+revoke create on schema wearwell from wearwell_gateway;
