@@ -1,0 +1,78 @@
+"""Why a forecast says what it says, in an owner's words: one sentence for each code, in each language.
+
+replenish/score.py stores the codes with their numbers; pages and mails say them in the reader's language.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.notify.words import Language, number, span
+
+SAID: dict[Language, dict[str, str]] = {
+    "en": {
+        "used": "It has run {hours} of about {rated} rated hours.",
+        "hours": "It has run {hours} hours.",
+        "load": "It works {times} times as hard as it is rated for.",
+        "eased": "It works only {times} times as hard as it is rated for.",
+        "reported": "The unit itself reports {percent} % left.",
+        "pace": "It runs about {hours} hours a day.",
+        "age": "It has been in place for {span}; it is rated for {rated_span}.",
+        "silent": "The unit has not been heard from for {span}.",
+        "no_radio": "The unit cannot report its use, so this goes by the calendar.",
+        "unheard": "The unit has not reported its use, so this goes by the calendar.",
+        "cohort": "This is learned from {count} parts that reached their end before it.",
+    },
+    "de": {
+        "used": "Betriebsstunden bisher: {hours} von etwa {rated}.",
+        "hours": "Betriebsstunden bisher: {hours}.",
+        "load": "Die Belastung ist {times}-mal so hoch wie vorgesehen.",
+        "eased": "Die Belastung ist nur {times}-mal so hoch wie vorgesehen.",
+        "reported": "Das Gerät selbst meldet noch {percent} %.",
+        "pace": "Das Gerät läuft etwa {hours} Stunden am Tag.",
+        "age": "Eingesetzt seit {span}; vorgesehen sind {rated_span}.",
+        "silent": "Das Gerät hat sich seit {span} nicht gemeldet.",
+        "no_radio": "Das Gerät kann seine Nutzung nicht melden; deshalb zählt der Kalender.",
+        "unheard": "Das Gerät hat seine Nutzung nicht gemeldet; deshalb zählt der Kalender.",
+        "cohort": "Gelernt aus {count} Teilen, die vorher ihr Ende erreicht haben.",
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason: its code, the number it rests on, and what that number is measured against."""
+
+    code: str
+    value: float | None = None
+    of: float | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as stored in forecast.reasons, with its English text."""
+        found: dict[str, Any] = {"code": self.code, "text": say(self, "en"), "value": self.value}
+        return found if self.of is None else {**found, "of": self.of}
+
+
+def from_json(part: dict[str, Any]) -> Reason:
+    """Read a stored reason."""
+    return Reason(part["code"], part.get("value"), part.get("of"))
+
+
+def say(reason: Reason, lang: Language) -> str:
+    """Return the sentence of a reason."""
+    value, of = reason.value or 0.0, reason.of or 0.0
+    months = lang == "de"  # the dative after "seit"
+    return SAID[lang][reason.code].format(
+        hours=number(value, lang, 1 if value < 20 else 0),
+        rated=number(of, lang),
+        times=number(value, lang, 1),
+        percent=number(value, lang),
+        span=_dative(span(value, lang)) if months else span(value, lang),
+        rated_span=span(of, lang),
+        count=number(value, lang),
+    )
+
+
+def _dative(text: str) -> str:
+    count, unit = text.split(" ", 1)
+    cases = {"Tag": "Tag", "Tage": "Tagen", "Monate": "Monaten", "Jahre": "Jahren"}
+    return f"{count} {cases.get(unit, unit)}"
