@@ -3,6 +3,7 @@
 docs/operating.md documents each; a test compares the two.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -86,6 +87,11 @@ class Settings(BaseSettings):
     def secure(self) -> bool:
         """Whether owners reach us over TLS, so that cookies may be `__Host-` and Secure."""
         return self.public_url.startswith("https://")
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """Return this process's environment with these settings (by field name) over it: what a child process gets."""
+    return dict(os.environ) | {f"WEARWELL_{name.upper()}": value for name, value in settings.items()}
 
 
 def load(**given: object) -> Settings:

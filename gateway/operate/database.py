@@ -1,0 +1,51 @@
+"""The database this deployment uses: the one its settings name, else the embedded one."""
+
+from pathlib import Path
+
+import psycopg
+from psycopg import conninfo
+
+from gateway.db import embedded, migrate, pool
+from gateway.errors import ConfigurationError, Unreachable
+from gateway.settings import Settings
+
+SERVICE = "wearwell_service"
+
+
+def dsn(settings: Settings) -> str:
+    """Return the DSN that services log in with; with none set the embedded server is started and migrated."""
+    if settings.database_dsn:
+        return settings.database_dsn.get_secret_value()
+    return start_embedded(settings.data_dir)
+
+
+def start_embedded(data_dir: Path) -> str:
+    """Start (or join) the embedded server, bring it up to date, and return a DSN without a superuser's rights."""
+    admin = embedded.start(data_dir.resolve())
+    migrate.migrate(admin)
+    with psycopg.connect(admin, autocommit=True) as conn:
+        if not conn.execute("select 1 from pg_roles where rolname = %s", (SERVICE,)).fetchone():
+            conn.execute(f"create role {SERVICE} login noinherit in role wearwell_app, wearwell_gateway")
+    return conninfo.make_conninfo(admin, user=SERVICE)
+
+
+def connect(settings: Settings) -> psycopg.Connection:
+    """Open one connection in the gateway's role, which sees every tenant; the caller commits and closes it.
+
+    Raises Unreachable, or ConfigurationError when the database lacks migrations.
+    """
+    try:
+        conn = pool.connect(dsn(settings), pool.Role.GATEWAY)
+    except psycopg.OperationalError as error:
+        raise Unreachable(f"the database does not answer: {first_line(error)}; check WEARWELL_DATABASE_DSN") from None
+    missing = migrate.pending(conn)
+    conn.rollback()
+    if missing:
+        conn.close()
+        raise ConfigurationError(f"the database lacks {', '.join(missing)}; run: wearwell migrate")
+    return conn
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of a database's complaint, without the end of a sentence that goes on elsewhere."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

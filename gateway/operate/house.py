@@ -1,0 +1,124 @@
+"""`wearwell up`: the whole house on one machine, database and broker embedded where none are named."""
+
+import json
+import sys
+import threading
+from typing import Self
+
+from pydantic import SecretStr
+
+from gateway.db import pool
+from gateway.operate import broker, database, ports
+from gateway.operate.processes import Program, Say, Supervisor
+from gateway.settings import Settings, environment
+
+RUNNING = "running.json"
+WATCH_S = 0.2
+BROKER_WAIT_S = 15.0
+SERVICES = ("work", "serve", "ingest")  # ingest last, so that it stops first and what it stored is still worked on
+
+
+class House:
+    """Starts everything, looks after it, and stops it in reverse; a context manager."""
+
+    def __init__(self, settings: Settings, say: Say, **more: str) -> None:
+        self.settings = settings
+        self.say = say
+        self.more = more
+        self.supervisor = Supervisor(say)
+        self.database = ""
+        self.mqtt_url = settings.mqtt_url
+        self.units_url = settings.mqtt_url
+        self.http_port = settings.http_port
+        self.public_url = settings.public_url
+        self.env: dict[str, str] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start what is embedded, then the services, then say where to find them (`running.json`)."""
+        self.prepare()
+        self.start_services()
+
+    def prepare(self) -> None:
+        """Start database and broker and fix the ports; the services come afterwards (`start_services`)."""
+        self.settings.data_dir.mkdir(parents=True, exist_ok=True)
+        self.database = database.dsn(self.settings)
+        self.say(
+            "database", "embedded PostgreSQL" if self.settings.database_dsn is None else "as WEARWELL_DATABASE_DSN"
+        )
+        given = {"data_dir": str(self.settings.data_dir.resolve()), "database_dsn": self.database}
+        given |= self._start_broker() if "mqtt_url" not in self.settings.model_fields_set else {}
+        self.http_port = ports.free(self.settings.http_port, self.settings.http_host)
+        if "public_url" not in self.settings.model_fields_set:
+            self.public_url = f"http://{ports.LOOPBACK}:{self.http_port}"
+        given |= {"http_port": str(self.http_port), "public_url": self.public_url}
+        self.env = environment(**given, **self.more)
+
+    def start_services(self) -> None:
+        """Start the gateway's own processes and write down where everything is."""
+        for i, name in enumerate(SERVICES):
+            env = self.env | environment_of_metrics(self.settings.metrics_port, i)
+            self.supervisor.start(Program(name, wearwell(name), env))
+        self._write_down()
+
+    def watch(self, stop: threading.Event) -> None:
+        """Look after everything until `stop` is set."""
+        while not stop.wait(WATCH_S):
+            self.supervisor.watch()
+
+    def stop(self) -> None:
+        """Stop everything that was started here; the embedded database stops with its last user."""
+        (self.settings.data_dir / RUNNING).unlink(missing_ok=True)
+        self.supervisor.stop()
+
+    def _start_broker(self) -> dict[str, str]:
+        with pool.connect(self.database, pool.Role.GATEWAY) as conn:
+            own = broker.prepare(
+                conn, self.settings.data_dir, user=self.settings.mqtt_username, env=environment(), host=ports.LOOPBACK
+            )
+        self.supervisor.start(own.program)
+        if not ports.answers(own.gateway_port, own.host, within_s=BROKER_WAIT_S):
+            self.say("broker", f"{own.kind} does not answer yet")
+        self.units_url = f"mqtt://{own.host}:{own.units_port}"
+        self.mqtt_url = f"mqtt://{own.host}:{own.gateway_port}"
+        self.say("broker", f"{own.kind}; units connect to {self.units_url}")
+        return {"mqtt_url": self.mqtt_url, "mqtt_password": own.password}
+
+    def _write_down(self) -> None:
+        path = self.settings.data_dir / RUNNING
+        path.touch(mode=0o600)
+        path.write_text(
+            json.dumps({"mqtt_url": self.mqtt_url, "units_url": self.units_url, "public_url": self.public_url})
+        )
+
+
+def wearwell(*arguments: str) -> tuple[str, ...]:
+    """Return the command line of one of our own commands, run by this Python."""
+    return (sys.executable, "-m", "gateway.cli", *arguments)
+
+
+def environment_of_metrics(port: int, offset: int) -> dict[str, str]:
+    """Return the setting that gives each of several processes on one machine a metrics port of its own."""
+    chosen = ports.free(port + offset) if port else 0
+    return {"WEARWELL_METRICS_PORT": str(chosen)}
+
+
+def join(settings: Settings) -> Settings:
+    """Fill in where the embedded broker of a running `wearwell up` listens, for a command beside it."""
+    folder = broker.folder_of(settings.data_dir)
+    place = settings.data_dir / RUNNING
+    if "mqtt_url" in settings.model_fields_set or broker.running(folder) is None or not place.exists():
+        return settings
+    found = json.loads(place.read_text())
+    return settings.model_copy(
+        update={
+            "mqtt_url": found["mqtt_url"],
+            "mqtt_password": settings.mqtt_password or SecretStr(broker.gateway_password(folder)),
+            "public_url": settings.public_url if "public_url" in settings.model_fields_set else found["public_url"],
+        }
+    )

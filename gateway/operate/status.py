@@ -1,0 +1,113 @@
+"""How the fleet stands: figures that an operator reads, from tables that stay small."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from gateway.errors import NotFound
+from gateway.registry import units
+
+Figures = dict[str, Any]
+
+SILENT_AFTER = timedelta(days=1)
+
+UNITS = """
+select count(*) as units, count(device) as with_radio,
+       count(*) filter (where connection = 'online') as online,
+       count(*) filter (where device is not null
+                        and (last_seen_at is null or last_seen_at < %(now)s - %(silent)s)) as silent,
+       max(last_seen_at) as last_seen_at
+from unit"""
+
+READINGS = """
+select coalesce(sum(n), 0)::bigint as total,
+       coalesce(sum(n) filter (where hour > %(now)s - interval '1 day'), 0)::bigint as last_day,
+       max(last_ts) as latest
+from reading_hourly"""
+
+FORECASTS = """
+select count(*) filter (where forecast_id is not null) as slots, count(*) filter (where stage = 'soon') as soon,
+       count(*) filter (where stage = 'due') as due, count(*) filter (where stage = 'overdue') as overdue,
+       count(*) filter (where stale) as stale, min(updated_at) as oldest,
+       (select count(*) from rescore) as waiting, (select min(since) from rescore) as waiting_since
+from slot_state"""
+
+OUTBOX = """
+select count(*) filter (where sent_at is null and failed_at is null) as waiting,
+       min(due_at) filter (where sent_at is null and failed_at is null) as oldest_due,
+       count(*) filter (where sent_at is not null) as sent, count(*) filter (where failed_at is not null) as given_up
+from outbox"""
+
+OF_UNIT = """
+select s.code as slot, s.name, t.stage, round(t.pct_left::numeric, 1)::float as pct_left, t.basis,
+       t.eol_q10, t.eol_q50, t.eol_q90, t.order_at, t.stale, lower(c.period) as fitted_at
+from slot s left join slot_state t on t.slot_id = s.slot_id and t.unit_id = %(unit)s
+left join cycle c on c.cycle_id = t.cycle_id
+where s.model_id = %(model)s order by s.slot_id"""
+
+LATEST = """
+select distinct on (h.slot_id, c.name) c.name as channel, s.code as slot, h.last as value, c.unit, h.last_ts as at
+from reading_hourly h join channel c using (channel_id) left join slot s on s.slot_id = h.slot_id
+where h.unit_id = %(unit)s order by h.slot_id, c.name, h.hour desc"""
+
+
+def fleet(conn: psycopg.Connection, now: datetime) -> Figures:
+    """Return the fleet's figures: units, readings, gaps, quarantine, forecasts, prompts, orders, outbox, jobs."""
+    seen = _one(conn, UNITS, now=now, silent=SILENT_AFTER)
+    latest = seen["last_seen_at"]
+    return {
+        "at": now,
+        "units": seen,
+        "readings": _one(conn, READINGS, now=now),
+        "lag_s": (now - latest).total_seconds() if latest else None,
+        "gaps": _one(conn, "select count(*) as open, min(found_at) as oldest from gap where closed_at is null"),
+        "quarantine": _counts(
+            conn, "select reason, count(*) from quarantine where released_at is null group by reason order by reason"
+        ),
+        "forecasts": _one(conn, FORECASTS),
+        "prompts": _counts(conn, "select state, count(*) from prompt group by state order by state"),
+        "orders": _counts(conn, "select state, count(*) from purchase group by state order by state"),
+        "outbox": _one(conn, OUTBOX),
+        "jobs": _counts(conn, "select status::text, count(*) from procrastinate_jobs group by status order by status"),
+    }
+
+
+def unit(conn: psycopg.Connection, name: str) -> Figures:
+    """Return one unit's figures; `name` is its device name or `GTIN/serial`. Raises NotFound."""
+    gtin, _, serial = name.partition("/")
+    found = units.by_code(conn, gtin.zfill(14), serial) if serial else units.by_devices(conn, [name]).get(name)
+    if found is None:
+        raise NotFound(f"there is no device {name!r}; name it as enrolled, or as GTIN/serial")
+    return {
+        "unit": {
+            "gtin": found.gtin,
+            "serial": found.serial,
+            "device": found.device,
+            "model": found.model_name,
+            "firmware": found.firmware,
+            "connection": found.connection,
+            "last_seen_at": found.last_seen_at,
+        },
+        "slots": _many(conn, OF_UNIT, unit=found.unit_id, model=found.model_id),
+        "readings": _many(conn, LATEST, unit=found.unit_id),
+        "gaps": _one(
+            conn,
+            "select count(*) as open, min(found_at) as oldest from gap where closed_at is null and unit_id = %(unit)s",
+            unit=found.unit_id,
+        ),
+    }
+
+
+def _one(conn: psycopg.Connection, query: str, **arguments: object) -> Figures:
+    return _many(conn, query, **arguments)[0]
+
+
+def _many(conn: psycopg.Connection, query: str, **arguments: object) -> list[Figures]:
+    with conn.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query, arguments).fetchall()
+
+
+def _counts(conn: psycopg.Connection, query: str) -> dict[str, int]:
+    return {name: count for name, count in conn.execute(query)}  # noqa: C416  # rows are not typed as pairs
