@@ -10,9 +10,10 @@ do $$ begin
   if not exists (select from pg_roles where rolname = 'wearwell_gateway') then
     create role wearwell_gateway nologin;    -- ingest and worker: every tenant, no DDL
   end if;
-  if not pg_has_role(current_user, 'wearwell_gateway', 'member') then
-    execute format('grant wearwell_gateway to %I', current_user);   -- to hand the door functions over to it
-  end if;
+  begin    -- to hand the door functions over to it; a login that was granted it by somebody else needs nothing more
+    execute format('grant wearwell_gateway to %I', current_user);
+  exception when insufficient_privilege then null;
+  end;
 end $$;
 grant usage on schema wearwell to wearwell_app, wearwell_gateway;
 grant usage on schema public to wearwell_app, wearwell_gateway;
