@@ -1,0 +1,181 @@
+"""One unit's connection: MQTT 5, a persistent session, its own credential, and patience."""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiomqtt
+import numpy as np
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from firmware_stubs import wire
+from firmware_stubs.faults import Fault
+from firmware_stubs.unit import Unit
+from firmware_stubs.wire import Message, WireError
+
+SESSION_S = 7 * 86_400  # how long the broker keeps what it has for a unit that is away
+WINDOW = 2_000  # samples sent ahead of their receipt
+RECEIPT_S = 30.0  # of the wall clock: then everything without a receipt goes out again; doubled each time, to
+RECEIPT_MAX_S = 600.0
+STEADY_S = 30.0  # a connection that held this long forgets the failures before it
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where the broker is, and which authority vouches for it."""
+
+    url: str
+    ca_file: Path | None = None
+
+    def address(self) -> tuple[str, int, ssl.SSLContext | None]:
+        """Return host, port and, for mqtts, how to check its certificate. Raises ValueError."""
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
+            raise ValueError("the broker's URL must look like mqtt://host:1883 or mqtts://host:8883")
+        secure = parts.scheme == "mqtts"
+        context = ssl.create_default_context(cafile=self.ca_file) if secure else None
+        return parts.hostname, parts.port or (8883 if secure else 1883), context
+
+
+def pause_s(attempt: int, rng: np.random.Generator) -> float:
+    """Return how long to wait before connection attempt `attempt` (0 first): doubling, with full jitter, never zero."""
+    longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(attempt, 30))
+    return float(rng.uniform(0.2, 1.0)) * longest
+
+
+class Radio:
+    """A unit on the air: what it has goes out, what it hears goes in, and trouble is waited out."""
+
+    def __init__(
+        self,
+        unit: Unit,
+        secret: str,
+        broker: Broker,
+        now: Callable[[], float],
+        *,
+        rng: np.random.Generator,
+        flush_s: float = 1.0,
+        cbor: bool = False,
+        fault: Fault | None = None,
+    ) -> None:
+        """Carry `unit`; `now` is the world's time in Unix seconds, `flush_s` wall-clock seconds between batches."""
+        self.unit = unit
+        self.online = False
+        self.sent = 0  # samples, those sent again included
+        self.trouble: str | None = None
+        self._secret = secret
+        self._broker = broker
+        self._now = now
+        self._rng = rng
+        self._flush_s = flush_s
+        self._cbor = cbor
+        self._fault = fault
+        self._heard = asyncio.Event()
+        self._stop = asyncio.Event()
+
+    def stop(self) -> None:
+        """Say good night and end `run`."""
+        self._stop.set()
+        self._heard.set()
+
+    async def run(self, first_pause: float = 0.0) -> None:
+        """Keep the unit connected until `stop`."""
+        await self._wait(self._stop, first_pause)
+        loop = asyncio.get_running_loop()
+        attempt = 0
+        while not self._stop.is_set():
+            since = loop.time()
+            try:
+                async with self._client() as client:
+                    await self._converse(client)
+                continue  # it has rebooted, or we are to stop
+            except* (aiomqtt.MqttError, OSError) as troubles:
+                self.trouble = str(troubles.exceptions[0])
+            self.online = False
+            attempt = 0 if loop.time() - since > STEADY_S else attempt + 1
+            await self._wait(self._stop, pause_s(attempt, self._rng))
+        self.online = False
+
+    def _client(self) -> aiomqtt.Client:
+        host, port, context = self._broker.address()
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = SESSION_S
+        will = wire.encode(wire.state(self.unit.session, "lost"), cbor=self._cbor)
+        return aiomqtt.Client(
+            host,
+            port,
+            username=self.unit.device,
+            password=self._secret,
+            identifier=self.unit.device,
+            protocol=aiomqtt.ProtocolVersion.V5,
+            clean_start=False,
+            properties=properties,
+            will=aiomqtt.Will(wire.topic(self.unit.device, "state"), will, qos=1, retain=True),
+            tls_context=context,
+            timeout=60,
+        )
+
+    async def _converse(self, client: aiomqtt.Client) -> None:
+        await client.subscribe(wire.topic(self.unit.device, "dn/#"), qos=1)
+        await self._say(client, "state", self.unit.birth(), retain=True)
+        self.online, self.trouble = True, None
+        self.unit.reconnected()
+        async with asyncio.TaskGroup() as group:
+            listening = group.create_task(self._listen(client), name=f"listen {self.unit.device}")
+            await self._talk(client)
+            listening.cancel()
+        if self._stop.is_set():
+            await self._say(client, "state", wire.state(self.unit.session, "sleeping"), retain=True)
+
+    async def _talk(self, client: aiomqtt.Client) -> None:
+        """Publish what the unit has, until it reboots; send again what gets no receipt for long."""
+        loop = asyncio.get_running_loop()
+        session, journal = self.unit.session, self.unit.journal
+        patience, since, safe = RECEIPT_S, loop.time(), journal.receipted
+        while not self._stop.is_set() and self.unit.session == session:
+            self.unit.advance(self._now())
+            await self._flush(client)
+            if journal.receipted != safe or not (journal.outstanding or self.unit.events):
+                patience, since, safe = RECEIPT_S, loop.time(), journal.receipted
+            elif loop.time() - since > patience:
+                self.unit.reconnected()
+                patience, since = min(2 * patience, RECEIPT_MAX_S), loop.time()
+            self._heard.clear()
+            await self._wait(self._heard if journal.unsent else self._stop, self._flush_s)
+
+    async def _flush(self, client: aiomqtt.Client) -> None:
+        for event in self.unit.outgoing_events():
+            await self._say(client, "evt", event)
+        while (batch := self.unit.outgoing(window=WINDOW)) and not self._stop.is_set():
+            for out in self._fault(batch) if self._fault else [batch]:
+                await self._say(client, "tlm", out)
+
+    async def _listen(self, client: aiomqtt.Client) -> None:
+        start = len(wire.topic(self.unit.device, ""))
+        async for received in client.messages:
+            content_type = getattr(received.properties, "ContentType", None)
+            with contextlib.suppress(WireError):
+                message = wire.decode(bytes(received.payload), content_type)
+                for leaf, answer in self.unit.hear(str(received.topic)[start:], message):
+                    await self._say(client, leaf, answer)
+            self._heard.set()
+
+    async def _say(self, client: aiomqtt.Client, leaf: str, message: Message, *, retain: bool = False) -> None:
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        properties.ContentType = wire.CBOR if self._cbor else wire.JSON
+        payload = wire.encode(message, cbor=self._cbor)
+        self.sent += len(message.get("r", ()))
+        await client.publish(
+            wire.topic(self.unit.device, leaf), payload, qos=1, retain=retain, properties=properties, timeout=60
+        )
+
+    @staticmethod
+    async def _wait(event: asyncio.Event, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(event.wait(), seconds)
