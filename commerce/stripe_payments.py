@@ -1,0 +1,346 @@
+"""Payments by Stripe: the only file that calls its SDK.
+
+Cards never reach us: first orders go through the hosted Checkout page, later ones charge the card kept there with
+its owner's consent. Everything is authorised first and captured when the order is released.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, TypeVar
+
+import stripe
+from stripe import StripeClient
+
+from commerce import money
+from commerce.errors import WebhookRefused
+from commerce.payments import Ask, Charge, Notice, ProviderError, Standing, Trouble
+
+if TYPE_CHECKING:
+    from stripe.params import CustomerCreateParams, PaymentIntentCreateParams
+    from stripe.params.checkout import SessionCreateParams, SessionCreateParamsLineItem
+
+TOLERANCE_S = 300
+NO_ANSWER = "The payment provider has not answered yet. Nothing will be charged twice."
+EXPAND_INTENT = ["latest_charge", "payment_method"]
+EXPAND_SESSION = ["payment_intent", "payment_intent.payment_method", "payment_intent.latest_charge"]
+INTENT_STATES = {
+    "requires_capture": Standing.AUTHORISED,
+    "succeeded": Standing.CAPTURED,
+    "requires_action": Standing.REQUIRES_ACTION,
+    "requires_confirmation": Standing.INDETERMINATE,
+    "processing": Standing.INDETERMINATE,
+    "requires_payment_method": Standing.FAILED,
+    "canceled": Standing.CANCELLED,
+}
+# Where Stripe's minor unit is not ISO's: https://docs.stripe.com/currencies#special-cases
+STRIPE_DIGITS = {"ISK": 2, "UGX": 2, "MGA": 0}
+
+T = TypeVar("T")
+
+
+def to_stripe(amount_minor: int, currency: str) -> int:
+    """Return an ISO amount in the unit that Stripe counts; raises ProviderError when Stripe has none so small."""
+    finer = STRIPE_DIGITS.get(currency, money.digits(currency)) - money.digits(currency)
+    units, rest = divmod(amount_minor * _ten_to(finer), _ten_to(-finer))
+    if rest or (money.digits(currency) == 3 and units % 10):  # three-decimal currencies end in 0
+        raise ProviderError(
+            Trouble.REFUSED, f"{money.words(amount_minor, currency)} is finer than cards can be charged."
+        )
+    return units
+
+
+def from_stripe(units: int, currency: str) -> int:
+    """Return an amount that Stripe tells in ISO minor units."""
+    finer = STRIPE_DIGITS.get(currency, money.digits(currency)) - money.digits(currency)
+    return units * _ten_to(-finer) // _ten_to(finer)
+
+
+def _ten_to(power: int) -> int:
+    return int("1" + "0" * power)  # at least 1: a negative power adds no zeros
+
+
+class StripePayments:
+    """Payments over Stripe's API, or over the stand-in at `url`.
+
+    `retries` are the SDK's own, under the same idempotency key; `timeout_s` is for one request.
+    """
+
+    source = "stripe"
+    closed: str | None = None
+
+    def __init__(self, api_key: str, *, url: str | None = None, retries: int = 2, timeout_s: float = 20) -> None:
+        self._live = api_key.startswith(("sk_live_", "rk_live_"))
+        self._http = stripe.HTTPXClient(timeout=timeout_s, allow_sync_methods=True)
+        self._client = StripeClient(
+            api_key,
+            base_addresses={"api": url} if url else {},
+            max_network_retries=retries,
+            http_client=self._http,
+        )
+
+    def close(self) -> None:
+        """Close the connections to Stripe."""
+        self._http.close()  # type: ignore[no-untyped-call]
+
+    def customer(self, email: str | None, reference: str) -> str:
+        asked: CustomerCreateParams = {"metadata": {"reference": reference}}
+        if email:
+            asked["email"] = email
+        return _said(lambda: self._client.v1.customers.create(asked)).id
+
+    def ask(self, ask: Ask) -> Charge:
+        return self._charge_saved_card(ask) if ask.payment_method else self._open_page(ask)
+
+    def look(self, provider_id: str) -> Charge:
+        if provider_id.startswith("cs_"):
+            return _from_session(
+                _said(lambda: self._client.v1.checkout.sessions.retrieve(provider_id, {"expand": EXPAND_SESSION}))
+            )
+        return _from_intent(
+            _said(lambda: self._client.v1.payment_intents.retrieve(provider_id, {"expand": EXPAND_INTENT}))
+        )
+
+    def find(self, ask: Ask, since: datetime) -> Charge | None:
+        created = int(since.timestamp()) - TOLERANCE_S
+
+        def search() -> str | None:
+            if ask.payment_method:
+                intents = self._client.v1.payment_intents.list(
+                    {"customer": ask.customer or "", "created": {"gte": created}, "limit": 100}
+                )
+                return next((i.id for i in intents.auto_paging_iter() if _meta(i).get("key") == ask.key), None)
+            sessions = self._client.v1.checkout.sessions.list({"created": {"gte": created}, "limit": 100})
+            return next((s.id for s in sessions.auto_paging_iter() if _meta(s).get("key") == ask.key), None)
+
+        found = _said(search)
+        return self.look(found) if found else None
+
+    def capture(self, provider_id: str, key: str) -> Charge:
+        intent_id = self._intent_of(provider_id)
+        intent = _said(
+            lambda: self._client.v1.payment_intents.capture(
+                intent_id, {"expand": EXPAND_INTENT}, {"idempotency_key": key}
+            )
+        )
+        return _from_intent(intent)
+
+    def call_off(self, provider_id: str, key: str) -> Charge:
+        stands = self.look(provider_id)
+        try:
+            if stands.state == Standing.REQUIRES_ACTION and provider_id.startswith("cs_"):
+                _said(lambda: self._client.v1.checkout.sessions.expire(provider_id, {}, {"idempotency_key": key}))
+            elif stands.state in (Standing.AUTHORISED, Standing.REQUIRES_ACTION, Standing.FAILED):
+                intent_id = self._intent_of(provider_id)
+                _said(lambda: self._client.v1.payment_intents.cancel(intent_id, {}, {"idempotency_key": key}))
+        except ProviderError as error:
+            if error.trouble is not Trouble.REFUSED:
+                raise
+            # it moved on while we asked: what it is now decides
+        return self.look(provider_id)
+
+    def refund(self, provider_id: str, amount_minor: int, currency: str, key: str) -> str:
+        intent_id = self._intent_of(provider_id)
+        made = _said(
+            lambda: self._client.v1.refunds.create(
+                {"payment_intent": intent_id, "amount": to_stripe(amount_minor, currency), "metadata": {"key": key}},
+                {"idempotency_key": key},
+            )
+        )
+        return made.id
+
+    def address(self, provider_id: str) -> dict[str, str] | None:
+        if not provider_id.startswith("cs_"):
+            return None
+        session = _said(lambda: self._client.v1.checkout.sessions.retrieve(provider_id))
+        shipping = session.collected_information and session.collected_information.shipping_details
+        if not shipping:
+            return None
+        at = shipping.address
+        fields = {
+            "name": shipping.name,
+            "line1": at.line1,
+            "line2": at.line2,
+            "postal_code": at.postal_code,
+            "city": at.city,
+            "country": at.country,
+        }
+        return {name: value for name, value in fields.items() if value}
+
+    def read(self, raw: bytes, signature: str | None, secrets: Sequence[str], wall: datetime) -> Notice:
+        event = self._verified(raw, signature, secrets)
+        signed_at = dict(part.partition("=")[::2] for part in (signature or "").split(",")).get("t", "0")
+        if int(signed_at) > wall.timestamp() + TOLERANCE_S:  # the SDK refuses the past only
+            raise WebhookRefused("The message is signed for the future.")
+        if event.livemode != self._live:
+            raise WebhookRefused("The message is of another mode than our key, live or test.")
+        about = event.data.object.to_dict() if event.data else {}
+        meta = about.get("metadata") or {}
+        return Notice(
+            event_id=event.id,
+            type=event.type,
+            live=event.livemode,
+            account=getattr(event, "account", None),  # there for connected accounts only
+            tenant_id=_number(meta.get("tenant_id")),
+            order_id=_number(meta.get("order_id")),
+            key=meta.get("key"),
+            object_id=about.get("id"),
+        )
+
+    def _verified(self, raw: bytes, signature: str | None, secrets: Sequence[str]) -> stripe.Event:
+        why = "no signing secret is set"
+        for secret in secrets:
+            try:
+                return self._client.construct_event(raw, signature, secret, TOLERANCE_S)
+            except stripe.SignatureVerificationError as error:
+                why = str(error.user_message)
+            except (ValueError, TypeError, AttributeError, KeyError):
+                why = "it cannot be read"
+        raise WebhookRefused(f"The message is not Stripe's: {why}.")
+
+    def _charge_saved_card(self, ask: Ask) -> Charge:
+        asked: PaymentIntentCreateParams = {
+            "amount": to_stripe(ask.amount_minor, ask.currency),
+            "currency": ask.currency.lower(),
+            "customer": ask.customer or "",
+            "payment_method": ask.payment_method or "",
+            "confirm": True,  # its owner is here: 3-D Secure answers with a redirect, not with an error
+            "capture_method": "manual",
+            "return_url": ask.return_url,
+            "description": f"{ask.part_name}, order {ask.number}",
+            "metadata": _metadata(ask),
+            "expand": EXPAND_INTENT,
+        }
+        return _from_intent(_said(lambda: self._client.v1.payment_intents.create(asked, {"idempotency_key": ask.key})))
+
+    def _open_page(self, ask: Ask) -> Charge:
+        items = [_line(ask.part_name, ask.amount_minor - ask.shipping_minor, ask.currency)]
+        if ask.shipping_minor:
+            items.append(_line("Shipping", ask.shipping_minor, ask.currency))
+        asked: SessionCreateParams = {
+            "mode": "payment",
+            "line_items": items,
+            "client_reference_id": ask.number,
+            "metadata": _metadata(ask),
+            "payment_intent_data": {
+                "capture_method": "manual",
+                "description": f"{ask.part_name}, order {ask.number}",
+                "metadata": _metadata(ask),
+            },
+            "success_url": ask.return_url,
+            "cancel_url": ask.return_url,
+            "expand": EXPAND_SESSION,
+        }
+        if ask.expires_at:
+            asked["expires_at"] = ask.expires_at
+        if ask.customer:
+            asked["customer"] = ask.customer
+        if ask.save_card:
+            asked["saved_payment_method_options"] = {"payment_method_save": "enabled"}
+        if ask.countries:
+            asked["shipping_address_collection"] = {"allowed_countries": list(ask.countries)}
+        return _from_session(
+            _said(lambda: self._client.v1.checkout.sessions.create(asked, {"idempotency_key": ask.key}))
+        )
+
+    def _intent_of(self, provider_id: str) -> str:
+        if not provider_id.startswith("cs_"):
+            return provider_id
+        session = _said(lambda: self._client.v1.checkout.sessions.retrieve(provider_id))
+        intent = session.payment_intent
+        if intent is None:
+            raise ProviderError(Trouble.REFUSED, "Nobody has paid on that page.")
+        return intent if isinstance(intent, str) else intent.id
+
+
+def _said(call: Callable[[], T]) -> T:
+    """Make a call and turn what the SDK raises into what it means for us."""
+    try:
+        return call()
+    except stripe.CardError as error:
+        intent = getattr(error.error, "payment_intent", None)
+        raise ProviderError(
+            Trouble.DECLINED,
+            error.user_message or "The card was declined.",
+            _from_intent(intent) if intent else None,
+        ) from error
+    except stripe.IdempotencyError as error:
+        raise ProviderError(
+            Trouble.REFUSED, "This payment was asked for with another amount before. Nothing was charged."
+        ) from error
+    except (stripe.InvalidRequestError, stripe.AuthenticationError, stripe.PermissionError) as error:
+        raise ProviderError(Trouble.REFUSED, f"The payment provider refused: {error.user_message}") from error
+    except stripe.StripeError as error:  # no connection, too many requests, 409 while the same key is at work, 5xx
+        raise ProviderError(Trouble.INDETERMINATE, NO_ANSWER) from error
+
+
+def _metadata(ask: Ask) -> dict[str, str]:
+    return {
+        "tenant_id": str(ask.tenant_id),
+        "order_id": str(ask.order_id),
+        "order": ask.number,
+        "key": ask.key,
+    }
+
+
+def _line(name: str, amount_minor: int, currency: str) -> "SessionCreateParamsLineItem":
+    return {
+        "quantity": 1,
+        "price_data": {
+            "currency": currency.lower(),
+            "unit_amount": to_stripe(amount_minor, currency),
+            "product_data": {"name": name},
+        },
+    }
+
+
+def _meta(thing: stripe.PaymentIntent | stripe.checkout.Session) -> dict[str, str]:
+    return thing.metadata.to_dict() if thing.metadata else {}
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdigit() else None
+
+
+def _from_intent(intent: stripe.PaymentIntent) -> Charge:
+    currency = intent.currency.upper()
+    action = intent.next_action and intent.next_action.redirect_to_url
+    error = intent.last_payment_error
+    method = intent.payment_method
+    kept = isinstance(method, stripe.PaymentMethod) and method.customer and method.allow_redisplay == "always"
+    card = method.card if isinstance(method, stripe.PaymentMethod) else None
+    customer = intent.customer
+    return Charge(
+        provider_id=intent.id,
+        key=_meta(intent).get("key"),
+        state=INTENT_STATES.get(intent.status, Standing.INDETERMINATE),
+        amount_minor=from_stripe(intent.amount, currency),
+        currency=currency,
+        url=action.url if action else None,
+        error=(error.message if error else None),
+        customer=customer.id if isinstance(customer, stripe.Customer) else customer,
+        payment_method=method.id if isinstance(method, stripe.PaymentMethod) and kept else None,
+        card=f"{card.brand.title()} ••{card.last4}" if card and kept else None,
+    )
+
+
+def _from_session(session: stripe.checkout.Session) -> Charge:
+    currency = (session.currency or "").upper()
+    amount = from_stripe(session.amount_total or 0, currency)
+    key = _meta(session).get("key")
+    if session.status == "complete" and isinstance(session.payment_intent, stripe.PaymentIntent):
+        paid = _from_intent(session.payment_intent)
+        return Charge(
+            provider_id=session.id,
+            key=key,
+            state=paid.state,
+            amount_minor=amount,
+            currency=currency,
+            error=paid.error,
+            customer=paid.customer,
+            payment_method=paid.payment_method,
+            card=paid.card,
+        )
+    state = {"open": Standing.REQUIRES_ACTION, "expired": Standing.EXPIRED}.get(
+        session.status or "", Standing.INDETERMINATE
+    )
+    return Charge(provider_id=session.id, key=key, state=state, amount_minor=amount, currency=currency, url=session.url)
