@@ -1,0 +1,69 @@
+"""Many slots at one moment, as columns."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class SlotBatch:
+    """Hold n slots that share one declaration; float64 columns of shape (n,), NaN = unknown.
+
+    run_h: running hours of this part.
+    load_h: exposure in reference hours, the integral of load / load_ref over running time.
+    age_d: days since fitting.
+    h_per_day, h_per_day_sd: mean use expected in the days to come, in running hours per day, and its uncertainty.
+    load_per_h: recent exposure per running hour.
+    left_pct: the unit's own report, 0 to 100.
+    left_h: the unit's own report, running hours left.
+    silent_d: days since the last word.
+    hits: (n, L) exposure at which each declared level was first crossed, NaN not yet; None without indicator.
+
+    What cannot be (infinite, negative, a percentage above 100) is taken as unknown. Raises ValueError where shapes
+    differ.
+    """
+
+    run_h: Array
+    load_h: Array
+    age_d: Array
+    h_per_day: Array
+    h_per_day_sd: Array
+    load_per_h: Array
+    left_pct: Array
+    left_h: Array
+    silent_d: Array
+    hits: Array | None = None
+
+    def __post_init__(self) -> None:
+        n = np.size(self.run_h)
+        for field in fields(self):
+            given = getattr(self, field.name)
+            if given is None and field.name == "hits":
+                continue
+            column = np.array(given, dtype=np.float64)
+            shape = (n, column.shape[-1]) if field.name == "hits" and column.ndim > 1 else (n,)
+            if column.shape != shape or (field.name == "hits" and column.ndim != 2):
+                raise ValueError(f"{field.name} has shape {column.shape}, run_h has {n} slots")
+            column[~(np.isfinite(column) & (column >= 0))] = np.nan
+            if field.name == "left_pct":
+                column[column > 100] = np.nan
+            column.flags.writeable = False
+            object.__setattr__(self, field.name, column)
+
+    def __len__(self) -> int:
+        return int(self.run_h.size)
+
+    def take(self, rows: NDArray[np.bool_]) -> "SlotBatch":
+        """Return the slots where `rows` is True."""
+        columns = {field.name: getattr(self, field.name)[rows] for field in fields(self) if field.name != "hits"}
+        return SlotBatch(**columns, hits=None if self.hits is None else self.hits[rows])
+
+    @classmethod
+    def of(cls, n: int, *, hits: Array | None = None, **columns: Array | float) -> "SlotBatch":
+        """Build a batch of n slots from the columns that are known; scalars are repeated, the rest is NaN."""
+        known = {name: np.broadcast_to(np.asarray(value, dtype=np.float64), (n,)) for name, value in columns.items()}
+        names = [field.name for field in fields(cls) if field.name != "hits"]
+        return cls(**{name: known.pop(name, np.full(n, np.nan)) for name in names}, **known, hits=hits)

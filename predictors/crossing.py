@@ -1,0 +1,141 @@
+"""Log exposure at levels, learned, with intervals that hold on units and groups left out.
+
+    z = (log x at level 1, ..., log x at level L, log x at the end of life) ~ N(mu, Sigma)
+    log x_EOL | levels crossed ~ N(m, s^2), truncated at now
+
+First-passage view of degradation (Lu & Meeker 1993; Gebraeel et al. 2005) without a path between the levels.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtrit
+from scipy.stats import norm
+
+from predictors import gaussian, lognormal
+from predictors.artifact import DamagedArtifact
+from predictors.batch import Array
+from predictors.gaussian import Gaussian
+from predictors.history import History
+
+ENOUGH = 4  # ends of life before levels are trusted
+FOLDS = 10
+_INNER = 0.8  # the interval that calibration makes honest
+_HALF = float(norm.ppf(0.5 + _INNER / 2.0))
+_WIDEST = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class LevelCrossing:
+    """Hold the law of log exposures and the factor on its spread, (L + 1,), by number of levels crossed."""
+
+    law: Gaussian
+    widening: Array
+
+    @classmethod
+    def learn(cls, history: History) -> Self | None:
+        """Return what cycles with hits teach, or None while fewer than ENOUGH ended or a level was hardly reached."""
+        if history.hits is None:
+            return None
+        rows = np.isfinite(history.exposure)
+        if (~history.censored[rows]).sum() < ENOUGH:
+            return None
+        z, now = _logs(history.exposure[rows], history.censored[rows], history.hits[rows])
+        groups = np.arange(z.shape[0]) if history.groups is None else history.groups[rows]
+        try:
+            return cls(gaussian.fit(z, now), _widening(z, now, groups))
+        except gaussian.TooFew:
+            return None
+
+    def left(self, used: Array, hits: Array, quantiles: tuple[float, ...]) -> tuple[Array, Array]:
+        """Return exposure left (n, q) and pace of wear (n,): conditional median life over the fleet's."""
+        left, pace = np.empty((used.size, len(quantiles))), np.empty(used.size)
+        for crossed, rows in by_pattern(_reached(hits, used)):
+            given = self.law.given(crossed)
+            location = given.mean(np.log(hits[rows][:, crossed]))
+            sigma = given.sd * float(self.widening[int(crossed.sum())])
+            left[rows] = lognormal.left(used[rows], location, sigma, quantiles)
+            pace[rows] = np.exp(location - self.law.mean[-1])
+        return left, pace
+
+    def written(self) -> dict[str, Any]:
+        """Return the numbers as plain lists."""
+        law = {"mean": self.law.mean.tolist(), "covariance": self.law.covariance.tolist()}
+        return {**law, "widening": self.widening.tolist()}
+
+    @classmethod
+    def read(cls, numbers: Mapping[str, Any], levels: int) -> Self:
+        """Return what was written; raise DamagedArtifact where it is no law over `levels` levels."""
+        try:
+            keys = ("mean", "covariance", "widening")
+            mean, covariance, widening = (np.array(numbers[key], dtype=np.float64) for key in keys)
+        except (KeyError, TypeError, ValueError) as wrong:
+            raise DamagedArtifact(f"artifact's crossing law cannot be read: {wrong}") from None
+        p = levels + 1
+        if mean.shape != (p,) or covariance.shape != (p, p) or widening.shape != (p,):
+            raise DamagedArtifact(f"artifact's crossing law does not fit {levels} declared levels")
+        finite = all(np.isfinite(part).all() for part in (mean, covariance, widening)) and (widening > 0).all()
+        if not finite or not np.allclose(covariance, covariance.T) or np.linalg.eigvalsh(covariance)[0] <= 0:
+            raise DamagedArtifact("artifact's crossing law is no covariance")
+        return cls(Gaussian(mean, covariance), widening)
+
+
+def by_pattern(marks: NDArray[np.bool_]) -> list[tuple[NDArray[np.bool_], NDArray[np.int64]]]:
+    """Return the distinct rows of marks (n, p) and, for each, the indices of the rows that are like it."""
+    if not marks.shape[0]:
+        return []
+    codes = marks @ (1 << np.arange(marks.shape[1], dtype=np.int64))
+    order = np.argsort(codes, kind="stable")
+    starts = np.flatnonzero(np.diff(codes[order])) + 1
+    return [(marks[rows[0]], rows) for rows in np.split(order, starts)]
+
+
+def _reached(hits: Array, exposure: Array) -> NDArray[np.bool_]:
+    with np.errstate(invalid="ignore"):
+        return np.asarray((hits > 0) & (hits <= exposure[:, None]))
+
+
+def _logs(exposure: Array, censored: NDArray[np.bool_], hits: Array) -> tuple[Array, Array]:
+    """Return z (m, p) and now (m,): log exposures at levels and end, NaN where not crossed."""
+    reached = np.where(_reached(hits, exposure), hits, np.nan)
+    z = np.log(np.column_stack([reached, np.where(censored, np.nan, exposure)]))
+    return z, np.where(censored, np.log(exposure), np.nan)
+
+
+def _widening(z: Array, now: Array, groups: NDArray[np.int64]) -> Array:
+    """Return the factor on the spread, (p,), by number of levels crossed.
+
+    Student's t for the few units behind the covariance, times conformal on standardised errors (Vovk et al. 2005):
+    each group is forecast from the others (at most FOLDS folds of groups), and the factor is the finite-sample quantile
+    that makes the 80 % interval hold there; never below Student's.
+    """
+    p = z.shape[1]
+    ended = np.isfinite(z[:, -1])
+    m = int(ended.sum())
+    student = float(stdtrit(max(m - 1.0, 1.0), 0.5 + _INNER / 2.0)) / _HALF * (1.0 + 1.0 / m) ** 0.5
+    labels = np.unique(groups)
+    if labels.size <= 2:
+        return np.full(p, student)
+    errors: list[list[Array]] = [[] for _ in range(p)]
+    fold = np.searchsorted(labels, groups) % FOLDS
+    for out in np.unique(fold):
+        try:
+            law = gaussian.fit(z[fold != out], now[fold != out])
+        except gaussian.TooFew:
+            continue
+        for stage in range(p):
+            first = np.arange(p - 1) < stage
+            rows = ended & (fold == out) & np.isfinite(z[:, :stage]).all(axis=1)
+            given = law.given(first)
+            errors[stage].append(np.abs(z[rows, -1] - given.mean(z[rows][:, :stage])) / given.sd)
+    return np.array([_factor(np.concatenate(seen), student) if seen else student for seen in errors])
+
+
+def _factor(errors: Array, least: float) -> float:
+    if errors.size < ENOUGH:
+        return least
+    rank = min(np.ceil((errors.size + 1) * _INNER) / errors.size, 1.0)
+    return float(np.clip(np.quantile(errors, rank, method="higher") / _HALF, least, _WIDEST))

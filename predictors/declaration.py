@@ -1,0 +1,50 @@
+"""What the maker declares about the part in a slot."""
+
+import itertools
+import math
+from dataclasses import dataclass
+
+LEVEL_FRACTIONS = (0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7)
+"""Levels of the indicator as shares of its value at the end of life; dense where a knee-shaped signal lies low."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """Name the rated life, the indicator's end and the levels on the way there.
+
+    life_h: rated life in running hours at the reference load; None where only the calendar is declared.
+    life_d: rated life in calendar days, what a unit without telemetry gets.
+    indicator_eol: value of the indicator at the end of life, in its channel's unit; None without indicator.
+    levels: values of the indicator on its way to indicator_eol, in the order in which they are crossed (falling for an
+    indicator that falls); empty means LEVEL_FRACTIONS of indicator_eol.
+    """
+
+    life_h: float | None
+    life_d: float
+    indicator_eol: float | None = None
+    levels: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("life_h", "life_d"):
+            value = getattr(self, name)
+            if not (value is None and name == "life_h") and not (math.isfinite(value) and value > 0):
+                raise ValueError(f"{name} must be a positive number, not {value!r}")
+        if self.indicator_eol is None:
+            if self.levels:
+                raise ValueError("levels are declared without indicator_eol: name the value at the end of life")
+            return
+        if not math.isfinite(self.indicator_eol):
+            raise ValueError(f"indicator_eol must be a number, not {self.indicator_eol!r}")
+        if not self.levels:
+            if self.indicator_eol <= 0:
+                raise ValueError("an indicator that ends at or below zero needs its levels declared")
+            object.__setattr__(self, "levels", tuple(share * self.indicator_eol for share in LEVEL_FRACTIONS))
+        way = (*self.levels, self.indicator_eol)
+        steps = [after - before for before, after in itertools.pairwise(way)]
+        if not (all(step > 0 for step in steps) or all(step < 0 for step in steps)):
+            raise ValueError(f"levels must run one way to indicator_eol {self.indicator_eol}: {self.levels}")
+
+    @property
+    def falling(self) -> bool:
+        """Tell whether the indicator falls as the part wears."""
+        return self.indicator_eol is not None and self.levels[0] > self.indicator_eol

@@ -1,0 +1,124 @@
+"""The models as scikit-learn estimators: exposure at the end of life from what is known now."""
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from predictors.batch import Array
+from predictors.crossing import LevelCrossing
+from predictors.forecast import ascending
+from predictors.history import History
+from predictors.life import PRIOR_FAILURES, PRIOR_SHAPE, WeibullLife
+
+
+class WeibullRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
+    """Predict the exposure at the end of life from the exposure survived, column 0 of X.
+
+    rated: exposure of the prior's median life; None takes the median of the ends seen.
+    prior_failures, prior_shape: what the prior is worth, and where its shape lies.
+    """
+
+    def __init__(
+        self,
+        rated: float | None = None,
+        prior_failures: float = PRIOR_FAILURES,
+        prior_shape: float = PRIOR_SHAPE,
+    ) -> None:
+        self.rated = rated
+        self.prior_failures = prior_failures
+        self.prior_shape = prior_shape
+
+    def fit(
+        self,
+        X: ArrayLike,  # noqa: N803  # scikit-learn's name
+        y: ArrayLike,
+        *,
+        censored: ArrayLike | None = None,
+        groups: ArrayLike | None = None,  # noqa: ARG002  # the signature all our estimators share
+    ) -> Self:
+        """Learn from ends y (n,) > 0, failures or censored; of X (n, p) only the width is learned."""
+        _, ends, unfinished = _checked(self, X, y, censored)
+        failed = ends[~unfinished]
+        rated = self.rated or float(np.median(failed) if failed.size else ends.max())
+        self.life_ = WeibullLife.prior(rated, self.prior_failures, self.prior_shape).learn(ends, unfinished)
+        return self
+
+    def predict_quantiles(self, X: ArrayLike, quantiles: Sequence[float]) -> Array:  # noqa: N803
+        """Return exposure at the end of life, (n, q)."""
+        check_is_fitted(self)
+        now = np.maximum(np.asarray(validate_data(self, X, reset=False), dtype=np.float64)[:, 0], 0.0)
+        return now[:, None] + self.life_.left(now, ascending(quantiles))
+
+    def predict(self, X: ArrayLike) -> Array:  # noqa: N803
+        """Return the median exposure at the end of life, (n,)."""
+        median: Array = self.predict_quantiles(X, (0.5,))[:, 0]
+        return median
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.positive_only = True
+        tags.target_tags.positive_only = True
+        tags.regressor_tags.poor_score = True  # it looks at one column, and only to condition on survival
+        return tags
+
+
+class HitRegressor(WeibullRegressor):
+    """Predict the exposure at the end of life from exposure survived, column 0, and hits, the other columns of X.
+
+    A hit is the exposure at which a level was crossed, NaN not yet. The Weibull answers where none is crossed, and
+    until enough units have ended for the levels to be learned.
+    """
+
+    def fit(
+        self,
+        X: ArrayLike,  # noqa: N803
+        y: ArrayLike,
+        *,
+        censored: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Self:
+        """Learn from ends y (n,) > 0 and hits; groups (n,) are what the intervals must carry over to."""
+        table, ends, unfinished = _checked(self, X, y, censored, allow_nan=True)
+        failed = ends[~unfinished]
+        rated = self.rated or float(np.median(failed) if failed.size else ends.max())
+        self.life_ = WeibullLife.prior(rated, self.prior_failures, self.prior_shape).learn(ends, unfinished)
+        history = History.of(ends, unfinished, groups=groups, hits=table[:, 1:])
+        self.crossing_ = LevelCrossing.learn(history) if table.shape[1] > 1 else None
+        return self
+
+    def predict_quantiles(self, X: ArrayLike, quantiles: Sequence[float]) -> Array:  # noqa: N803
+        """Return exposure at the end of life, (n, q), not below the exposure survived."""
+        check_is_fitted(self)
+        checked = validate_data(self, X, reset=False, ensure_all_finite="allow-nan")
+        table: Array = np.asarray(checked, dtype=np.float64)
+        now, hits, asked = np.maximum(np.nan_to_num(table[:, 0]), 0.0), table[:, 1:], ascending(quantiles)
+        left = self.life_.left(now, asked)
+        if self.crossing_ is not None:
+            known = ((hits > 0) & (hits <= now[:, None])).any(axis=1)
+            left[known] = self.crossing_.left(now[known], hits[known], asked)[0]
+        ends: Array = now[:, None] + left
+        return ends
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+def _checked(
+    estimator: WeibullRegressor, table: ArrayLike, y: ArrayLike, censored: ArrayLike | None, *, allow_nan: bool = False
+) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Return X, y and censored as arrays that fit each other; raise ValueError where they do not."""
+    finite: bool | str = "allow-nan" if allow_nan else True
+    table, y = validate_data(estimator, table, y, y_numeric=True, ensure_all_finite=finite)
+    ends = np.asarray(y, dtype=np.float64)
+    if not (ends > 0).all():
+        raise ValueError("exposure at the end of life must be above zero")
+    unfinished = np.zeros(ends.shape, dtype=bool) if censored is None else np.asarray(censored, dtype=bool)
+    if unfinished.shape != ends.shape:
+        raise ValueError(f"censored has shape {unfinished.shape}, y has {ends.shape}")
+    return np.asarray(table, dtype=np.float64), ends, unfinished

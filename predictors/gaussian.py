@@ -1,0 +1,123 @@
+"""A Gaussian over the log exposures at which levels are crossed, fitted where some are not crossed yet."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_ndtr
+
+from predictors.batch import Array
+
+NUGGET = 1e-4  # variance of log exposure that no history takes away: a level is read off to about 1 %
+PRIOR_UNITS = 4.0  # units that the prior's correlations are worth
+PRIOR_CORRELATION = 0.98  # between neighbouring levels
+PRIOR_SD = 0.3  # of log exposure at a level, worth one unit
+
+
+class TooFew(ValueError):
+    """A level or the end of life has been reached by fewer than two units."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conditional:
+    """Hold the last coordinate given some others: mean = base + gain'(z - centre), spread sd."""
+
+    gain: Array
+    centre: Array
+    base: float
+    sd: float
+
+    def mean(self, z: Array) -> Array:
+        """Return the conditional mean, (n,), at z (n, c)."""
+        # Column by column, so that a row's result does not depend on how many rows stand beside it.
+        total = np.full(z.shape[0], self.base)
+        for column, (gain, centre) in enumerate(zip(self.gain, self.centre, strict=True)):
+            total = total + gain * (z[:, column] - centre)
+        return total
+
+
+@dataclass(frozen=True, slots=True)
+class Gaussian:
+    """Hold mean (p,) and covariance (p, p); the last coordinate is the end of life."""
+
+    mean: Array
+    covariance: Array
+
+    def given(self, crossed: NDArray[np.bool_]) -> Conditional:
+        """Return the last coordinate given those where crossed, (p - 1,), is True."""
+        c = np.flatnonzero(crossed)
+        own = float(self.covariance[-1, -1])
+        if not c.size:
+            return Conditional(np.empty(0), np.empty(0), float(self.mean[-1]), own**0.5)
+        gain = np.linalg.solve(self.covariance[np.ix_(c, c)], self.covariance[c, -1])
+        variance = max(own - float(gain @ self.covariance[c, -1]), NUGGET)
+        return Conditional(gain, self.mean[c], float(self.mean[-1]), variance**0.5)
+
+
+def fit(z: Array, now: Array, *, rounds: int = 60, tolerance: float = 1e-8) -> Gaussian:
+    """Fit by expectation-maximisation (Dempster, Laird & Rubin 1977) to z (m, p), NaN where not crossed.
+
+    now: (m,) log exposure of the units still running, NaN for those that ended: the first missing coordinate of such a
+    unit lies beyond it, a truncated normal of which two moments are kept, and the later ones follow by regression.
+    Covariances are shrunk at each round: correlations to those of a random walk (PRIOR_UNITS), variances to PRIOR_SD
+    (one unit). Raises TooFew unless every coordinate was seen in at least two units.
+    """
+    m, p = z.shape
+    if m == 0 or (np.isfinite(z).sum(axis=0) < 2).any():
+        raise TooFew("each level and the end of life must have been reached by at least two units")
+    order = np.lexsort(np.column_stack([z, now]).T)
+    z, now = z[order], now[order]
+    mean = np.nanmean(z, axis=0)
+    covariance = _shrunk(np.diag(np.nanvar(z, axis=0)), m)
+    missing = np.isnan(z)
+    patterns, member = np.unique(missing, axis=0, return_inverse=True)
+    for _ in range(rounds):
+        total, square = np.zeros(p), np.zeros((p, p))
+        for index, pattern in enumerate(patterns):
+            rows = np.flatnonzero(member.ravel() == index)
+            expected, extra = _expect(z[rows], now[rows], pattern, mean, covariance)
+            total += expected.sum(axis=0)
+            deviation = expected - mean
+            square += deviation.T @ deviation + extra
+        shift = total / m - mean
+        sample = square / m - np.outer(shift, shift)
+        before, mean = mean, mean + shift
+        covariance = _shrunk(sample, m)
+        if not missing.any() or float(np.abs(mean - before).max()) < tolerance:
+            break
+    return Gaussian(mean, covariance)
+
+
+def _expect(z: Array, now: Array, pattern: NDArray[np.bool_], mean: Array, covariance: Array) -> tuple[Array, Array]:
+    """Return E[z | seen, beyond now], (r, p), and the summed conditional covariance, (p, p), of rows of one pattern."""
+    filled, extra = z.copy(), np.zeros_like(covariance)
+    gaps, seen = np.flatnonzero(pattern), np.flatnonzero(~pattern)
+    if not gaps.size:
+        return filled, extra
+    gain = np.linalg.solve(covariance[np.ix_(seen, seen)], covariance[np.ix_(seen, gaps)])
+    rest = covariance[np.ix_(gaps, gaps)] - covariance[np.ix_(gaps, seen)] @ gain
+    expected = mean[gaps] + (z[:, seen] - mean[seen]) @ gain
+    # Truncation of the first gap at now: E moves by sd * lambda, its variance shrinks by lambda (lambda - alpha).
+    sd = rest[0, 0] ** 0.5
+    running = np.isfinite(now)
+    alpha = np.where(running, (np.where(running, now, 0.0) - expected[:, 0]) / sd, -np.inf)
+    bounded = np.clip(alpha, -30.0, 30.0)
+    mills = np.where(running, np.exp(-0.5 * bounded**2 - 0.5 * np.log(2.0 * np.pi) - log_ndtr(-bounded)), 0.0)
+    drop = np.where(running, mills * (mills - bounded), 0.0)
+    slope = rest[:, 0] / sd
+    filled[:, gaps] = expected + mills[:, None] * slope
+    extra[np.ix_(gaps, gaps)] = z.shape[0] * rest - drop.sum() * np.outer(slope, slope)
+    return filled, extra
+
+
+def _shrunk(sample: Array, m: int) -> Array:
+    p = sample.shape[0]
+    variance = (m * np.diag(sample) + PRIOR_SD**2) / (m + 1.0)
+    scale = np.sqrt(np.maximum(np.diag(sample), 1e-12))
+    correlation = sample / np.outer(scale, scale)
+    steps = np.abs(np.subtract.outer(np.arange(p), np.arange(p)))
+    share = PRIOR_UNITS / (m + PRIOR_UNITS)
+    mixed = (1.0 - share) * correlation + share * PRIOR_CORRELATION**steps
+    np.fill_diagonal(mixed, 1.0)
+    sd = np.sqrt(variance)
+    return np.asarray(mixed * np.outer(sd, sd) + NUGGET * np.eye(p))

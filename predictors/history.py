@@ -1,0 +1,66 @@
+"""Finished and running cycles: what a model learns from."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from predictors.batch import Array
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Hold m cycles as columns.
+
+    exposure: (m,) exposure in reference hours (running hours without a load channel) at the end, or now for a running
+    cycle; NaN for a unit without telemetry.
+    censored: (m,) True where the part had not reached its end of life: still running, or replaced early.
+    groups: (m,) labels of what the model must carry over to: unit, dust, region; None = every cycle its own.
+    hits: (m, L) exposure at which the declared levels were first crossed, NaN not crossed or not seen.
+    days: (m,) age in days at the end, or now.
+
+    Raises ValueError where shapes differ.
+    """
+
+    exposure: Array
+    censored: NDArray[np.bool_]
+    groups: NDArray[np.int64] | None = None
+    hits: Array | None = None
+    days: Array | None = None
+
+    @classmethod
+    def of(
+        cls,
+        exposure: ArrayLike,
+        censored: ArrayLike,
+        *,
+        groups: ArrayLike | None = None,
+        hits: ArrayLike | None = None,
+        days: ArrayLike | None = None,
+    ) -> "History":
+        """Build a history from anything array-like; group labels of any type become numbers in sorted order."""
+        numbered = None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1].astype(np.int64)
+        return cls(
+            exposure=_positive(exposure),
+            censored=np.asarray(censored, dtype=bool),
+            groups=numbered,
+            hits=None if hits is None else _positive(hits),
+            days=None if days is None else _positive(days),
+        )
+
+    def __post_init__(self) -> None:
+        m = self.exposure.shape
+        for name, column in (("censored", self.censored), ("groups", self.groups), ("days", self.days)):
+            if column is not None and column.shape != m:
+                raise ValueError(f"{name} has shape {column.shape}, exposure has {m}")
+        if self.hits is not None and (self.hits.ndim != 2 or self.hits.shape[:1] != m):
+            raise ValueError(f"hits has shape {self.hits.shape}, exposure has {m}")
+
+    def __len__(self) -> int:
+        return int(self.exposure.size)
+
+
+def _positive(values: ArrayLike) -> Array:
+    column = np.array(values, dtype=np.float64)
+    column[~(np.isfinite(column) & (column > 0))] = np.nan
+    return column

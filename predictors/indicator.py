@@ -1,0 +1,50 @@
+"""From a recorded indicator to the exposure at which its levels were crossed."""
+
+import numpy as np
+
+from predictors.batch import Array
+
+WIDTH = 21
+
+
+def smooth(values: Array, width: int = WIDTH) -> Array:
+    """Return the running median over the last `width` values, (n,); causal, NaN skipped, fewer at the start."""
+    values = np.asarray(values, dtype=np.float64)
+    seen = np.isfinite(values)
+    compact = values[seen]
+    out = np.full(values.shape, np.nan)
+    if not compact.size:
+        return out
+    # Over the first values the window is shorter: NaN in front, which the median skips.
+    padded = np.concatenate([np.full(width - 1, np.nan), compact])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, width)
+    full = compact.size >= width
+    medians = np.empty(compact.size)
+    head = min(width - 1, compact.size)
+    medians[:head] = [np.median(compact[: i + 1]) for i in range(head)]
+    if full:
+        medians[width - 1 :] = np.median(windows[width - 1 :], axis=1)
+    out[seen] = medians
+    return out
+
+
+def crossings(exposure: Array, indicator: Array, levels: tuple[float, ...], *, width: int = WIDTH) -> Array:
+    """Return the exposure at which the smoothed indicator first reached each level, (L,), NaN not yet.
+
+    exposure, indicator: (n,) in order of time, exposure non-decreasing. Levels fall where the indicator falls with
+    wear. A level counts once a whole window has been seen: a few noisy values at the start cross nothing.
+    """
+    smoothed = smooth(indicator, width)
+    seen = np.isfinite(smoothed) & np.isfinite(exposure)
+    signal, clock = smoothed[seen][width - 1 :], np.asarray(exposure, dtype=np.float64)[seen][width - 1 :]
+    hits = np.full(len(levels), np.nan)
+    if not signal.size:
+        return hits
+    way = np.asarray(levels, dtype=np.float64)
+    if way.size > 1 and way[-1] < way[0]:
+        signal, way = -signal, -way
+    reached = np.maximum.accumulate(signal)
+    first = np.searchsorted(reached, way, side="left")
+    crossed = first < reached.size
+    hits[crossed] = clock[first[crossed]]
+    return hits

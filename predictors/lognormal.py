@@ -1,0 +1,47 @@
+"""Log-normal life, truncated at now."""
+
+from functools import lru_cache
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import log_ndtr, ndtri_exp
+
+from predictors.batch import Array
+
+_STEEPEST = 38.0  # standard deviations beyond which log_ndtr has nothing more to say
+
+
+def left(x0: Array, location: Array, sigma: float, quantiles: tuple[float, ...]) -> Array:
+    """Return the exposure left, (n, q), of parts that have survived x0, (n,): log life ~ N(location, sigma^2).
+
+    P(X > x | X > x0) = 1 - q gives z(x) = -Phi^-1((1 - q) Phi(-z(x0))). The hazard of a log-normal falls in the end;
+    where the residual would grow again it stays at its least: more wear never lengthens life.
+    """
+    with np.errstate(divide="ignore"):
+        now = (np.log(np.maximum(x0, 0.0)) - location) / sigma
+    columns = []
+    for quantile in quantiles:
+        z0 = np.minimum(now, _turn(sigma, quantile))
+        z = _survivor(z0, quantile)
+        with np.errstate(over="ignore", invalid="ignore"):
+            base = np.exp(location + sigma * z0)
+            columns.append(np.where(np.isneginf(z0), np.exp(location + sigma * z), base * np.expm1(sigma * (z - z0))))
+    return np.column_stack(columns)
+
+
+def _survivor(z0: Array, quantile: float) -> Array:
+    return np.asarray(np.maximum(-ndtri_exp(np.log1p(-quantile) + log_ndtr(-z0)), z0))
+
+
+@lru_cache(maxsize=4096)
+def _turn(sigma: float, quantile: float) -> float:
+    """Return the z at which the residual of the standardised log-normal is least."""
+
+    def log_residual(z0: float) -> float:
+        z = float(_survivor(np.array([z0]), quantile)[0])
+        return sigma * z0 + float(np.log(np.maximum(np.expm1(sigma * (z - z0)), 1e-300)))
+
+    grid = np.linspace(-8.0, _STEEPEST, 461)
+    least = int(np.argmin([log_residual(float(z0)) for z0 in grid]))
+    bounds = (float(grid[max(least - 1, 0)]), float(grid[min(least + 1, grid.size - 1)]))
+    return float(minimize_scalar(log_residual, bounds=bounds, method="bounded", options={"xatol": 1e-9}).x)
