@@ -211,13 +211,19 @@ class Unit:
             self.journal.receipt(session, through)
             self.journal.close(self.session)
             self._sent = {key: last for key, last in self._sent.items() if key[0] != session or last > through}
-        elif isinstance(message.get("event"), str):
-            self.events.pop(message["event"], None)
         elif "error" in message:
             self.last_refusal = message
-            first = wire.whole_number(message.get("q"))
-            if message["error"] == "malformed" and session and first and (session, first) in self._sent:
-                self.journal.refuse(session, first, self._sent[session, first])
+            if message["error"] in wire.SETTLED:
+                self._set_aside(session, wire.whole_number(message.get("q")), message.get("event"))
+        elif isinstance(message.get("event"), str):
+            self.events.pop(message["event"], None)
+
+    def _set_aside(self, session: int | None, first: int | None, event: object) -> None:
+        """Stop sending what the gateway keeps in quarantine: it would be refused again."""
+        if session and first and (session, first) in self._sent:
+            self.journal.refuse(session, first, self._sent[session, first])
+        if isinstance(event, str):
+            self.events.pop(event, None)
 
     def _obey(self, identity: str, command: Message) -> list[tuple[str, Message]]:
         """Answer a command; one that came before gets the answer it got, and is not done again."""

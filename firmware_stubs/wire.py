@@ -19,6 +19,23 @@ FIRST_CBOR_BYTE = 0xA0  # CBOR maps begin here and JSON below
 CBOR = "application/cbor"
 JSON = "application/json"
 
+# Refusals of a whole message that will be refused again; others pass (unknown_unit) or concern single readings.
+SETTLED = frozenset(
+    (
+        "bad_cbor",
+        "bad_json",
+        "bad_text",
+        "duplicate_key",
+        "not_finite",
+        "too_deep",
+        "too_large",
+        "unknown_event",
+        "unknown_slot",
+        "unknown_version",
+        "wrong_shape",
+    )
+)
+
 Clock = Literal["synced", "relative", "none"]
 Sentinel = Literal["INV", "NONE", "FAIL", "OFF", "INIT"]
 Value = float | bool | Sentinel | None
