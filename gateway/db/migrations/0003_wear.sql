@@ -8,8 +8,11 @@ create table model_version(                  -- an immutable set of learned numb
   artifact jsonb not null,
   sha256 char(64) not null,
   note text not null default '',
+  labels int not null default 0,             -- finished cycles that it learned from
   created_at timestamptz not null,
   released_at timestamptz,
+  released_by text check (released_by in ('gateway', 'staff')),   -- the gateway never replaces what staff released
+  check ((released_at is null) = (released_by is null)),
   foreign key (tenant_id, slot_id) references slot (tenant_id, slot_id),
   unique (slot_id, sha256), unique (tenant_id, model_version_id));
 call isolate('wearwell.model_version');
@@ -78,6 +81,7 @@ create table slot_state(                     -- where each slot of each unit sta
   foreign key (tenant_id, cycle_id) references cycle (tenant_id, cycle_id));
 create index slot_state_due on slot_state (tenant_id, eol_q50, unit_id, slot_id);
 create index slot_state_order on slot_state (order_at);
+create index slot_state_age on slot_state (updated_at);
 call isolate('wearwell.slot_state');
 
 create table prompt(                         -- the one question per cycle

@@ -1,0 +1,95 @@
+"""Whom a prompt is for: slots whose order date has come, with everything that decides whether to speak."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import psycopg
+from psycopg.rows import class_row
+
+from commerce.orders import OPEN
+
+ONE_MAIL_EVERY = timedelta(hours=20)  # an owner gets one mail a day, however many parts are due
+
+DUE = """
+select st.tenant_id, st.unit_id, st.slot_id, st.cycle_id, st.forecast_id, st.stage, st.basis, st.stale, st.order_at,
+  st.eol_q50, st.pct_left, u.serial, coalesce(u.name, m.name) as unit_name, s.name as slot_name,
+  p.prompt_id, p.state as prompt_state, p.remind_at, party.party_id, party.channel, party.email,
+  exists (select from consent k where k.party_id = party.party_id and k.purpose = 'replacement_prompts'
+          and k.withdrawn_at is null) as agreed,
+  (select o.number from purchase o where o.unit_id = st.unit_id and o.slot_id = st.slot_id and o.state = any(%(open)s)
+   limit 1) as order_number,
+  coalesce((select count from spare where spare.unit_id = st.unit_id and spare.slot_id = st.slot_id), 0) as spares,
+  (select max(b.due_at) from outbox b where b.party_id = party.party_id and b.kind = 'prompt') as last_mail
+from slot_state st join cycle c on c.cycle_id = st.cycle_id and upper_inf(c.period)
+join unit u on u.unit_id = st.unit_id join product_model m on m.model_id = u.model_id
+join slot s on s.slot_id = st.slot_id
+left join prompt p on p.tenant_id = st.tenant_id and p.key = 'replace:' || st.cycle_id
+left join ownership w on w.unit_id = st.unit_id and w.period @> %(now)s::timestamptz
+left join party on party.party_id = w.party_id and party.erased_at is null
+where st.order_at <= %(now)s and st.forecast_id is not null and (%(tenant)s::int is null or st.tenant_id = %(tenant)s)
+  and (%(all)s or p.prompt_id is null or (p.state = 'snoozed' and p.remind_at <= %(now)s))
+  and (%(all)s or party.party_id is not null)
+order by st.order_at, st.unit_id, st.slot_id limit %(limit)s"""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A slot whose order date has come."""
+
+    tenant_id: int
+    unit_id: int
+    slot_id: int
+    cycle_id: int
+    forecast_id: int
+    stage: str
+    basis: str
+    stale: bool
+    order_at: datetime
+    eol_q50: datetime
+    pct_left: float
+    serial: str
+    unit_name: str
+    slot_name: str
+    prompt_id: int | None
+    prompt_state: str | None
+    remind_at: datetime | None
+    party_id: int | None
+    channel: str | None
+    email: str | None
+    agreed: bool
+    order_number: str | None
+    spares: int
+    last_mail: datetime | None
+
+    @property
+    def unsure(self) -> bool:
+        """Whether to ask rather than to tell: estimated, or not heard from for long."""
+        return self.stale or self.basis == "estimated"
+
+
+def find(
+    conn: psycopg.Connection, now: datetime, *, tenant_id: int | None = None, everyone: bool = False, limit: int = 1_000
+) -> list[Candidate]:
+    """Return the slots whose order date has come and whose owner was not asked; with `everyone` the others as well."""
+    asked = {"now": now, "tenant": tenant_id, "all": everyone, "open": [str(s) for s in OPEN], "limit": limit}
+    with conn.cursor(row_factory=class_row(Candidate)) as cursor:
+        return cursor.execute(DUE, asked).fetchall()
+
+
+def silence(c: Candidate, now: datetime) -> str | None:
+    """Return why nothing is said about a candidate now; None when its owner is to be told."""
+    if c.party_id is None:
+        return "nobody owns the unit"
+    if c.prompt_id is not None and not (c.prompt_state == "snoozed" and c.remind_at and c.remind_at <= now):
+        return f"asked once in this cycle: the prompt is {c.prompt_state}"
+    if c.order_number is not None:
+        return f"order {c.order_number} is under way"
+    if c.spares > 0:
+        return f"{c.spares} at home"
+    if not c.agreed:
+        return "the owner has not agreed to prompts"
+    if c.channel != "email" or not c.email:
+        return "the owner has no channel to be told on"
+    if c.last_mail is not None and c.last_mail > now - ONE_MAIL_EVERY:
+        return "the owner had a mail within a day; this one waits, and goes with the next"
+    return None

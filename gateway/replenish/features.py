@@ -1,0 +1,234 @@
+"""From tables to the columns that predictors read: one query for many units of one slot.
+
+Running hours are the sum of the counter's rises since fitting, so a counter that starts again at zero loses nothing
+and adds nothing. A factory part has also run what its unit's counter said at its first word. Readings that lie in the
+future of `at` are not looked at.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import psycopg
+from numpy.typing import NDArray
+from psycopg.rows import dict_row
+
+from gateway.registry.models import Slot
+from predictors.batch import SlotBatch
+from predictors.declaration import Declaration
+from predictors.indicator import crossings
+
+CALM = 3  # hours over which an indicator is smoothed
+RECENT = timedelta(days=28)  # what the pace of use is taken from, whatever part was in place
+WEEKLY = 7.0  # days of a household resemble each other: a week is worth about one independent look
+Array = NDArray[np.float64]
+NAMES = ("run_h", "load_h", "age_d", "h_per_day", "h_per_day_sd", "load_per_h", "left_pct", "left_h", "silent_d")
+
+READ = """
+with c as (
+  select c.cycle_id, c.tenant_id, c.unit_id, lower(c.period) as began, c.start_runtime_h, c.source,
+         u.last_seen_at, u.device
+  from cycle c join unit u on u.unit_id = c.unit_id
+  where c.slot_id = %(slot)s and upper_inf(c.period) and c.unit_id = any(%(units)s)),
+hours as materialized (
+  select c.unit_id, h.hour, h.rise, h.first, h.last_ts,
+    case when c.source = 'factory' or h.hour >= c.began then h.rise
+         when h.hour <= c.began - interval '1 hour' then 0
+         when c.start_runtime_h is not null then least(h.rise, greatest(h.last - c.start_runtime_h, 0))
+         else h.rise * (1 - extract(epoch from c.began - h.hour) / 3600) end as run
+  from c join reading_hourly h on h.unit_id = c.unit_id and h.slot_id = 0 and h.channel_id = %(runtime)s
+  where h.hour <= %(at)s
+    and (c.source = 'factory' or h.hour > least(c.began, %(at)s - %(recent)s) - interval '1 hour')),
+loads as materialized (
+  select h.unit_id, h.hour, avg(h.mean) / %(load_ref)s as ratio
+  from c join reading_hourly h on h.unit_id = c.unit_id and h.slot_id in (0, %(slot)s) and h.channel_id = %(load)s
+  where h.hour <= %(at)s group by h.unit_id, h.hour),
+clock as (
+  select h.unit_id, max(h.last_ts) as last_ts, min(h.hour) as first_hour,
+    (array_agg(h.first order by h.hour))[1] as head,
+    sum(h.run) as run, sum(h.run * l.ratio) as loaded, sum(h.run) filter (where l.ratio is not null) as run_loaded
+  from hours h left join loads l using (unit_id, hour) group by h.unit_id),
+daily as (
+  select h.unit_id, date_trunc('day', h.hour) as day, sum(h.rise) as rise, sum(h.rise * l.ratio) as loaded,
+    sum(h.rise) filter (where l.ratio is not null) as rise_loaded
+  from hours h join clock k using (unit_id) left join loads l using (unit_id, hour)
+  where h.hour > k.last_ts - %(recent)s and h.hour > k.first_hour  -- the first rise counts from nothing known
+  group by h.unit_id, day),
+pace as (
+  select unit_id, sum(rise) as rise, sum(rise * rise) as squares, sum(loaded) as loaded, sum(rise_loaded) as rise_loaded
+  from daily group by unit_id),
+own as (
+  select c.unit_id, ch.name, o.last, o.last_ts from c
+  join channel ch on ch.channel_id in (%(left_pct)s, %(left_h)s, %(indicator)s)
+  cross join lateral (
+    select percentile_cont(0.5) within group (order by last) as last, max(last_ts) as last_ts from (
+      select h.last, h.last_ts from reading_hourly h
+      where h.unit_id = c.unit_id and h.slot_id in (0, %(slot)s) and h.channel_id = ch.channel_id
+        and h.hour <= %(at)s and h.last_ts >= c.began
+      order by h.hour desc limit 3) recent) o
+  where o.last is not null)
+select c.cycle_id, c.unit_id, c.device, c.source, c.began, c.start_runtime_h, c.last_seen_at, k.last_ts, k.first_hour,
+  k.head, k.run, k.loaded, k.run_loaded, p.rise, p.squares, p.loaded as recent_loaded, p.rise_loaded,
+  (select last from own where own.unit_id = c.unit_id and name = 'left_pct') as left_pct,
+  (select last from own where own.unit_id = c.unit_id and name = 'left_h') as left_h,
+  (select last from own where own.unit_id = c.unit_id and name = %(indicator_name)s) as indicator,
+  (select max(last_ts) from own where own.unit_id = c.unit_id) as own_ts
+from c left join clock k using (unit_id) left join pace p using (unit_id) order by c.unit_id"""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is known of one slot of many units at one moment; every column has a row for each of `unit_ids`."""
+
+    slot: Slot
+    at: datetime
+    unit_ids: list[int]
+    cycle_ids: list[int]
+    devices: list[str | None]
+    batch: SlotBatch
+    indicator: Array
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """Return each row as numbers, null where unknown."""
+        columns = {name: getattr(self.batch, name) for name in NAMES} | {"indicator": self.indicator}
+        rows: list[dict[str, Any]] = [
+            {name: _plain(column[i]) for name, column in columns.items()} for i in range(len(self.unit_ids))
+        ]
+        if self.batch.hits is not None:
+            for i, row in enumerate(rows):
+                row["hits"] = [_plain(hit) for hit in self.batch.hits[i]]
+        return rows
+
+
+def declared(slot: Slot) -> Declaration:
+    """Return what the manufacturer declared about a slot, as predictors take it."""
+    return Declaration(slot.life_h, slot.life_d, slot.indicator_eol)
+
+
+def read(conn: psycopg.Connection, slot: Slot, unit_ids: list[int], at: datetime) -> Seen:
+    """Return what is known at `at` of the running cycles in this slot of these units; those without one are absent."""
+    channels = _channels(conn, slot)
+    asked = {
+        "slot": slot.slot_id,
+        "units": unit_ids,
+        "at": at,
+        "recent": RECENT,
+        "load_ref": slot.load_ref or 1.0,
+        "indicator_name": slot.indicator_channel or "",
+        **channels,
+    }
+    with conn.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(READ, asked).fetchall()
+    columns = [_features(row, slot, at) for row in rows]
+    numbers = np.array(columns, dtype=np.float64).reshape(len(rows), len(NAMES))
+    hits = _hits(conn, slot, rows, asked) if slot.indicator_channel and slot.indicator_eol is not None else None
+    batch = SlotBatch(**dict(zip(NAMES, numbers.T, strict=True)), hits=hits)
+    return Seen(
+        slot=slot,
+        at=at,
+        unit_ids=[row["unit_id"] for row in rows],
+        cycle_ids=[row["cycle_id"] for row in rows],
+        devices=[row["device"] for row in rows],
+        batch=batch,
+        indicator=np.array([_number(row["indicator"]) for row in rows], dtype=np.float64),
+    )
+
+
+def _channels(conn: psycopg.Connection, slot: Slot) -> dict[str, int]:
+    """Return the channels' ids by what they are to this slot; 0, which no channel has, where it has none."""
+    names = {"runtime": "runtime", "left_pct": "left_pct", "left_h": "left_h"}
+    names |= {"load": slot.load_channel or "", "indicator": slot.indicator_channel or ""}
+    rows = conn.execute(
+        "select name, channel_id from channel where tenant_id = %s and name = any(%s)",
+        (slot.tenant_id, list(names.values())),
+    ).fetchall()
+    ids: dict[str, int] = dict(rows)
+    return {what: ids.get(name, 0) for what, name in names.items()}
+
+
+def _features(row: dict[str, Any], slot: Slot, at: datetime) -> tuple[float, ...]:
+    """Return one slot's numbers in the order of NAMES."""
+    age_d = max((at - row["began"]) / timedelta(days=1), 0.0)
+    run_h = load_h = h_per_day = spread = load_per_h = np.nan
+    if row["run"] is not None:
+        run_h = row["run"]
+        if row["source"] == "factory":
+            run_h += max(row["head"] - (row["start_runtime_h"] or 0.0), 0.0)
+        else:
+            run_h = min(run_h, 24.0 * age_d)  # a part cannot have run longer than it has been in place
+        if slot.load_channel and row["run_loaded"]:
+            load_h = run_h * row["loaded"] / row["run_loaded"]
+        elif slot.load_channel and run_h == 0:
+            load_h = 0.0
+        h_per_day, spread = _pace(row)
+        if row["rise_loaded"]:
+            load_per_h = row["recent_loaded"] / row["rise_loaded"]
+    words = [ts for ts in (row["last_ts"], row["own_ts"]) if ts is not None]
+    last = max(words) if words else row["last_seen_at"]
+    silent_d = np.nan if last is None else max((at - last) / timedelta(days=1), 0.0)
+    return (
+        run_h,
+        load_h,
+        age_d,
+        h_per_day,
+        spread,
+        load_per_h,
+        _number(row["left_pct"]),
+        _number(row["left_h"]),
+        silent_d,
+    )
+
+
+def _pace(row: dict[str, Any]) -> tuple[float, float]:
+    """Return hours a day over the last weeks and their standard error; NaN from less than half a day."""
+    first = max(row["first_hour"] + timedelta(hours=1), row["last_ts"] - RECENT)
+    days = (row["last_ts"] - first) / timedelta(days=1)
+    if row["rise"] is None or days < 0.5:
+        return np.nan, np.nan
+    mean = row["rise"] / days
+    if days < 3:
+        return mean, np.nan
+    variance = max(row["squares"] - row["rise"] ** 2 / days, 0.0) / (days - 1)
+    return mean, float(np.sqrt(variance * WEEKLY / max(days, WEEKLY)))
+
+
+HITS = """
+with c as (
+  select c.unit_id, c.source, lower(c.period) as began from cycle c
+  where c.slot_id = %(slot)s and upper_inf(c.period) and c.unit_id = any(%(units)s)),
+hours as (
+  select h.unit_id, h.hour, sum(h.rise) filter (where h.channel_id = %(runtime)s) as rise,
+    avg(h.mean) filter (where h.channel_id = %(indicator)s) as indicator,
+    avg(h.mean) filter (where h.channel_id = %(load)s) / %(load_ref)s as ratio
+  from c join reading_hourly h on h.unit_id = c.unit_id
+    and (h.slot_id = 0 or h.slot_id = %(slot)s and h.channel_id <> %(runtime)s)
+    and h.channel_id in (%(runtime)s, %(indicator)s, %(load)s)
+  where h.hour <= %(at)s and (c.source = 'factory' or h.hour > c.began) group by h.unit_id, h.hour)
+select unit_id, array_agg(coalesce(rise * coalesce(ratio, 1), 0) order by hour), array_agg(indicator order by hour)
+from hours group by unit_id"""
+
+
+def _hits(conn: psycopg.Connection, slot: Slot, rows: list[dict[str, Any]], asked: dict[str, Any]) -> Array:
+    """Return the exposure at which each unit's indicator first crossed each declared level, (n, L).
+
+    The indicator is smoothed over three hourly means, so that one bad hour crosses nothing.
+    """
+    levels = declared(slot).levels
+    hits = np.full((len(rows), len(levels)), np.nan)
+    place = {row["unit_id"]: i for i, row in enumerate(rows)}
+    for unit_id, exposures, indicator in conn.execute(HITS, asked):
+        row = rows[place[unit_id]]
+        head = max(row["head"] or 0.0, 0.0) if row["source"] == "factory" else 0.0
+        clock = head + np.cumsum(np.array(exposures, dtype=np.float64))
+        seen = np.array(indicator, dtype=np.float64)
+        hits[place[unit_id]] = crossings(clock, seen, levels, width=CALM)
+    return hits
+
+
+def _number(value: float | None) -> float:
+    return np.nan if value is None else float(value)
+
+
+def _plain(value: float) -> float | None:
+    return round(float(value), 6) if np.isfinite(value) else None

@@ -1,0 +1,169 @@
+"""What follows from what happened: one table, from an event's type to the steps it takes.
+
+Each event is handled once, in one transaction, in the order in which its unit's events were told. What is not in the
+table is kept and shown, and changes nothing: a part taken out may be rinsed and go back, a fault is not wear.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import psycopg
+import structlog
+
+from commerce import orders
+from commerce.desk import Desk
+from commerce.order_events import OrderEvent
+from commerce.orders import Order
+from gateway import jobs
+from gateway.events import Event, EventType
+from gateway.notify import outbox
+from gateway.registry import history, models, owners, units
+from gateway.registry.history import Recorded
+from gateway.replenish import cycles, prompts
+
+SOURCES: dict[str, cycles.Source] = {"owner": "owner", "technician": "technician"}
+RESET_MEANS_NEW = 50.0  # percent left: a slot's own counter that starts again below it means a new part
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """An event with what its steps need: the connection, the desk, the world's time."""
+
+    conn: psycopg.Connection
+    event: Recorded
+    desk: Desk
+    now: datetime
+
+    @property
+    def order(self) -> Order:
+        """The order this is about."""
+        return orders.get(self.conn, int(self.event.payload["order_id"]))
+
+
+Step = Callable[[Happening], None]
+
+
+def react(conn: psycopg.Connection, event_id: int, desk: Desk, now: datetime) -> bool:
+    """Take the steps that follow from an event, once; False when they were taken already. The caller commits."""
+    event = history.take(conn, event_id)
+    if event is None:
+        return False
+    if event.unit_id is not None:
+        cycles.hold(conn, event.unit_id)
+    for step in REACTIONS.get(EventType(event.type), ()):
+        step(Happening(conn, event, desk, now))
+    history.done(conn, event_id)
+    return True
+
+
+def tell(conn: psycopg.Connection, told: OrderEvent) -> None:
+    """Record what the desk tells, in its transaction: this is the desk's `tell`."""
+    payload = {"order_id": told.order_id} | ({"card_kept": True} if told.card_kept else {})
+    kind = EventType(told.type)
+    history.record(conn, Event(told.tenant_id, told.unit_id, told.slot_id, kind, told.key, told.at, payload))
+
+
+def fit_part(h: Happening) -> None:
+    """Close the running cycle and begin the next; a part that came by order ends its order."""
+    slot_id = _slot(h)
+    if h.event.unit_id is None or slot_id is None:
+        log.warning("a part was fitted, but in which slot?", event_id=h.event.event_id)
+        return
+    source = SOURCES.get(str(h.event.payload.get("by")), "device")
+    sku = h.event.payload.get("part_sku")
+    _fit(
+        h, cycles.Fitting(h.event.unit_id, slot_id, h.event.occurred_at, source, sku if isinstance(sku, str) else None)
+    )
+
+
+def fit_if_worn(h: Happening) -> None:
+    """Take a slot's own counter that starts again for a new part, when the old one was worn by half or more."""
+    unit_id, slot_id = h.event.unit_id, h.event.slot_id
+    if unit_id is None or slot_id is None:
+        return
+    row = h.conn.execute(
+        "select pct_left from slot_state where unit_id = %s and slot_id = %s", (unit_id, slot_id)
+    ).fetchone()
+    if row and row[0] is not None and row[0] <= RESET_MEANS_NEW:
+        _fit(h, cycles.Fitting(unit_id, slot_id, h.event.occurred_at, "inferred"))
+
+
+def _fit(h: Happening, fitting: cycles.Fitting) -> None:
+    done = cycles.fitted(h.conn, fitting, h.now)
+    if done.closed_id is not None:
+        h.desk.fitted(h.conn, fitting.unit_id, fitting.slot_id, fitting.at)
+
+
+def _slot(h: Happening) -> int | None:
+    """Return the slot an event is about: the one it names, else the only one its unit has."""
+    if h.event.slot_id is not None or h.event.unit_id is None:
+        return h.event.slot_id
+    slots = models.slots(h.conn, units.get(h.conn, h.event.unit_id).model_id)
+    return slots[0].slot_id if len(slots) == 1 else None
+
+
+def note_order(h: Happening) -> None:
+    """Let nobody be asked about a part that is ordered."""
+    prompts.ordered(h.conn, h.order.cycle_id, h.event.occurred_at)
+
+
+def release_later(h: Happening) -> None:
+    """Capture the money when the owner can no longer undo the order."""
+    order = h.order
+    if until := h.desk.undo_until(order):
+        jobs.defer(h.conn, "release", due=until, tenant_id=order.tenant_id, order_id=order.order_id)
+
+
+def fulfil_later(h: Happening) -> None:
+    """Hand the order to fulfilment; where staff do it at the console, the job finds nothing to do."""
+    jobs.defer(h.conn, "fulfil", tenant_id=h.event.tenant_id, order_id=h.order.order_id)
+
+
+def keep_card(h: Happening) -> None:
+    """Record the consent under which a card was kept with this payment."""
+    order = h.order
+    if h.event.payload.get("card_kept") and order.party_id is not None:
+        owners.agree(h.conn, order.tenant_id, order.party_id, "save_card", h.event.occurred_at)
+
+
+def reopen(h: Happening) -> None:
+    """Let the owner order again after an order was cancelled."""
+    prompts.order_gone(h.conn, h.order.cycle_id)
+
+
+def ask_if_fitted(h: Happening) -> None:
+    """Ask, when the old part's time is over, whether the new one is fitted."""
+    order = h.order
+    prompts.ask_if_fitted(h.conn, order.unit_id, order.slot_id, h.now)
+
+
+def mail(kind: str) -> Step:
+    """Return the step that writes to the person who ordered; a guest hears from the payment provider."""
+
+    def write(h: Happening) -> None:
+        order = h.order
+        if order.party_id is not None:
+            outbox.put(
+                h.conn,
+                tenant_id=order.tenant_id,
+                key=f"{kind}:{order.order_id}",
+                channel="email",
+                kind=kind,
+                payload={"order_id": order.order_id},
+                party_id=order.party_id,
+            )
+
+    return write
+
+
+REACTIONS: dict[EventType, tuple[Step, ...]] = {
+    EventType.PART_FITTED: (fit_part,),
+    EventType.COUNTER_RESET: (fit_if_worn,),
+    EventType.ORDER_PLACED: (note_order,),
+    EventType.ORDER_PAID: (note_order, keep_card, release_later, fulfil_later, mail("order_received")),
+    EventType.ORDER_CANCELLED: (reopen,),
+    EventType.ORDER_SHIPPED: (mail("order_shipped"),),
+    EventType.ORDER_DELIVERED: (ask_if_fitted,),
+}

@@ -1,0 +1,165 @@
+"""Scoring: units with news, slot by slot in vectorised batches, to forecasts and to where each slot stands.
+
+The order date is the quantile of the end-of-life date at which a day too early and a day too late cost the same, less
+the delivery time of the part that fits. slot_state is always written, a forecast row when it says something new
+(outlook.py), and then the unit is told as well.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from gateway.notify import outbox
+from gateway.registry import models
+from gateway.registry.models import Slot
+from gateway.replenish import cycles, delivery, features, learn, why
+from gateway.replenish.outlook import Outlook, Standing, says_something_new, stage
+from predictors.decision import order_quantile
+
+STALE_D = 7.0  # without a word for so long, a unit with a radio is stale
+BLIND_D = 30.0  # and after so long its forecast is an estimate
+AGE = timedelta(days=1)  # a slot nobody spoke of is scored again, for time passes
+
+
+FORECAST = """
+insert into forecast (tenant_id, unit_id, slot_id, cycle_id, model_version_id, made_at, eol_q10, eol_q50, eol_q90,
+  order_at, pct_left, basis, predictor, reasons, inputs)
+values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) returning forecast_id"""
+STATE = """
+insert into slot_state (tenant_id, unit_id, slot_id, cycle_id, forecast_id, stage, pct_left, eol_q10, eol_q50, eol_q90,
+  order_at, basis, stale, updated_at)
+values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+on conflict (unit_id, slot_id) do update set cycle_id = excluded.cycle_id, forecast_id = excluded.forecast_id,
+  stage = excluded.stage, pct_left = excluded.pct_left, eol_q10 = excluded.eol_q10, eol_q50 = excluded.eol_q50,
+  eol_q90 = excluded.eol_q90, order_at = excluded.order_at, basis = excluded.basis, stale = excluded.stale,
+  updated_at = excluded.updated_at"""
+BEFORE = """
+select st.unit_id, st.cycle_id, st.forecast_id, st.stage, st.stale, f.pct_left, f.eol_q50, f.order_at, f.basis,
+  f.model_version_id, f.made_at
+from slot_state st left join forecast f on f.forecast_id = st.forecast_id
+where st.slot_id = %s and st.unit_id = any(%s)"""
+WANTED = """
+delete from rescore where unit_id in (
+  select unit_id from rescore order by since limit %s for update skip locked) returning unit_id, tenant_id, since"""
+
+
+def score_waiting(conn: psycopg.Connection, now: datetime, limit: int = 200) -> int:
+    """Score units that have news, oldest news first, and return how many; the caller commits soon.
+
+    A unit that somebody is changing at this moment keeps its place for the next call.
+    """
+    wanted = conn.execute(WANTED, (limit,)).fetchall()
+    free = set(cycles.hold_free(conn, [row[0] for row in wanted]))
+    busy = [row for row in wanted if row[0] not in free]
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            "insert into rescore (unit_id, tenant_id, since) values (%s, %s, %s) on conflict do nothing", busy
+        )
+    score_units(conn, sorted(free), now)
+    return len(free)
+
+
+def want_aged(conn: psycopg.Connection, now: datetime, limit: int = 1_000) -> int:
+    """Ask for a new forecast of slots that nobody looked at for AGE: silence and the calendar are news too."""
+    return conn.execute(
+        """insert into rescore (unit_id, tenant_id, since)
+           select distinct unit_id, tenant_id, %s::timestamptz from (
+             select unit_id, tenant_id from slot_state where updated_at < %s order by updated_at limit %s) aged
+           on conflict (unit_id) do nothing""",
+        (now, now - AGE, limit),
+    ).rowcount
+
+
+def score_units(conn: psycopg.Connection, unit_ids: list[int], now: datetime) -> None:
+    """Forecast every slot of these units as it stands at `now`."""
+    if not unit_ids:
+        return
+    cycles.ensure_open(conn, unit_ids)
+    slots = conn.execute(
+        """select s.slot_id, array_agg(u.unit_id) from unit u join slot s on s.model_id = u.model_id
+           where u.unit_id = any(%s) group by s.slot_id order by s.slot_id""",
+        (unit_ids,),
+    ).fetchall()
+    for slot_id, units in slots:
+        _score_slot(conn, models.get_slot(conn, slot_id), units, now)
+
+
+def _score_slot(conn: psycopg.Connection, slot: Slot, unit_ids: list[int], now: datetime) -> None:
+    seen = features.read(conn, slot, unit_ids, now)
+    if not seen.unit_ids:
+        return
+    chosen = learn.in_force(conn, slot)
+    s = order_quantile(slot.cost_early, slot.cost_late)
+    quantiles = sorted({0.1, 0.5, 0.9, s})
+    at = {q: quantiles.index(q) for q in (0.1, 0.5, 0.9, s)}
+    forecasts = chosen.model.forecast(seen.batch, quantiles)
+    arrives = delivery.days(conn, slot, seen.unit_ids, now)
+    before = _before(conn, slot, seen.unit_ids)
+    version_id = chosen.version.model_version_id if chosen.version else None
+    inputs = seen.as_json()
+    states: list[tuple[Any, ...]] = []
+    for i, unit_id in enumerate(seen.unit_ids):
+        silent = inputs[i]["silent_d"]
+        dates = {q: now + timedelta(days=float(forecasts.eol_d[i, column])) for q, column in at.items()}
+        order_at = dates[s] - timedelta(days=arrives[unit_id])
+        measured = bool(forecasts.measured[i]) and (silent is None or silent <= BLIND_D)
+        outlook = Outlook(
+            cycle_id=seen.cycle_ids[i],
+            stage=stage(now, float(forecasts.pct_left[i]), dates[0.5], order_at),
+            pct_left=round(float(forecasts.pct_left[i]), 2),
+            eol_q10=dates[0.1],
+            eol_q50=dates[0.5],
+            eol_q90=dates[0.9],
+            order_at=order_at,
+            basis="measured" if measured else "estimated",
+            stale=seen.devices[i] is not None and (inputs[i]["age_d"] if silent is None else silent) > STALE_D,
+            model_version_id=version_id,
+        )
+        had = before.get(unit_id)
+        forecast_id = had.forecast_id if had else None
+        if had is None or says_something_new(had, outlook, now):
+            learned = chosen.version.labels if chosen.version else 0
+            reasons = why.reasons(seen, forecasts, i, measured=measured, learned=learned)
+            said = {"sentence": why.sentence(reasons), "parts": [reason.as_json() for reason in reasons]}
+            forecast_id = _keep(conn, slot, unit_id, outlook, (now, Jsonb(said), Jsonb(inputs[i])))
+            _tell_unit(conn, slot, seen.devices[i], forecast_id)
+        states.append(_state(slot, unit_id, outlook, forecast_id, now))
+    with conn.cursor() as cursor:
+        cursor.executemany(STATE, states)
+
+
+def _before(conn: psycopg.Connection, slot: Slot, unit_ids: list[int]) -> dict[int, Standing]:
+    with conn.cursor(row_factory=class_row(Standing)) as cursor:
+        cursor.execute(BEFORE, (slot.slot_id, unit_ids))
+        return {row.unit_id: row for row in cursor}
+
+
+def _keep(conn: psycopg.Connection, slot: Slot, unit_id: int, o: Outlook, made: tuple[datetime, Jsonb, Jsonb]) -> int:
+    now, reasons, inputs = made
+    head = (slot.tenant_id, unit_id, slot.slot_id, o.cycle_id, o.model_version_id, now)
+    dates = (o.eol_q10, o.eol_q50, o.eol_q90, o.order_at)
+    row = conn.execute(FORECAST, (*head, *dates, o.pct_left, o.basis, slot.predictor, reasons, inputs)).fetchone()
+    assert row  # noqa: S101  # an insert that returns, returns
+    return int(row[0])
+
+
+def _state(slot: Slot, unit_id: int, o: Outlook, forecast_id: int | None, now: datetime) -> tuple[Any, ...]:
+    dates = (o.eol_q10, o.eol_q50, o.eol_q90, o.order_at)
+    head = (slot.tenant_id, unit_id, slot.slot_id, o.cycle_id, forecast_id, o.stage, o.pct_left)
+    return (*head, *dates, o.basis, o.stale, now)
+
+
+def _tell_unit(conn: psycopg.Connection, slot: Slot, device: str | None, forecast_id: int) -> None:
+    if device is not None:
+        outbox.put(
+            conn,
+            tenant_id=slot.tenant_id,
+            key=f"forecast:{forecast_id}",
+            channel="mqtt",
+            kind="forecast",
+            payload={},
+            device=device,
+        )
