@@ -94,6 +94,12 @@ def environment(**settings: str) -> dict[str, str]:
     return dict(os.environ) | {f"WEARWELL_{name.upper()}": value for name, value in settings.items()}
 
 
+def forget() -> None:
+    """Drop every setting from this process's environment: the demo stands for itself and must reach nobody's services."""
+    for name in [name for name in os.environ if name.startswith("WEARWELL_")]:
+        del os.environ[name]
+
+
 def load(**given: object) -> Settings:
     """Read the settings, let the world's time run as they say, and return them.
 

@@ -19,6 +19,11 @@ def dsn(settings: Settings) -> str:
     return start_embedded(settings.data_dir)
 
 
+def migrate_embedded(data_dir: Path) -> list[str]:
+    """Bring the embedded database up to date and return the names of what was applied."""
+    return migrate.migrate(embedded.start(data_dir.resolve()))
+
+
 def start_embedded(data_dir: Path) -> str:
     """Start (or join) the embedded server, bring it up to date, and return a DSN without a superuser's rights."""
     admin = embedded.start(data_dir.resolve())
@@ -27,6 +32,11 @@ def start_embedded(data_dir: Path) -> str:
         if not conn.execute("select 1 from pg_roles where rolname = %s", (SERVICE,)).fetchone():
             conn.execute(f"create role {SERVICE} login noinherit in role wearwell_app, wearwell_gateway")
     return conninfo.make_conninfo(admin, user=SERVICE)
+
+
+def leave_embedded(data_dir: Path) -> None:
+    """Leave the embedded server; it stops with the last process that uses it."""
+    embedded.server(data_dir.resolve()).cleanup()
 
 
 def connect(settings: Settings) -> psycopg.Connection:

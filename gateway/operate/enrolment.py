@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import psycopg
 
@@ -35,8 +36,7 @@ class Row:
     radio: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(NamedTuple):
     """One enrolled unit; `device` and `secret` are empty for a unit without a radio."""
 
     gtin: str

@@ -3,6 +3,7 @@
 import json
 import sys
 import threading
+from pathlib import Path
 from typing import Self
 
 from pydantic import SecretStr
@@ -21,10 +22,10 @@ SERVICES = ("work", "serve", "ingest")  # ingest last, so that it stops first an
 class House:
     """Starts everything, looks after it, and stops it in reverse; a context manager."""
 
-    def __init__(self, settings: Settings, say: Say, **more: str) -> None:
+    def __init__(self, settings: Settings, say: Say, cwd: Path | None = None) -> None:
         self.settings = settings
         self.say = say
-        self.more = more
+        self.cwd = cwd
         self.supervisor = Supervisor(say)
         self.database = ""
         self.mqtt_url = settings.mqtt_url
@@ -57,13 +58,13 @@ class House:
         if "public_url" not in self.settings.model_fields_set:
             self.public_url = f"http://{ports.LOOPBACK}:{self.http_port}"
         given |= {"http_port": str(self.http_port), "public_url": self.public_url}
-        self.env = environment(**given, **self.more)
+        self.env = environment(**given)
 
     def start_services(self) -> None:
         """Start the gateway's own processes and write down where everything is."""
         for i, name in enumerate(SERVICES):
             env = self.env | environment_of_metrics(self.settings.metrics_port, i)
-            self.supervisor.start(Program(name, wearwell(name), env))
+            self.supervisor.start(Program(name, wearwell(name), env, cwd=self.cwd))
         self._write_down()
 
     def watch(self, stop: threading.Event) -> None:
@@ -75,6 +76,8 @@ class House:
         """Stop everything that was started here; the embedded database stops with its last user."""
         (self.settings.data_dir / RUNNING).unlink(missing_ok=True)
         self.supervisor.stop()
+        if self.settings.database_dsn is None and self.database:
+            database.leave_embedded(self.settings.data_dir)
 
     def _start_broker(self) -> dict[str, str]:
         with pool.connect(self.database, pool.Role.GATEWAY) as conn:

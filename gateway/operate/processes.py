@@ -26,6 +26,7 @@ class Program:
     name: str
     command: Sequence[str]
     env: Mapping[str, str]
+    cwd: Path | None = None
     grace_s: float = 10.0
     """How long it may take to stop before it is killed."""
     lasting: bool = True
@@ -61,6 +62,7 @@ class Child:
         self.process = subprocess.Popen(  # noqa: S603  # commands are ours
             list(self.program.command),
             env=dict(self.program.env),
+            cwd=self.program.cwd,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -77,16 +77,18 @@ def house(
     secrets = {}
     for serial in ("A1", "B2"):
         made = units.enrol(conn, tenant, "04006381333931", serial, now=clock.now())
-        assert made.secret and made.unit.device
+        assert made.secret
+        assert made.unit.device
         secrets[made.unit.device] = made.secret
     conn.commit()
     for parent in (tmp_path, *tmp_path.parents):  # so that the broker's own account may look in
         if parent.stat().st_uid == 0 and not parent.stat().st_mode & 1:
             parent.chmod(parent.stat().st_mode | 1)
-    supervisor = Supervisor(lambda name, line: print(name, line))
+    supervisor = Supervisor(lambda *_: None)
     own = broker.prepare(conn, tmp_path, user="wearwell", env=environment())
     supervisor.start(own.program)
-    assert ports.answers(own.units_port, within_s=15) and ports.answers(own.gateway_port, within_s=5)
+    assert ports.answers(own.units_port, within_s=15)
+    assert ports.answers(own.gateway_port, within_s=5)
     yield own, secrets, tmp_path
     supervisor.stop()
     assert not ports.answers(own.units_port, within_s=0)
@@ -98,7 +100,9 @@ def test_each_reaches_its_own_topics_only(house: tuple[broker.EmbeddedBroker, di
     gateway = Peer(own.gateway_port, "wearwell", own.password, "wearwell-ingest-1")
     a, b = (Peer(own.units_port, device, secret, device) for device, secret in secrets.items())
     try:
-        assert gateway.in_ and a.in_ and b.in_
+        assert gateway.in_
+        assert a.in_
+        assert b.in_
         gateway.client.subscribe([("ww/v1/+/tlm", 1), ("+/+/status/#", 1)])
         b.client.subscribe([("ww/v1/acme.A1/tlm", 1), ("ww/v1/acme.A1/dn/#", 1), ("ww/v1/acme.B2/dn/#", 1)])
         time.sleep(0.5)

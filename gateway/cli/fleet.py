@@ -1,0 +1,166 @@
+"""Commands that change what the registry knows: product models, parts, units, staff."""
+
+import secrets
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from gateway import clock, settings
+from gateway.cli import talk
+from gateway.errors import ConfigurationError, Exit, WearwellError
+
+app = typer.Typer()
+parts = typer.Typer(help="Parts, what they fit, and what they cost.")
+staff = typer.Typer(help="People of the manufacturer's console.")
+app.add_typer(parts, name="parts")
+app.add_typer(staff, name="staff")
+
+Tenant = Annotated[str, typer.Option(help="The manufacturer's short name, as declared.")]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise WearwellError(f"{path} cannot be read: {error}") from None
+
+
+@app.command()
+def declare(file: Annotated[Path, typer.Argument(help="TOML: tenant, product models, slots, channels.")]) -> None:
+    """Declare a manufacturer's product models and slots; declaring again changes what stands."""
+    from gateway.operate import database
+    from gateway.registry import declaration
+
+    declared = declaration.read(_text(file))
+    with database.connect(settings.load()) as conn:
+        declaration.declare(conn, declared)
+    slots = sum(len(model.slots) for model in declared.models)
+    talk.say(f"declared {len(declared.models)} product models with {slots} slots for {declared.tenant}")
+
+
+@parts.command("import")
+def import_parts(
+    file: Annotated[Path, typer.Argument(help="CSV, one line for each part, slot and region; see docs/operating.md.")],
+    tenant: Tenant,
+) -> None:
+    """Take parts, fitments and offers from a CSV: all of it, or nothing and the line at fault."""
+    from gateway.operate import catalogue, database
+    from gateway.registry import tenants
+
+    rows = catalogue.read(_text(file))
+    with database.connect(settings.load()) as conn:
+        count = catalogue.store(conn, tenants.by_slug(conn, tenant).tenant_id, rows, clock.now())
+    talk.say(f"{count.parts} parts, {count.fitments} fitments, {count.offers} offers")
+
+
+@app.command()
+def enrol(
+    tenant: Tenant,
+    gtin: Annotated[str | None, typer.Option(help="GTIN of the product model.")] = None,
+    serial: Annotated[str | None, typer.Option(help="The unit's serial.")] = None,
+    device: Annotated[str | None, typer.Option(help="Its MQTT name; else <tenant>.<serial>.")] = None,
+    hw_rev: Annotated[str, typer.Option(help="Hardware revision.")] = "",
+    region: Annotated[str, typer.Option(help="Country it is sold in, ISO 3166.")] = "DE",
+    radio: Annotated[bool, typer.Option(help="Whether it speaks; without a radio its QR code is its identity.")] = True,
+    batch: Annotated[Path | None, typer.Option(help="CSV of units instead: gtin, serial, …")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where a batch's secrets go; a new file, readable by you only.")
+    ] = None,
+    as_json: talk.AsJson = False,
+) -> None:
+    """Enrol one unit, or a batch; each unit with a radio gets a credential, shown this once."""
+    from gateway.operate import broker, database, enrolment
+    from gateway.registry import tenants
+
+    rows: list[enrolment.Row]
+    if batch:
+        if out is None:
+            talk.refuse("a batch needs --out FILE.csv for its secrets")
+        rows = list(enrolment.read(_text(batch)))
+    elif gtin and serial:
+        rows = [enrolment.Row(1, gtin, serial, device, hw_rev, region, None, radio)]
+    else:
+        talk.refuse("name a unit with --gtin and --serial, or many with --batch FILE.csv --out SECRETS.csv")
+    loaded = settings.load()
+    with database.connect(loaded) as conn:
+        made = enrolment.enrol(conn, tenants.by_slug(conn, tenant).tenant_id, rows, clock.now())
+        if out is not None:
+            enrolment.write(out, made)  # before the commit: an enrolled unit whose secret nobody has is a brick
+        conn.commit()
+        told = broker.refresh(conn, loaded.data_dir, user=loaded.mqtt_username)
+    if out is None:
+        talk.table([m._asdict() for m in made], json=as_json, nothing="nothing was enrolled")
+    talk.say(f"{len(made)} enrolled{f'; secrets in {out}' if out else ''}")
+    if not told:
+        talk.say("the broker learns of them with: wearwell broker-files")
+
+
+@app.command("broker-files")
+def broker_files(
+    folder: Annotated[Path | None, typer.Argument(help="Where to; else the embedded broker's own folder.")] = None,
+    pid: Annotated[int | None, typer.Option(help="Process id of a Mosquitto to tell (SIGHUP).")] = None,
+) -> None:
+    """Write Mosquitto's password and access files from the registry, and let the broker read them again."""
+    import os
+    import signal
+
+    from gateway.operate import access, broker, database
+
+    loaded = settings.load()
+    with database.connect(loaded) as conn:
+        if folder is None:
+            own = broker.folder_of(loaded.data_dir)
+            told = broker.refresh(conn, loaded.data_dir, user=loaded.mqtt_username)
+            if not told:
+                raise ConfigurationError(
+                    "no embedded broker runs here; name the folder of yours: wearwell broker-files FOLDER"
+                )
+            talk.say(f"written to {own}; the embedded broker was told")
+            return
+        if loaded.mqtt_password is None:
+            raise ConfigurationError(
+                "WEARWELL_MQTT_PASSWORD: set the gateway's own password first, at least 16 characters"
+            )
+        count = access.write(
+            conn, folder, gateway_user=loaded.mqtt_username, gateway_password=loaded.mqtt_password.get_secret_value()
+        )
+    talk.say(f"{count} logins in {folder}/{access.PASSWORDS}, rules in {folder}/{access.ACL}")
+    if pid is not None:
+        try:
+            os.kill(pid, signal.SIGHUP)
+        except OSError as error:
+            raise WearwellError(f"process {pid} could not be told: {error.strerror}") from None
+
+
+@staff.command("add")
+def add_staff(
+    email: Annotated[str, typer.Argument(help="Their address, which they sign in with.")],
+    tenant: Tenant,
+    role: Annotated[Literal["admin", "editor", "reader"], typer.Option(help="What they may do.")] = "reader",
+    generate: Annotated[bool, typer.Option(help="Generate a password and print it once, instead of asking.")] = False,
+) -> None:
+    """Let a person into the console; the same address again gives a new password and role."""
+    from gateway.operate import database
+    from gateway.registry import staff as people
+    from gateway.registry import tenants
+
+    if generate or not sys.stdin.isatty():
+        if not generate:
+            talk.refuse("there is no terminal to ask for a password on; add --generate", Exit.USAGE)
+        password = secrets.token_urlsafe(18)
+    else:
+        password = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    with database.connect(settings.load()) as conn:
+        people.create(
+            conn,
+            tenant_id=tenants.by_slug(conn, tenant).tenant_id,
+            email=email,
+            password=password,
+            role=role,
+            wall=clock.wall(),
+        )
+    talk.say(f"{email} may sign in at /console/login as {role}")
+    if generate:
+        talk.line(password)

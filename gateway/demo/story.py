@@ -1,0 +1,112 @@
+"""The demo's story, as the tables tell it: where each prompted slot stands on its way to the next cycle."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.rows import class_row, dict_row
+
+COUNTS = """
+select (select coalesce(sum(n), 0)::bigint from reading_hourly) as readings,
+       (select count(*) from unit where connection = 'online') as online,
+       (select count(*) from unit where device is not null) as units,
+       (select count(*) from forecast) as forecasts,
+       (select count(*) from gap where closed_at is null) as gaps,
+       (select count(*) from quarantine where released_at is null) as quarantined,
+       (select count(*) from prompt) as prompts,
+       (select count(*) from purchase) as orders,
+       (select count(*) from cycle where not upper_inf(period)) as finished,
+       (select count(*) from outbox where channel = 'email' and sent_at is not null) as mails"""
+
+SLOTS = """
+select coalesce(u.name, u.serial) as unit, s.name as slot, t.stage, t.pct_left,
+       t.eol_q10, t.eol_q50, t.eol_q90, t.basis, o.state as ordered
+from unit u join slot_state t using (unit_id) join slot s using (slot_id)
+left join lateral (select state from purchase p where p.unit_id = u.unit_id and p.slot_id = t.slot_id
+                   and p.cycle_id = t.cycle_id order by order_id desc limit 1) o on true
+where t.eol_q50 is not null order by t.eol_q50, u.unit_id limit %s"""
+
+PROMPTED = """
+select p.prompt_id, p.unit_id, p.slot_id, p.cycle_id, p.created_at, coalesce(u.name, u.serial) as unit, s.name as slot,
+       m.rendered ->> 'subject' as subject, m.rendered ->> 'text' as text
+from prompt p join unit u using (unit_id) join slot s using (slot_id)
+join outbox m on m.kind = 'prompt' and m.party_id = p.party_id and m.sent_at is not null
+     and m.payload -> 'prompts' @> to_jsonb(p.prompt_id)
+where u.device is not null and p.state = 'open' and m.rendered is not null order by p.prompt_id limit 1"""
+
+FORECAST = """
+select made_at, eol_q10, eol_q50, eol_q90, pct_left, basis, predictor, reasons ->> 'sentence' as sentence,
+       (select count(*) from forecast f where f.cycle_id = forecast.cycle_id) as made,
+       (select eol_q90 - eol_q10 from forecast f where f.cycle_id = forecast.cycle_id
+        order by f.made_at limit 1) as first_width
+from forecast where cycle_id = %s order by made_at desc limit 1"""
+
+ORDER = """
+select o.order_id, o.number, o.state, o.total_minor, o.currency, p.name as part, pay.state as payment, pay.kind,
+       sh.shipped_at, sh.delivered_at
+from purchase o join quote q using (quote_id) join part p on p.part_id = q.part_id
+left join lateral (select state, kind from payment where payment.order_id = o.order_id
+                   order by attempt desc limit 1) pay on true
+left join shipment sh on sh.order_id = o.order_id
+where o.cycle_id = %s order by o.order_id desc limit 1"""
+
+NEXT = """
+select n.cycle_id, lower(n.period) as began_at, n.source, upper(old.period) is not null as closed,
+       old.label is not null as labelled, p.sku
+from cycle old
+join cycle n on n.unit_id = old.unit_id and n.slot_id = old.slot_id and lower(n.period) >= upper(old.period)
+left join part p on p.part_id = n.part_id
+where old.cycle_id = %s order by lower(n.period) limit 1"""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompted:
+    """A prompt that was sent and waits for its owner, with the mail that carries it."""
+
+    prompt_id: int
+    unit_id: int
+    slot_id: int
+    cycle_id: int
+    created_at: datetime
+    unit: str
+    slot: str
+    subject: str
+    text: str
+
+
+def counts(conn: psycopg.Connection) -> dict[str, int]:
+    """Return how many of each thing there are."""
+    return _row(conn, COUNTS) or {}
+
+
+def slots(conn: psycopg.Connection, limit: int) -> list[dict[str, Any]]:
+    """Return the slots that end soonest, as they stand."""
+    with conn.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(SLOTS, (limit,)).fetchall()
+
+
+def prompted(conn: psycopg.Connection) -> Prompted | None:
+    """Return the first prompt for a unit with a radio whose mail is out and unanswered."""
+    with conn.cursor(row_factory=class_row(Prompted)) as cursor:
+        return cursor.execute(PROMPTED).fetchone()
+
+
+def forecast(conn: psycopg.Connection, cycle_id: int) -> dict[str, Any] | None:
+    """Return a cycle's latest forecast, how many there were, and how wide the first was."""
+    return _row(conn, FORECAST, cycle_id)
+
+
+def order(conn: psycopg.Connection, cycle_id: int) -> dict[str, Any] | None:
+    """Return the order placed in a cycle, with its payment and its parcel."""
+    return _row(conn, ORDER, cycle_id)
+
+
+def following(conn: psycopg.Connection, cycle_id: int) -> dict[str, Any] | None:
+    """Return the cycle that began when this one ended."""
+    return _row(conn, NEXT, cycle_id)
+
+
+def _row(conn: psycopg.Connection, query: str, *arguments: object) -> dict[str, Any] | None:
+    with conn.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query, arguments).fetchone()
