@@ -1,11 +1,12 @@
 """Log exposure at levels, learned, with intervals that hold on units and groups left out.
 
     z = (log x at level 1, ..., log x at level L, log x at the end of life) ~ N(mu, Sigma)
-    log x_EOL | levels crossed ~ N(m, s^2), truncated at now
+    log x_EOL | levels crossed, the next one not crossed yet ~ N(m, s^2), truncated at now
 
 First-passage view of degradation (Lu & Meeker 1993; Gebraeel et al. 2005) without a path between the levels.
 """
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -26,6 +27,8 @@ FOLDS = 10
 _INNER = 0.8  # the interval that calibration makes honest
 _HALF = float(norm.ppf(0.5 + _INNER / 2.0))
 _WIDEST = 6.0
+WAITED = (-np.inf, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
+"""Standard deviations past the expected crossing of the next level from which its absence counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +57,17 @@ class LevelCrossing:
         """Return exposure left (n, q) and pace of wear (n,): conditional median life over the fleet's."""
         left, pace = np.empty((used.size, len(quantiles))), np.empty(used.size)
         for crossed, rows in by_pattern(_reached(hits, used)):
-            given = self.law.given(crossed)
-            location = given.mean(np.log(hits[rows][:, crossed]))
-            sigma = given.sd * float(self.widening[int(crossed.sum())])
-            left[rows] = lognormal.left(used[rows], location, sigma, quantiles)
+            z, widening = np.log(hits[rows][:, crossed]), float(self.widening[int(crossed.sum())])
+            end = self.law.given(crossed)
+            location = end.mean(z)
             pace[rows] = np.exp(location - self.law.mean[-1])
+            following = int(np.flatnonzero(crossed)[-1]) + 1 if crossed.any() else 0
+            if following == crossed.size:
+                left[rows] = lognormal.left(used[rows], location, end.sd * widening, quantiles)
+            else:
+                coming = self.law.given(crossed, following)
+                waited = _Waited(coming.mean(z), coming.sd * widening, coming.slope * widening)
+                left[rows] = waited.left(used[rows], location, end.sd * widening, quantiles)
         return left, pace
 
     def written(self) -> dict[str, Any]:
@@ -81,6 +90,35 @@ class LevelCrossing:
         if not finite or not np.allclose(covariance, covariance.T) or np.linalg.eigvalsh(covariance)[0] <= 0:
             raise DamagedArtifact("artifact's crossing law is no covariance")
         return cls(Gaussian(mean, covariance), widening)
+
+
+@dataclass(frozen=True, slots=True)
+class _Waited:
+    """What a level not crossed yet tells: log exposure there ~ N(location, sigma^2), slope to the end of life.
+
+    Known to exceed alpha, the level's mean rises by mills(alpha) and pulls the end of life with it; the evidence counts
+    in the steps of WAITED. As the wait alone must not lengthen the life left, a step's residual is bounded by what the
+    steps before left at their ends.
+    """
+
+    location: Array
+    sigma: float
+    slope: float
+
+    def left(self, used: Array, location: Array, sigma: float, quantiles: tuple[float, ...]) -> Array:
+        with np.errstate(divide="ignore"):
+            alpha = (np.log(used) - self.location) / self.sigma
+        mills, drop = gaussian.beyond(np.array(WAITED))
+        least = np.full((used.size, len(quantiles)), np.inf)
+        for step, (start, stop) in enumerate(itertools.pairwise((*WAITED, np.inf))):
+            reached = alpha >= start
+            with np.errstate(over="ignore"):
+                end = np.exp(self.location[reached] + self.sigma * stop)
+            spread = max(sigma**2 - self.slope**2 * float(drop[step]), gaussian.NUGGET) ** 0.5
+            mean = location[reached] + self.slope * float(mills[step])
+            here = lognormal.left(np.minimum(used[reached], end), mean, spread, quantiles)
+            least[reached] = np.minimum(least[reached], here)
+        return least
 
 
 def by_pattern(marks: NDArray[np.bool_]) -> list[tuple[NDArray[np.bool_], NDArray[np.int64]]]:

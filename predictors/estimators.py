@@ -115,6 +115,8 @@ def _checked(
     """Return X, y and censored as arrays that fit each other; raise ValueError where they do not."""
     finite: bool | str = "allow-nan" if allow_nan else True
     table, y = validate_data(estimator, table, y, y_numeric=True, ensure_all_finite=finite)
+    if (np.asarray(table) < 0).any():
+        raise ValueError(f"Negative values in data passed to {type(estimator).__name__}: exposure only grows from zero")
     ends = np.asarray(y, dtype=np.float64)
     if not (ends > 0).all():
         raise ValueError("exposure at the end of life must be above zero")

@@ -20,12 +20,16 @@ class TooFew(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Conditional:
-    """Hold the last coordinate given some others: mean = base + gain'(z - centre), spread sd."""
+    """Hold one coordinate given some others: mean = base + gain'(z - centre), spread sd.
+
+    slope: by how much the last coordinate moves with one sd of this one, the conditional covariance of the two over sd.
+    """
 
     gain: Array
     centre: Array
     base: float
     sd: float
+    slope: float
 
     def mean(self, z: Array) -> Array:
         """Return the conditional mean, (n,), at z (n, c)."""
@@ -43,15 +47,14 @@ class Gaussian:
     mean: Array
     covariance: Array
 
-    def given(self, crossed: NDArray[np.bool_]) -> Conditional:
-        """Return the last coordinate given those where crossed, (p - 1,), is True."""
+    def given(self, crossed: NDArray[np.bool_], which: int = -1) -> Conditional:
+        """Return coordinate `which`, by default the last, given those where crossed, (p - 1,), is True."""
         c = np.flatnonzero(crossed)
-        own = float(self.covariance[-1, -1])
-        if not c.size:
-            return Conditional(np.empty(0), np.empty(0), float(self.mean[-1]), own**0.5)
-        gain = np.linalg.solve(self.covariance[np.ix_(c, c)], self.covariance[c, -1])
-        variance = max(own - float(gain @ self.covariance[c, -1]), NUGGET)
-        return Conditional(gain, self.mean[c], float(self.mean[-1]), variance**0.5)
+        gain = np.linalg.solve(self.covariance[np.ix_(c, c)], self.covariance[c, which])
+        variance = float(self.covariance[which, which] - gain @ self.covariance[c, which])
+        shared = float(self.covariance[which, -1] - gain @ self.covariance[c, -1])
+        sd = max(variance, NUGGET) ** 0.5
+        return Conditional(gain, self.mean[c], float(self.mean[which]), sd, shared / sd)
 
 
 def fit(z: Array, now: Array, *, rounds: int = 60, tolerance: float = 1e-8) -> Gaussian:
@@ -88,6 +91,13 @@ def fit(z: Array, now: Array, *, rounds: int = 60, tolerance: float = 1e-8) -> G
     return Gaussian(mean, covariance)
 
 
+def beyond(alpha: Array) -> tuple[Array, Array]:
+    """Return by how much a standard normal's mean rises, and its variance falls, once it is known to exceed alpha."""
+    bounded = np.clip(alpha, -30.0, 30.0)
+    mills = np.exp(-0.5 * bounded**2 - 0.5 * np.log(2.0 * np.pi) - log_ndtr(-bounded))
+    return mills, mills * (mills - bounded)
+
+
 def _expect(z: Array, now: Array, pattern: NDArray[np.bool_], mean: Array, covariance: Array) -> tuple[Array, Array]:
     """Return E[z | seen, beyond now], (r, p), and the summed conditional covariance, (p, p), of rows of one pattern."""
     filled, extra = z.copy(), np.zeros_like(covariance)
@@ -101,9 +111,7 @@ def _expect(z: Array, now: Array, pattern: NDArray[np.bool_], mean: Array, covar
     sd = rest[0, 0] ** 0.5
     running = np.isfinite(now)
     alpha = np.where(running, (np.where(running, now, 0.0) - expected[:, 0]) / sd, -np.inf)
-    bounded = np.clip(alpha, -30.0, 30.0)
-    mills = np.where(running, np.exp(-0.5 * bounded**2 - 0.5 * np.log(2.0 * np.pi) - log_ndtr(-bounded)), 0.0)
-    drop = np.where(running, mills * (mills - bounded), 0.0)
+    mills, drop = beyond(alpha)
     slope = rest[:, 0] / sd
     filled[:, gaps] = expected + mills[:, None] * slope
     extra[np.ix_(gaps, gaps)] = z.shape[0] * rest - drop.sum() * np.outer(slope, slope)

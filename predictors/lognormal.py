@@ -37,11 +37,11 @@ def _survivor(z0: Array, quantile: float) -> Array:
 def _turn(sigma: float, quantile: float) -> float:
     """Return the z at which the residual of the standardised log-normal is least."""
 
-    def log_residual(z0: float) -> float:
-        z = float(_survivor(np.array([z0]), quantile)[0])
-        return sigma * z0 + float(np.log(np.maximum(np.expm1(sigma * (z - z0)), 1e-300)))
+    def log_residual(z0: Array) -> Array:
+        z = _survivor(z0, quantile)
+        return sigma * z0 + np.log(np.maximum(np.expm1(sigma * (z - z0)), 1e-300))
 
     grid = np.linspace(-8.0, _STEEPEST, 461)
-    least = int(np.argmin([log_residual(float(z0)) for z0 in grid]))
+    least = int(np.argmin(log_residual(grid)))
     bounds = (float(grid[max(least - 1, 0)]), float(grid[min(least + 1, grid.size - 1)]))
     return float(minimize_scalar(log_residual, bounds=bounds, method="bounded", options={"xatol": 1e-9}).x)
