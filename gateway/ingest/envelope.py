@@ -1,0 +1,28 @@
+"""One message as it came from the broker, before anybody looked into it."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+
+class Handle(NamedTuple):
+    """What acknowledges a message: its id, and the connection on which alone that id means anything."""
+
+    connection: int
+    mid: int
+
+
+class Envelope(NamedTuple):
+    """A message and what the broker said about it.
+
+    `again` is the broker's own word that it may have delivered this before; `released` names the reason for which
+    it lay in quarantine until somebody let it through.
+    """
+
+    topic: str
+    payload: bytes
+    received_at: datetime
+    content_type: str | None = None
+    retained: bool = False
+    again: bool = False
+    released: str | None = None
+    handle: Handle | None = None

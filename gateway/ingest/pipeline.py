@@ -1,0 +1,155 @@
+"""A batch of messages on its way into the store, step by step, in one transaction that the caller commits."""
+
+from collections.abc import Iterable
+
+import psycopg
+
+from gateway import clock
+from gateway.ingest import (
+    counters,
+    gaps,
+    happenings,
+    hourly,
+    presence,
+    quarantine,
+    receipts,
+    rejection,
+    samples,
+    sessions,
+    store,
+    topics,
+)
+from gateway.ingest.adapters import ADAPTERS
+from gateway.ingest.content import UNNUMBERED, Batch, Content, DeviceEvent, Reply, UnitState
+from gateway.ingest.directory import Directory
+from gateway.ingest.envelope import Envelope
+from gateway.ingest.parcel import Haul, Outcome, Parcel, Sender
+from gateway.ingest.rejection import Fate, Rejected
+from gateway.registry import units
+
+
+def take(conn: psycopg.Connection, directory: Directory, envelopes: Iterable[Envelope]) -> Outcome:
+    """Store a batch of messages, whatever they are; the caller commits, then publishes the outcome's messages.
+
+    Raises only what the database raises.
+    """
+    parcels = [opened(envelope) for envelope in envelopes]
+    know_senders(conn, directory, parcels)
+    haul = locked(conn, parcels)
+    for parcel in parcels:
+        for content in parcel.contents:
+            try:
+                file(conn, haul, parcel, content)
+            except Rejected as reason:
+                parcel.refused.append(reason)
+    stored = store.append(conn, haul.rows)
+    hourly.roll_up(conn, haul.rows, haul.counters, all_new=stored == len(haul.rows))
+    haul.outcome.stored = stored
+    haul.outcome.duplicates += len(haul.rows) - stored
+    note_changes(conn, haul)
+    keep_refused(conn, haul.outcome, parcels)
+    return haul.outcome
+
+
+def opened(envelope: Envelope) -> Parcel:
+    """Read a message; whatever is wrong with it stands in `refused`."""
+    parcel = Parcel.of(envelope)
+    try:
+        parcel.address = topics.parse(envelope.topic)
+        parcel.contents = ADAPTERS[parcel.address.adapter](parcel.address, envelope)
+    except Rejected as reason:
+        parcel.refuse(reason)
+    return parcel
+
+
+def know_senders(conn: psycopg.Connection, directory: Directory, parcels: Iterable[Parcel]) -> None:
+    """Find each message's unit by its topic; a message of an unknown one is refused whole."""
+    known = directory.units(conn, {parcel.address.device for parcel in parcels if parcel.address})
+    for parcel in parcels:
+        if parcel.address is None:
+            continue
+        unit = known.get(parcel.address.device)
+        if unit is not None:
+            parcel.sender = Sender(unit, parcel.address.device, directory.shelf(conn, unit))
+        if parcel.refused:
+            continue
+        if unit is None:
+            parcel.refuse(rejection.UnknownUnit(f"It says {parcel.address.device!r}."))
+        elif unit.adapter != parcel.address.adapter:
+            parcel.refuse(rejection.OtherAdapter(f"The unit speaks {unit.adapter!r}."))
+
+
+def locked(conn: psycopg.Connection, parcels: Iterable[Parcel]) -> Haul:
+    """Lock everything that these messages may change, always in the same order: units, then their sessions."""
+    sent = [(parcel, parcel.sender) for parcel in parcels if parcel.sender and parcel.contents]
+    if not sent:
+        return Haul({}, counters.Highs({}))
+    presences = presence.lock(conn, {sender.unit.unit_id for _, sender in sent})
+    haul = Haul(presences, counters.load(conn, list(presences)))
+    keys: dict[tuple[int, int, int], None] = {}
+    for parcel, sender in sent:
+        unit = sender.unit
+        if unit.unit_id not in presences:  # it was removed since we looked
+            parcel.refuse(rejection.UnknownUnit(f"It says {sender.device!r}."))
+        for content in parcel.contents:
+            session = UNNUMBERED
+            if isinstance(content, Batch):
+                session = content.s
+            elif isinstance(content, DeviceEvent):
+                session = content.session
+            elif isinstance(content, Reply) and (lost := gaps.answer(conn, unit.unit_id, content, clock.now())):
+                session = lost
+                haul.heard[unit.unit_id, session] = sender
+            if session != UNNUMBERED:
+                keys[unit.tenant_id, unit.unit_id, session] = None
+    if keys:
+        haul.sessions = sessions.load(conn, keys)
+    return haul
+
+
+def file(conn: psycopg.Connection, haul: Haul, parcel: Parcel, content: Content) -> None:
+    """Do what one content asks for; raises a Rejected for what of it cannot be done."""
+    sender = parcel.sender
+    if sender is None:
+        return
+    here = haul.presences[sender.unit.unit_id]
+    if isinstance(content, UnitState):
+        here.become(content)
+        if content.state == "lost" or parcel.envelope.retained:
+            return  # a will is the broker's word, and a retained state is old: neither says that the unit was here
+    here.hear(parcel.received)
+    if isinstance(content, Batch):
+        samples.file(haul, parcel, sender, content)
+    elif isinstance(content, DeviceEvent):
+        happenings.record(conn, haul, parcel, sender, content)
+
+
+def note_changes(conn: psycopg.Connection, haul: Haul) -> None:
+    """Write counters, sessions, gaps and presences, ask for forecasts, and say what is safe."""
+    now, outcome = clock.now(), haul.outcome
+    counters.save(conn, haul.highs)
+    outcome.gaps_opened, outcome.gaps_filled = sessions.save(conn, haul.sessions.values(), now)
+    presence.save(conn, haul.presences.values())
+    news: dict[int, set[int]] = {}
+    for row in haul.rows:
+        news.setdefault(row.tenant_id, set()).add(row.unit_id)
+    for tenant_id, unit_ids in sorted(news.items()):
+        units.want_score(conn, tenant_id, sorted(unit_ids), now)
+    for key, sender in haul.heard.items():
+        outcome.messages.append(receipts.through(sender.device, key[1], haul.sessions[key].sequence.through))
+
+
+def keep_refused(conn: psycopg.Connection, outcome: Outcome, parcels: Iterable[Parcel]) -> None:
+    """Put what was refused into quarantine with its reason, and tell the unit."""
+    kept: list[quarantine.Refusal] = []
+    for parcel in parcels:
+        for reason in parcel.refused:
+            outcome.refused[reason.code] += 1
+            if reason.fate is Fate.DROP:
+                continue
+            tenant = parcel.sender.unit.tenant_id if parcel.sender else None
+            device = parcel.address.device if parcel.address else None
+            kept.append(quarantine.Refusal(tenant, device, parcel.envelope, reason))
+            if parcel.address and parcel.address.adapter == "wearwell":
+                outcome.messages.append(receipts.refusal(parcel.address.device, parcel.envelope, reason))
+    quarantine.keep(conn, kept)

@@ -1,0 +1,66 @@
+"""What a unit's own words change on the unit: seen, online, asleep, lost, its firmware."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import psycopg
+
+from gateway.ingest import rejection
+from gateway.ingest.arrays import MICROS, TIMES, literal
+from gateway.ingest.clocks import SECOND
+from gateway.ingest.content import UNNUMBERED, UnitState
+
+LOCK = f"""select unit_id, connection, connection_session, {MICROS.format("last_seen_at")} from unit
+    where unit_id = any(%s) order by unit_id for no key update"""
+SEEN = f"""update unit u set last_seen_at = {TIMES.format("t.seen")}
+    from unnest(%s::bigint[], %s::bigint[]) t(unit_id, seen) where u.unit_id = t.unit_id"""
+STATE = """update unit set connection = %s, connection_session = %s, firmware = coalesce(%s, firmware),
+    hw_rev = coalesce(%s, hw_rev) where unit_id = %s"""
+
+
+@dataclass(slots=True)
+class Presence:
+    """One locked unit; times are microseconds since 2000."""
+
+    unit_id: int
+    connection: str
+    session: int | None
+    seen: int | None
+    was_seen: int | None
+    firmware: str | None = None
+    hardware: str | None = None
+    changed: bool = False
+
+    def hear(self, received: int) -> None:
+        """Note that the unit spoke."""
+        if self.seen is None or received > self.seen:
+            self.seen = received
+
+    def become(self, state: UnitState) -> None:
+        """Take over a birth, a farewell or a will; raises StaleState for one of an earlier session."""
+        if state.session != UNNUMBERED and self.session is not None and state.session < self.session:
+            raise rejection.StaleState(f"It says {state.session}, known is {self.session}.")
+        self.connection = state.state
+        self.session = state.session
+        self.firmware, self.hardware = state.firmware or self.firmware, state.hardware or self.hardware
+        self.changed = True
+
+
+def lock(conn: psycopg.Connection, unit_ids: Collection[int]) -> dict[int, Presence]:
+    """Lock the units, in one order for every process, so that whatever belongs to a unit has one writer at a time."""
+    rows = conn.execute(LOCK, (sorted(unit_ids),))
+    return {row[0]: Presence(row[0], row[1], row[2], row[3], row[3]) for row in rows}
+
+
+def save(conn: psycopg.Connection, presences: Collection[Presence]) -> None:
+    """Write what changed; being seen again within a second is no news."""
+    seen = [
+        (this.unit_id, this.seen)
+        for this in presences
+        if this.seen is not None and (this.was_seen is None or this.seen - this.was_seen >= SECOND)
+    ]
+    if seen:
+        conn.execute(SEEN, tuple(map(literal, zip(*seen, strict=True))))
+    for this in presences:
+        if this.changed:
+            conn.execute(STATE, (this.connection, this.session, this.firmware, this.hardware, this.unit_id))

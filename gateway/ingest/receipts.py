@@ -1,0 +1,49 @@
+"""What the gateway says back to a unit, after COMMIT: what is safe, and what it refused and why."""
+
+import json
+from typing import Any, NamedTuple
+
+import msgspec
+
+from gateway.ingest import topics
+from gateway.ingest.envelope import Envelope
+from gateway.ingest.rejection import Rejected
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Message(NamedTuple):
+    """One message to publish at QoS 1."""
+
+    topic: str
+    payload: bytes
+
+
+def through(device: str, session: int, sequence: int) -> Message:
+    """Say that every sequence number up to `sequence` of that session is stored."""
+    return Message(topics.receipt(device), b'{"v":1,"s":%d,"through":%d}' % (session, sequence))
+
+
+def event(device: str, event_id: str) -> Message:
+    """Say that an event is stored."""
+    return Message(topics.receipt(device), _encode({"v": 1, "event": event_id}))
+
+
+def refusal(device: str, envelope: Envelope, reason: Rejected) -> Message:
+    """Say what was refused and why, with the session and sequence number where the message can be read that far."""
+    told: dict[str, Any] = {"v": 1, "error": reason.code, "detail": reason.detail}
+    return Message(topics.receipt(device), _encode(told | _whereabouts(envelope.payload)))
+
+
+def _whereabouts(payload: bytes) -> dict[str, Any]:
+    try:
+        read = json.loads(payload) if len(payload) <= 65_536 else None
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(read, dict):
+        return {}
+    return {
+        name: value
+        for name in ("s", "q", "id")
+        if isinstance(value := read.get(name), int | str) and len(str(value)) <= 64
+    }

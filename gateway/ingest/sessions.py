@@ -1,0 +1,101 @@
+"""Sequence sessions and their gaps as rows."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+import psycopg
+
+from gateway.ingest.arrays import MICROS, TIMES, literal
+from gateway.ingest.sequence import Gap, Sequence, changes
+
+SELECT = f"""select s.unit_id, s.session, s.high_seq, {MICROS.format("s.anchor")}
+    from unit_session s join unnest(%s::bigint[], %s::bigint[]) k(unit_id, session)
+        on s.unit_id = k.unit_id and s.session = k.session
+    order by s.unit_id, s.session for update of s"""
+GAPS = """select g.unit_id, g.session, lower(g.seqs), upper(g.seqs) - 1, g.gap_id, g.outcome is not null
+    from gap g join unnest(%s::bigint[], %s::bigint[]) k(unit_id, session)
+        on g.unit_id = k.unit_id and g.session = k.session
+    where g.outcome is distinct from 'filled' order by lower(g.seqs)"""
+UPSERT = f"""insert into unit_session (tenant_id, unit_id, session, high_seq, anchor, opened_at)
+    select tenant_id, unit_id, session, high, {TIMES.format("anchor")}, %s
+    from unnest(%s::int[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
+        t(tenant_id, unit_id, session, high, anchor)
+    on conflict (unit_id, session) do update set high_seq = excluded.high_seq, anchor = excluded.anchor"""
+OPEN = (
+    """insert into gap (tenant_id, unit_id, session, seqs, found_at) values (%s, %s, %s, int8range(%s, %s, '[]'), %s)"""
+)
+SHRINK = "update gap set seqs = int8range(%s, %s, '[]') where gap_id = %s"
+SPLIT = """insert into gap (tenant_id, unit_id, session, seqs, found_at, asked_at, asks, closed_at, outcome)
+    select tenant_id, unit_id, session, int8range(%s, %s, '[]'), found_at, asked_at, asks, closed_at, outcome
+    from gap where gap_id = %s"""
+FILL = "update gap set closed_at = %s, outcome = 'filled' where gap_id = any(%s)"
+
+SessionKey = tuple[int, int]  # unit, session
+
+
+@dataclass(slots=True)
+class Session:
+    """One run of a unit's sequence counter; `anchor` is when its uptime read zero, in microseconds since 2000."""
+
+    tenant_id: int
+    unit_id: int
+    session: int
+    sequence: Sequence
+    stored: list[Gap]
+    anchor: int | None = None
+    new: bool = True
+    was: tuple[int, int | None] = (0, None)
+
+    @property
+    def changed(self) -> bool:
+        return self.new or self.was != (self.sequence.high, self.anchor)
+
+
+def load(conn: psycopg.Connection, keys: Iterable[tuple[int, int, int]]) -> dict[SessionKey, Session]:
+    """Lock and return the sessions of (tenant, unit, session) keys; those that have no row yet are new ones.
+
+    The caller holds the units' locks, so that nobody else can open the same new session.
+    """
+    found = {(unit, session): Session(tenant, unit, session, Sequence(), []) for tenant, unit, session in keys}
+    columns = (literal(unit for unit, _ in found), literal(session for _, session in found))
+    for unit, session, high, anchor in conn.execute(SELECT, columns):
+        this = found[unit, session]
+        this.sequence.high, this.anchor, this.new, this.was = high, anchor, False, (high, anchor)
+    if any(not session.new for session in found.values()):
+        for unit, session, first, last, row, lost in conn.execute(GAPS, columns):
+            found[unit, session].stored.append(Gap(first, last, row, lost))
+    for this in found.values():
+        this.sequence.gaps = list(this.stored)
+    return found
+
+
+def save(conn: psycopg.Connection, sessions: Collection[Session], now: datetime) -> tuple[int, int]:
+    """Write what changed and return how many gaps opened and how many were filled."""
+    opened = filled = 0
+    changed = [this for this in sessions if this.changed]
+    if changed:
+        conn.execute(
+            UPSERT,
+            (
+                now,
+                literal(this.tenant_id for this in changed),
+                literal(this.unit_id for this in changed),
+                literal(this.session for this in changed),
+                literal(this.sequence.high for this in changed),
+                literal(this.anchor for this in changed),
+            ),
+        )
+    for this in sessions:
+        if this.sequence.gaps == this.stored:
+            continue
+        found = changes(this.stored, this.sequence.gaps)
+        whose = (this.tenant_id, this.unit_id, this.session)
+        with conn.cursor() as cursor:
+            cursor.executemany(OPEN, [(*whose, gap.first, gap.last, now) for gap in found.opened])
+            cursor.executemany(SPLIT, [(gap.first, gap.last, gap.row) for gap in found.split])
+            cursor.executemany(SHRINK, [(gap.first, gap.last, gap.row) for gap in found.shrunk])
+            cursor.execute(FILL, (now, found.filled))
+        opened += len(found.opened)
+        filled += len(found.filled)
+    return opened, filled

@@ -1,0 +1,51 @@
+"""Committing a batch: in one transaction if it can be, in as few as its worst message allows if not."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import psycopg
+import structlog
+
+from gateway.ingest import pipeline, quarantine
+from gateway.ingest.directory import Directory
+from gateway.ingest.envelope import Envelope
+from gateway.ingest.parcel import Outcome
+from gateway.ingest.rejection import Indigestible
+
+log = structlog.get_logger()
+
+# The database is away, in recovery, full, shutting down, or not (yet) of this version: no message's fault.
+TROUBLE = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.ProgrammingError, psycopg.InternalError)
+
+
+def settle(conn: psycopg.Connection, directory: Directory, envelopes: Sequence[Envelope]) -> Outcome:
+    """Store a batch of messages and commit.
+
+    A message that the database or our own code chokes on is found by halving and put into quarantine, so that it
+    never holds up its neighbours. Raises one of TROUBLE where the fault is not a message's; nothing is lost then, and
+    what was committed before is a duplicate when the batch is tried again.
+    """
+    try:
+        with conn.transaction():
+            return pipeline.take(conn, directory, envelopes)
+    except TROUBLE:
+        directory.forget()
+        raise
+    except Exception as error:  # noqa: BLE001  # whatever it is, it must not stop the others
+        directory.forget()
+        if len(envelopes) == 1:
+            return _indigestible(conn, envelopes[0], error)
+    outcome = Outcome()
+    middle = len(envelopes) // 2
+    for half in (envelopes[:middle], envelopes[middle:]):
+        outcome.add(settle(conn, directory, half))
+    return outcome
+
+
+def _indigestible(conn: psycopg.Connection, envelope: Envelope, error: Exception) -> Outcome:
+    log.error("message refused by the store", topic=envelope.topic, exc_info=error)
+    first_line = next(iter(str(error).splitlines()), "")
+    reason = Indigestible(f"{type(error).__name__}: {first_line}")
+    with conn.transaction():
+        quarantine.keep(conn, [quarantine.Refusal(None, None, envelope, reason)])
+    return Outcome(refused=Counter({reason.code: 1}))
