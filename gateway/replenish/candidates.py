@@ -78,18 +78,15 @@ def find(
 
 def silence(c: Candidate, now: datetime) -> str | None:
     """Return why nothing is said about a candidate now; None when its owner is to be told."""
-    if c.party_id is None:
-        return "nobody owns the unit"
-    if c.prompt_id is not None and not (c.prompt_state == "snoozed" and c.remind_at and c.remind_at <= now):
-        return f"asked once in this cycle: the prompt is {c.prompt_state}"
-    if c.order_number is not None:
-        return f"order {c.order_number} is under way"
-    if c.spares > 0:
-        return f"{c.spares} at home"
-    if not c.agreed:
-        return "the owner has not agreed to prompts"
-    if c.channel != "email" or not c.email:
-        return "the owner has no channel to be told on"
-    if c.last_mail is not None and c.last_mail > now - ONE_MAIL_EVERY:
-        return "the owner had a mail within a day; this one waits, and goes with the next"
-    return None
+    asked_again = c.prompt_state == "snoozed" and c.remind_at is not None and c.remind_at <= now
+    had_mail = c.last_mail is not None and c.last_mail > now - ONE_MAIL_EVERY
+    reasons = (
+        (c.party_id is None, "nobody owns the unit"),
+        (c.prompt_id is not None and not asked_again, f"asked once in this cycle: the prompt is {c.prompt_state}"),
+        (c.order_number is not None, f"order {c.order_number} is under way"),
+        (c.spares > 0, f"{c.spares} at home"),
+        (not c.agreed, "the owner has not agreed to prompts"),
+        (c.channel != "email" or not c.email, "the owner has no channel to be told on"),
+        (had_mail, "the owner had a mail within a day; this one waits, and goes with the next"),
+    )
+    return next((reason for holds, reason in reasons if holds), None)

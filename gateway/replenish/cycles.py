@@ -50,7 +50,7 @@ class Fitting:
     slot_id: int
     at: datetime
     source: Source
-    sku: str | None = None
+    sku: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ def _open(conn: psycopg.Connection, old: Cycle, begin: Beginning) -> int:
     return int(row[0])
 
 
-def _part(conn: psycopg.Connection, tenant_id: int, sku: str | None) -> int | None:
+def _part(conn: psycopg.Connection, tenant_id: int, sku: str) -> int | None:
     row = conn.execute("select part_id from part where tenant_id = %s and sku = %s", (tenant_id, sku)).fetchone()
     return row[0] if row else None
 

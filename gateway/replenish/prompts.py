@@ -157,9 +157,7 @@ def answer(
         "update prompt set state = %s, answer = %s, answered_at = %s, remind_at = %s where prompt_id = %s",
         (state, given, now, remind_at, prompt_id),
     )
-    _record(conn, prompt, EventType.PROMPT_ANSWERED, f"answer:{prompt_id}:{given}:{now.isoformat()}", now, given)
-    if given == "changed":
-        _record(conn, prompt, EventType.PART_FITTED, f"fitted:owner:{prompt.cycle_id}", now, given)
+    _record(conn, prompt, given, now)
     if given == "spare":
         conn.execute(
             """insert into spare (tenant_id, unit_id, slot_id, count) values (%s, %s, %s, 1)
@@ -171,11 +169,15 @@ def answer(
     return get(conn, prompt_id)
 
 
-def _record(conn: psycopg.Connection, prompt: Prompt, kind: EventType, key: str, now: datetime, given: str) -> None:
-    payload: dict[str, object] = {"prompt_id": prompt.prompt_id, "answer": given, "forecast_id": prompt.forecast_id}
-    if kind is EventType.PART_FITTED:
-        payload = {"by": "owner", "prompt_id": prompt.prompt_id}
-    history.record(conn, Event(prompt.tenant_id, prompt.unit_id, prompt.slot_id, kind, key, now, payload))
+def _record(conn: psycopg.Connection, prompt: Prompt, given: str, now: datetime) -> None:
+    """Keep the answer as an event, and the fitting that `changed` tells of as another."""
+    where = (prompt.tenant_id, prompt.unit_id, prompt.slot_id)
+    key = f"answer:{prompt.prompt_id}:{given}:{now.isoformat()}"
+    payload = {"prompt_id": prompt.prompt_id, "answer": given, "forecast_id": prompt.forecast_id}
+    history.record(conn, Event(*where, EventType.PROMPT_ANSWERED, key, now, payload))
+    if given == "changed":
+        key, payload = f"fitted:owner:{prompt.cycle_id}", {"by": "owner", "prompt_id": prompt.prompt_id}
+        history.record(conn, Event(*where, EventType.PART_FITTED, key, now, payload))
 
 
 def ask_if_fitted(conn: psycopg.Connection, unit_id: int, slot_id: int, now: datetime) -> None:

@@ -72,10 +72,8 @@ def fit_part(h: Happening) -> None:
         log.warning("a part was fitted, but in which slot?", event_id=h.event.event_id)
         return
     source = SOURCES.get(str(h.event.payload.get("by")), "device")
-    sku = h.event.payload.get("part_sku")
-    _fit(
-        h, cycles.Fitting(h.event.unit_id, slot_id, h.event.occurred_at, source, sku if isinstance(sku, str) else None)
-    )
+    sku = str(h.event.payload.get("part_sku") or "")
+    _fit(h, cycles.Fitting(h.event.unit_id, slot_id, h.event.occurred_at, source, sku))
 
 
 def fit_if_worn(h: Happening) -> None:

@@ -1,0 +1,285 @@
+"""The worker: jobs, forecasts, prompts, messages to units, upkeep; each a named task of one TaskGroup.
+
+What it does stands in rows, so a killed worker loses nothing: a job that it held is taken up again when its heartbeat
+has been missing for half a minute, and a unit is unmarked in the transaction that writes its forecast. On SIGTERM jobs
+under way are finished, for as long as GRACE_S, and nothing new is begun.
+"""
+
+import asyncio
+import random
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import procrastinate
+import psycopg
+import structlog
+from procrastinate.jobs import Job
+from procrastinate.retry import BaseRetryStrategy, RetryDecision
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from commerce.desk import Desk
+from gateway import clock, jobs
+from gateway.db import pool as pools
+from gateway.notify import mqtt
+from gateway.notify.send import ATTEMPTS, Post, send
+from gateway.notify.smtp import mailer
+from gateway.replenish import learn, prompts, reactions, score
+from gateway.replenish.fulfil import Fulfilment
+from gateway.settings import Settings
+
+POLL_S = 1.0  # how soon a job is seen whose time has come; a new one wakes the worker at once
+IDLE_S = 0.5  # between looks for units to score, when there were none
+PROMPTS_S = 1.0
+AGED_S = 10.0
+LEARN_S = 60.0
+RESUME_S = 30.0
+STALLED_S = 30.0
+PARTITIONS_S = 3_600.0
+GRACE_S = 20.0
+MONTHS_AHEAD = timedelta(days=62)
+LONGEST_RETRY_S = 3_600
+CONCURRENCY = 4
+log = structlog.get_logger()
+
+
+class Retry(BaseRetryStrategy):
+    """Again after 2, 4, 8, … seconds and a little more, an hour at most, until `attempts` are over."""
+
+    def __init__(self, attempts: int = ATTEMPTS) -> None:
+        self.attempts = attempts
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:  # noqa: ARG002
+        """Return when to try again, or None to give up: the job then stays in the queue as failed."""
+        if job.attempts >= self.attempts:
+            return None
+        pause = min(2 ** (job.attempts + 1), LONGEST_RETRY_S)
+        return RetryDecision(retry_in={"seconds": int(pause * random.uniform(1.0, 1.2))})  # noqa: S311  # jitter
+
+
+@dataclass(frozen=True, slots=True)
+class Chore:
+    """Something done again and again; `work` returns whether there may be more at once."""
+
+    name: str
+    every_s: float
+    work: Callable[[], bool]
+
+
+class Worker:
+    """One worker process; several may run on one database.
+
+    `fulfil` lets parcels leave and arrive by themselves: for the demo only.
+    """
+
+    def __init__(self, dsn: str, settings: Settings, desk: Desk, *, fulfil: bool = False) -> None:
+        self.dsn = pools.dsn_for(dsn, pools.Role.GATEWAY)
+        self.settings = settings
+        self.desk = desk
+        self.pool = ConnectionPool(
+            self.dsn, min_size=0, max_size=CONCURRENCY + 4, open=False, timeout=10, kwargs={"connect_timeout": 5}
+        )
+        self.queue = jobs.queue(self.dsn)
+        self.fulfilment = Fulfilment(desk, self.begin, enabled=fulfil)
+        smtp_url = settings.smtp_url.get_secret_value() if settings.smtp_url else None
+        self.post = Post(mailer(smtp_url), settings.mail_from, settings.public_url)
+        self._name_tasks()
+
+    @contextmanager
+    def begin(self) -> Iterator[psycopg.Connection[Any]]:
+        """Yield a connection in one transaction that sees every tenant; commit at the end."""
+        with self.pool.connection() as conn:
+            yield conn
+
+    # Jobs: each is one of these, by name.
+
+    def react(self, event_id: int) -> None:
+        """Take the steps that follow from an event."""
+        with self.begin() as conn:
+            reactions.react(conn, event_id, self.desk, clock.now())
+
+    def send(self, message_id: int) -> None:
+        """Send one mail."""
+        send(self.begin, message_id, self.post)
+
+    def hear(self, source: str, event_id: str) -> None:
+        """Work on what the payment provider said."""
+        self.desk.hear(source, event_id)
+
+    def release(self, tenant_id: int, order_id: int) -> None:
+        """Capture an order's money and hand it to fulfilment."""
+        self.desk.release(tenant_id, order_id)
+
+    def fulfil(self, tenant_id: int, order_id: int) -> None:
+        """Take the next step of a parcel, where nobody else does."""
+        self.fulfilment.step(tenant_id, order_id, clock.now())
+
+    def _name_tasks(self) -> None:
+        for work in (self.react, self.send, self.hear, self.release, self.fulfil):
+            self.queue.task(name=work.__name__, retry=Retry())(_in_thread(work))
+
+    # Chores: what time brings.
+
+    def chores(self) -> tuple[Chore, ...]:
+        """Return everything that is done again and again."""
+        return (
+            Chore("score", IDLE_S, self.score),
+            Chore("aged", AGED_S, self.want_aged),
+            Chore("prompts", PROMPTS_S, self.speak),
+            Chore("learn", LEARN_S, self.learn),
+            Chore("resume", RESUME_S, self.resume),
+            Chore("partitions", PARTITIONS_S, self.make_partitions),
+        )
+
+    def score(self) -> bool:
+        """Score units that have news."""
+        with self.begin() as conn:
+            return score.score_waiting(conn, clock.now()) > 0
+
+    def want_aged(self) -> bool:
+        """Have slots scored again that nobody spoke of for a day."""
+        with self.begin() as conn:
+            score.want_aged(conn, clock.now())
+        return False
+
+    def speak(self) -> bool:
+        """Ask the owners who are to be asked now."""
+        with self.begin() as conn:
+            asked = prompts.speak(conn, clock.now())
+        if asked:
+            log.info("prompts", count=len(asked))
+        return False
+
+    def learn(self) -> bool:
+        """Learn from finished cycles, one slot's model at a time."""
+        with self.begin() as conn:
+            ripe = learn.ripe(conn)
+        for slot_id in ripe:
+            with self.begin() as conn:
+                version = learn.learn(conn, slot_id, clock.now())
+            log.info("learned", slot_id=slot_id, model_version_id=version)
+        return False
+
+    def resume(self) -> bool:
+        """Find again what payments left open."""
+        with self.begin() as conn:
+            tenants = [row[0] for row in conn.execute("select tenant_id from tenant order by tenant_id")]
+        for tenant_id in tenants:
+            self.desk.resume(tenant_id)
+        return False
+
+    def make_partitions(self) -> bool:
+        """Have the store's partitions ready before readings come."""
+        now = clock.now()
+        with self.begin() as conn:
+            conn.execute("select reading_partitions(%s, %s)", (now - MONTHS_AHEAD, now + MONTHS_AHEAD))
+        return False
+
+    async def recover(self) -> int:
+        """Take up again the jobs of workers whose heartbeat is gone; return how many."""
+        stalled = list(await self.queue.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_S))
+        for job in stalled:
+            await self.queue.job_manager.retry_job(job)
+            log.warning("job taken up again", task=job.task_name, job_id=job.id)
+        return len(stalled)
+
+    # Running.
+
+    async def run(self, stop: asyncio.Event | None = None) -> None:
+        """Work until `stop` is set, or without one until a signal to end comes; then finish what is under way."""
+        if stop is None:
+            stop = asyncio.Event()
+            _end_on_signals(stop)
+        self.pool.open()
+        try:
+            async with self.queue.open_async(), asyncio.TaskGroup() as group:
+                group.create_task(self._work_jobs(stop), name="jobs")
+                group.create_task(mqtt.run(self.settings, self.begin, stop), name="units")
+                group.create_task(self._recover_stalled(stop), name="stalled")
+                for chore in self.chores():
+                    group.create_task(_again_and_again(chore, stop), name=chore.name)
+        finally:
+            await asyncio.to_thread(self.pool.close)
+        log.info("worker stopped")
+
+    async def _work_jobs(self, stop: asyncio.Event) -> None:
+        """Work jobs; when the database goes away, come back with it."""
+        pause = 1.0
+        while not stop.is_set():
+            working = asyncio.create_task(self._procrastinate(), name="procrastinate")
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            if stop.is_set():
+                working.cancel()
+            try:
+                await working
+            except asyncio.CancelledError:
+                if not stop.is_set():
+                    raise
+            except (psycopg.OperationalError, procrastinate.exceptions.ConnectorException, OSError) as error:
+                log.warning("no jobs", error=str(error), again_s=pause)
+                await _pause(pause, stop)
+                pause = min(pause * 2, 30.0)
+
+    async def _procrastinate(self) -> None:
+        await self.queue.run_worker_async(
+            name="wearwell",
+            concurrency=CONCURRENCY,
+            fetch_job_polling_interval=POLL_S,
+            shutdown_graceful_timeout=GRACE_S,
+            delete_jobs="successful",
+            install_signal_handlers=False,
+        )
+
+    async def _recover_stalled(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            try:
+                await self.recover()
+            except (psycopg.OperationalError, procrastinate.exceptions.ConnectorException) as error:
+                log.warning("stalled jobs not looked at", error=str(error))
+            await _pause(STALLED_S, stop)
+
+
+def _in_thread(work: Callable[..., None]) -> Callable[..., Awaitable[None]]:
+    async def run(**arguments: Any) -> None:
+        await asyncio.to_thread(work, **arguments)
+
+    return run
+
+
+async def _again_and_again(chore: Chore, stop: asyncio.Event) -> None:
+    """Do a chore until `stop`, resting at least as long as it took; what fails is logged and done again later."""
+    loop = asyncio.get_running_loop()
+    failures = 0
+    while not stop.is_set():
+        began = loop.time()
+        try:
+            more = await asyncio.to_thread(chore.work)
+            failures = 0
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            more, failures = False, failures + 1
+            log.warning("chore waits for the database", chore=chore.name, error=str(error))
+        except Exception:
+            more, failures = False, failures + 1
+            log.exception("chore failed", chore=chore.name)
+        took = loop.time() - began
+        rest = max(0.2, took) if more else max(chore.every_s, took)
+        await _pause(rest * 2 ** min(failures, 5), stop)
+
+
+async def _pause(seconds: float, stop: asyncio.Event) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        pass
+
+
+def _end_on_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
