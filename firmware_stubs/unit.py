@@ -213,7 +213,7 @@ class Unit:
             self._sent = {key: last for key, last in self._sent.items() if key[0] != session or last > through}
         elif "error" in message:
             self.last_refusal = message
-            if message["error"] in wire.SETTLED:
+            if str(message["error"]) in wire.SETTLED:
                 self._set_aside(session, wire.whole_number(message.get("q")), message.get("event"))
         elif isinstance(message.get("event"), str):
             self.events.pop(message["event"], None)
@@ -241,7 +241,7 @@ class Unit:
             return [], wire.reply(identity, "timed_out", "The command had expired when it arrived.")
         session, first, last = (wire.whole_number(command.get(name)) for name in ("s", "from", "to"))
         if command.get("cmd") != "replay":
-            return [], wire.reply(identity, "rejected", f"This unit knows no command {command.get('cmd')}.")
+            return [], wire.reply(identity, "rejected", f"This unit knows no command {str(command.get('cmd'))[:40]}.")
         if not session or not first or not last or first > last:
             return [], wire.reply(identity, "rejected", "A replay needs s, from and to, from not above to.")
         found = self.journal.between(session, first, last)
