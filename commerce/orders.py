@@ -41,6 +41,7 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     State.CANCELLED: frozenset(),
     State.REFUNDED: frozenset(),
 }
+REFUNDABLE = frozenset(s for s, to in TRANSITIONS.items() if State.REFUNDED in to)
 UNPAID = frozenset({State.CREATED, State.PAYING})
 OPEN = frozenset({State.CREATED, State.PAYING, State.PAID, State.RELEASED, State.SHIPPED, State.DELIVERED})
 

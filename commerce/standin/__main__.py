@@ -1,0 +1,21 @@
+"""`python -m commerce.standin`: serve the payment stand-in by itself."""
+
+import argparse
+
+import uvicorn
+
+from commerce.standin.app import build
+
+
+def main() -> None:
+    """Serve until interrupted."""
+    parser = argparse.ArgumentParser(prog="python -m commerce.standin", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, default=12_111, help="port to listen on")
+    parser.add_argument("--webhook", help="where events are posted to, such as http://127.0.0.1:8000/webhooks/stripe")
+    parser.add_argument("--secret", default="", help="what events are signed with")
+    given = parser.parse_args()
+    uvicorn.run(build(webhook=given.webhook, secret=given.secret), host=given.host, port=given.port, log_level="info")
+
+
+main()
