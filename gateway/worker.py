@@ -70,20 +70,20 @@ class Chore:
 
 
 class Worker:
-    """One worker process; several may run on one database.
+    """One worker process; several may run on one database. `pool` is open and in the gateway's role.
 
-    `fulfil` lets parcels leave and arrive by themselves: for the demo only.
+    `fulfil` lets parcels leave and arrive by themselves; by default only where the world's time is accelerated, which
+    settings allow in the demo and in tests alone.
     """
 
-    def __init__(self, dsn: str, settings: Settings, desk: Desk, *, fulfil: bool = False) -> None:
-        self.dsn = pools.dsn_for(dsn, pools.Role.GATEWAY)
+    def __init__(
+        self, settings: Settings, dsn: str, pool: ConnectionPool, desk: Desk, *, fulfil: bool | None = None
+    ) -> None:
         self.settings = settings
         self.desk = desk
-        self.pool = ConnectionPool(
-            self.dsn, min_size=0, max_size=CONCURRENCY + 4, open=False, timeout=10, kwargs={"connect_timeout": 5}
-        )
-        self.queue = jobs.queue(self.dsn)
-        self.fulfilment = Fulfilment(desk, self.begin, enabled=fulfil)
+        self.pool = pool
+        self.queue = jobs.queue(pools.dsn_for(dsn, pools.Role.GATEWAY))
+        self.fulfilment = Fulfilment(desk, self.begin, enabled=settings.pace is not None if fulfil is None else fulfil)
         smtp_url = settings.smtp_url.get_secret_value() if settings.smtp_url else None
         self.post = Post(mailer(smtp_url), settings.mail_from, settings.public_url)
         self._name_tasks()
@@ -188,21 +188,21 @@ class Worker:
 
     # Running.
 
-    async def run(self, stop: asyncio.Event | None = None) -> None:
+    def run(self) -> None:
+        """Work until a signal to end comes; then finish what is under way."""
+        asyncio.run(self.work())
+
+    async def work(self, stop: asyncio.Event | None = None) -> None:
         """Work until `stop` is set, or without one until a signal to end comes; then finish what is under way."""
         if stop is None:
             stop = asyncio.Event()
             _end_on_signals(stop)
-        self.pool.open()
-        try:
-            async with self.queue.open_async(), asyncio.TaskGroup() as group:
-                group.create_task(self._work_jobs(stop), name="jobs")
-                group.create_task(mqtt.run(self.settings, self.begin, stop), name="units")
-                group.create_task(self._recover_stalled(stop), name="stalled")
-                for chore in self.chores():
-                    group.create_task(_again_and_again(chore, stop), name=chore.name)
-        finally:
-            await asyncio.to_thread(self.pool.close)
+        async with self.queue.open_async(), asyncio.TaskGroup() as group:
+            group.create_task(self._work_jobs(stop), name="jobs")
+            group.create_task(mqtt.run(self.settings, self.begin, stop), name="units")
+            group.create_task(self._recover_stalled(stop), name="stalled")
+            for chore in self.chores():
+                group.create_task(_again_and_again(chore, stop), name=chore.name)
         log.info("worker stopped")
 
     async def _work_jobs(self, stop: asyncio.Event) -> None:

@@ -13,10 +13,9 @@ import structlog
 
 from commerce import orders
 from commerce.desk import Desk
-from commerce.order_events import OrderEvent
 from commerce.orders import Order
 from gateway import jobs
-from gateway.events import Event, EventType
+from gateway.events import EventType
 from gateway.notify import outbox
 from gateway.registry import history, models, owners, units
 from gateway.registry.history import Recorded
@@ -56,13 +55,6 @@ def react(conn: psycopg.Connection, event_id: int, desk: Desk, now: datetime) ->
         step(Happening(conn, event, desk, now))
     history.done(conn, event_id)
     return True
-
-
-def tell(conn: psycopg.Connection, told: OrderEvent) -> None:
-    """Record what the desk tells, in its transaction: this is the desk's `tell`."""
-    payload = {"order_id": told.order_id} | ({"card_kept": True} if told.card_kept else {})
-    kind = EventType(told.type)
-    history.record(conn, Event(told.tenant_id, told.unit_id, told.slot_id, kind, told.key, told.at, payload))
 
 
 def fit_part(h: Happening) -> None:
