@@ -40,6 +40,9 @@ class Settings(BaseSettings):
     mqtt_ca_file: Path | None = Field(
         None, description="certificate authority of an mqtts:// broker; empty: the system's"
     )
+    mqtt_version: Literal["5", "3.1.1"] = Field(
+        "5", description="MQTT version the broker speaks; with 3.1.1 the window is the broker's to choose"
+    )
     mqtt_window: PositiveInt = Field(
         2_000, le=65_535, description="unacknowledged messages the broker may have under way"
     )

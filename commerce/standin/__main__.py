@@ -14,8 +14,14 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=12_111, help="port to listen on")
     parser.add_argument("--webhook", help="where events are posted to, such as http://127.0.0.1:8000/webhooks/stripe")
     parser.add_argument("--secret", default="", help="what events are signed with")
+    parser.add_argument("--pages", help="where a buyer's browser finds the pages, if not where the API is")
     given = parser.parse_args()
-    uvicorn.run(build(webhook=given.webhook, secret=given.secret), host=given.host, port=given.port, log_level="info")
+    uvicorn.run(
+        build(webhook=given.webhook, secret=given.secret, page_url=given.pages),
+        host=given.host,
+        port=given.port,
+        log_level="info",
+    )
 
 
 main()

@@ -42,7 +42,7 @@ class StandIn:
         """Answer the API."""
         raw = await request.body()
         text = raw.decode() if request.method == "POST" else request.url.query
-        self.books.page_url = str(request.base_url).rstrip("/")
+        self.books.page_url = page_url or str(request.base_url).rstrip("/")
         asked = api.Request(request.method, request.url.path, text, dict(request.headers))
         said = await run_in_threadpool(api.answer, self.books, self.knobs, asked)
         if said.hold_s:
@@ -106,6 +106,7 @@ def build(
     books: Books | None = None,
     knobs: Knobs | None = None,
     clock: Callable[[], float] = real_time,
+    page_url: str | None = None,
 ) -> Starlette:
     """Return the app; it posts its events to `webhook`, signed with `secret`.
 

@@ -14,7 +14,9 @@ from gateway.errors import ConfigurationError, Exit, WearwellError
 app = typer.Typer()
 parts = typer.Typer(help="Parts, what they fit, and what they cost.")
 staff = typer.Typer(help="People of the manufacturer's console.")
+people = typer.Typer(help="Owners whom the manufacturer knows already.")
 app.add_typer(parts, name="parts")
+app.add_typer(people, name="owners")
 app.add_typer(staff, name="staff")
 
 Tenant = Annotated[str, typer.Option(help="The manufacturer's short name, as declared.")]
@@ -78,7 +80,7 @@ def enrol(
     if batch:
         if out is None:
             talk.refuse("a batch needs --out FILE.csv for its secrets")
-        rows = list(enrolment.read(_text(batch)))
+        rows = enrolment.read(_text(batch))
     elif gtin and serial:
         rows = [enrolment.Row(1, gtin, serial, device, hw_rev, region, None, radio)]
     else:
@@ -95,6 +97,20 @@ def enrol(
     talk.say(f"{len(made)} enrolled{f'; secrets in {out}' if out else ''}")
     if not told:
         talk.say("the broker learns of them with: wearwell broker-files")
+
+
+@people.command("import")
+def import_owners(
+    file: Annotated[Path, typer.Argument(help="CSV: gtin, serial, email and, where known, name and address.")],
+    tenant: Tenant,
+) -> None:
+    """Register owners who agreed to be told when a part is due: all lines, or none."""
+    from gateway.operate import database, registration
+    from gateway.registry import tenants
+
+    with database.connect(settings.load()) as conn:
+        count = registration.register(conn, tenants.by_slug(conn, tenant).tenant_id, _text(file), clock.now())
+    talk.say(f"{count} owners registered")
 
 
 @app.command("broker-files")
@@ -143,7 +159,7 @@ def add_staff(
 ) -> None:
     """Let a person into the console; the same address again gives a new password and role."""
     from gateway.operate import database
-    from gateway.registry import staff as people
+    from gateway.registry import staff as members
     from gateway.registry import tenants
 
     if generate or not sys.stdin.isatty():
@@ -153,7 +169,7 @@ def add_staff(
     else:
         password = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     with database.connect(settings.load()) as conn:
-        people.create(
+        members.create(
             conn,
             tenant_id=tenants.by_slug(conn, tenant).tenant_id,
             email=email,

@@ -12,6 +12,7 @@ app = typer.Typer()
 quarantine = typer.Typer(help="Messages that were refused, with their reasons.")
 app.add_typer(quarantine, name="quarantine")
 
+Reason = Annotated[str | None, typer.Option(help="Of this reason only, such as unknown_unit.")]
 Limit = Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")]
 
 
@@ -47,25 +48,39 @@ def gaps(
     as_json: talk.AsJson = False,
 ) -> None:
     """List sequence numbers that should be here and are not."""
-    from gateway.operate import database, ledger
+    from gateway.operate import database
+    from gateway.operate import gaps as missing
 
     with database.connect(settings.load()) as conn:
-        rows = ledger.gaps(conn, device=device, closed=closed, limit=limit)
+        rows = missing.listed(conn, device=device, closed=closed, limit=limit)
     talk.table(rows, json=as_json, nothing="no gaps")
 
 
 @quarantine.command("list")
 def list_quarantined(
-    reason: Annotated[str | None, typer.Option(help="Of one reason only, such as unknown_unit.")] = None,
-    released: Annotated[bool, typer.Option("--all", help="Released ones too.")] = False,
+    reason: Reason = None,
+    device: Annotated[str | None, typer.Option(help="Of one device only.")] = None,
+    after: Annotated[int, typer.Option(help="From the message after this id on.")] = 0,
     limit: Limit = 100,
     as_json: talk.AsJson = False,
 ) -> None:
-    """List what was refused, newest first."""
-    from gateway.operate import database, ledger
+    """List what was refused and waits, oldest first."""
+    from gateway.ingest import quarantine as refused
+    from gateway.operate import database
 
     with database.connect(settings.load()) as conn:
-        rows = ledger.quarantined(conn, reason=reason, released=released, limit=limit)
+        kept = refused.listed(conn, reason=reason, device=device, limit=limit, after=after)
+    rows = [
+        {
+            "id": one.quarantine_id,
+            "received_at": one.received_at,
+            "topic": one.topic,
+            "bytes": len(one.payload),
+            "reason": one.reason,
+            "detail": one.detail,
+        }
+        for one in kept
+    ]
     talk.table(rows, json=as_json, nothing="nothing is quarantined")
 
 
@@ -73,28 +88,44 @@ def list_quarantined(
 def show_quarantined(
     number: Annotated[int, typer.Argument(help="Its id in the list.")], as_json: talk.AsJson = False
 ) -> None:
-    """Show one refused message whole: topic, bytes, reason."""
-    from gateway.operate import database, ledger
+    """Show one refused message whole: topic, reason, and its bytes as text or in hexadecimal."""
+    from dataclasses import asdict
+
+    from gateway.ingest import quarantine as refused
+    from gateway.operate import database
 
     with database.connect(settings.load()) as conn:
-        talk.figures(ledger.one(conn, number), json=as_json)
+        one = refused.get(conn, number)
+        conn.rollback()
+    payload = bytes(one.payload)
+    talk.figures(asdict(one) | {"payload": payload.decode() if payload.isascii() else payload.hex()}, json=as_json)
 
 
 @quarantine.command("release")
 def release_quarantined(
     number: Annotated[int | None, typer.Argument(help="Its id in the list; else all of a reason.")] = None,
-    reason: Annotated[str | None, typer.Option(help="All of this reason, such as unknown_unit.")] = None,
+    reason: Reason = None,
+    limit: Limit = 100,
 ) -> None:
     """Take refused messages through the door again, after what was wrong was put right."""
-    from gateway.operate import database, release
+    from gateway.ingest import quarantine as refused
+    from gateway.ingest import release
+    from gateway.ingest.directory import Directory
+    from gateway.operate import database
 
     if (number is None) == (reason is None):
         talk.refuse("name one message by its id, or a --reason")
+    stored, again = 0, 0
     with database.connect(settings.load()) as conn:
-        stored, refused = release.again(conn, number=number, reason=reason)
-    talk.say(f"{stored} stored, {refused} refused again")
-    if refused:
-        raise typer.Exit(Exit.PARTIAL if stored else Exit.FAILED)
+        listed = [one.quarantine_id for one in refused.listed(conn, reason=reason, limit=limit)] if reason else [number]
+        for each in listed:
+            outcome = release.release(conn, Directory(), int(each or 0), clock.now())
+            conn.commit()
+            again += sum(outcome.refused.values())
+            stored += outcome.stored
+    talk.say(f"{len(listed)} messages: {stored} readings stored, {again} messages refused again")
+    if again:
+        raise typer.Exit(Exit.PARTIAL if again < len(listed) else Exit.FAILED)
 
 
 @app.command()
@@ -121,5 +152,18 @@ def prompts(
     if not dry_run:
         talk.refuse("only the worker asks owners; see what it would ask with: wearwell prompts --dry-run")
     with database.connect(settings.load()) as conn:
-        rows = rules.due(conn, clock.now())
-    talk.table(rows, json=as_json, nothing="nobody would be asked now")
+        verdicts = rules.rehearse(conn, clock.now())
+    rows = [
+        {
+            "unit": found.serial,
+            "slot": found.slot_name,
+            "stage": found.stage,
+            "left_pct": found.pct_left,
+            "end_of_life": found.eol_q50,
+            "order_at": found.order_at,
+            "would": "ask" if silence is None else "say nothing",
+            "because": silence or "the order date has come",
+        }
+        for found, silence in verdicts
+    ]
+    talk.table(rows, json=as_json, nothing="no order date has come")

@@ -71,31 +71,31 @@ class Browser:
         self.page = self._sent("GET", url)
         return self.page.text
 
-    def press(self, ending: str, **changed: str) -> str:
-        """Send the form whose action ends with `ending` from the page that is open, and return what came.
+    def press(self, part: str, **changed: str) -> str:
+        """Send the form that goes to a path with `part` in it from the page that is open, and return what came.
 
         Raises NoSuchForm with the page's address.
         """
         here = self.address
-        form = self._form(ending)
+        form = self._form(part)
         if form is None:
-            raise NoSuchForm(f"the page {here} has no form that goes to …{ending}")
+            raise NoSuchForm(f"the page {here} has no form that goes to …{part}")
         headers = {"Origin": "{0.scheme}://{0.netloc}".format(urlsplit(here)), "Sec-Fetch-Site": "same-origin"}
         self.page = self._sent("POST", urljoin(here, form.action), data=form.fields | changed, headers=headers)
         return self.page.text
 
-    def offers(self, ending: str) -> bool:
-        """Say whether the page that is open has a form whose action ends with `ending`."""
-        return self._form(ending) is not None
+    def offers(self, part: str) -> bool:
+        """Say whether the page that is open has a form that goes to a path with `part` in it."""
+        return self._form(part) is not None
 
     @property
     def address(self) -> str:
         """The address of the page that is open; empty when none is."""
         return str(self.page.url) if self.page else ""
 
-    def _form(self, ending: str) -> Form | None:
+    def _form(self, part: str) -> Form | None:
         for form in forms(self.page.text) if self.page else []:
-            if form.method == "post" and urlsplit(urljoin(self.address, form.action)).path.endswith(ending):
+            if form.method == "post" and part in urlsplit(urljoin(self.address, form.action)).path:
                 return form
         return None
 

@@ -75,8 +75,8 @@ class Once:
             if story.order(self.conn, prompt.cycle_id) is None:
                 raise Missing(f"order: the page after the tap says nothing of one: {_gist(here)}")
             self.conn.rollback()
-            if browser.offers("/pay"):
-                browser.press("/pay")
+            if browser.offers("/pay/"):
+                browser.press("/pay/")
 
     def _readings(self) -> str | None:
         now = story.counts(self.conn)

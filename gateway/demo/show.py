@@ -115,11 +115,10 @@ class Demo:
         port = ports.free(8090)
         key, secret = f"rk_test_{secrets.token_hex(16)}", f"whsec_{secrets.token_hex(16)}"
         command = (
-            *(sys.executable, "-m", "commerce.standin"),
-            *("--port", str(port), "--webhook", f"{self.house.public_url}/webhooks/stripe"),
+            *(sys.executable, "-m", "commerce.standin", "--port", str(port), "--secret", secret),
+            *("--webhook", f"{self.house.public_url}/webhooks/stripe"),
         )
-        env = self.house.env | {"STANDIN_KEY": key, "STANDIN_WEBHOOK_SECRET": secret}
-        self.house.supervisor.start(Program("payments", command, env, cwd=self.place))
+        self.house.supervisor.start(Program("payments", command, self.house.env, cwd=self.place))
         return {
             "stripe_url": f"http://{ports.LOOPBACK}:{port}",
             "stripe_key": key,

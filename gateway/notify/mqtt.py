@@ -135,7 +135,7 @@ async def connected(settings: Settings) -> "AsyncIterator[aiomqtt.Client]":
         identifier="",  # the broker names it: two workers must not push each other out
         username=settings.mqtt_username,
         password=password.get_secret_value() if password else None,
-        protocol=aiomqtt.ProtocolVersion.V5,
+        protocol=aiomqtt.ProtocolVersion.V5 if settings.mqtt_version == "5" else aiomqtt.ProtocolVersion.V311,
         tls_context=ssl.create_default_context(cafile=settings.mqtt_ca_file) if secure else None,
         timeout=10,
     ) as client:

@@ -29,6 +29,7 @@ class EmbeddedBroker:
     units_port: int
     gateway_port: int
     password: str
+    mqtt_version: str
 
 
 def folder_of(data_dir: Path) -> Path:
@@ -52,13 +53,14 @@ def prepare(
         gateway_port = ports.free(units_port + 1, host)
         config = mosquitto.configure(folder, units_port=units_port, gateway_port=gateway_port, host=host)
         command = (program, "-c", str(config))
+        version = "5"
         kind = f"Mosquitto {'.'.join(map(str, mosquitto.version(program)))}"
     else:
         gateway_port = units_port
         command = (sys.executable, "-m", "gateway.operate.fallback_broker", str(folder), host, str(units_port))
-        kind = "amqtt"
+        version, kind = "3.1.1", "amqtt"
     return EmbeddedBroker(
-        kind, Program("broker", command, env, pid_file=folder / PID), host, units_port, gateway_port, password
+        kind, Program("broker", command, env, pid_file=folder / PID), host, units_port, gateway_port, password, version
     )
 
 

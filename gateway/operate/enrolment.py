@@ -1,8 +1,6 @@
 """Batches of units: a CSV goes in, a CSV with one secret per unit comes out."""
 
 import csv
-import io
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,15 +9,13 @@ from typing import NamedTuple
 import psycopg
 
 from gateway.errors import WearwellError
+from gateway.operate import table
+from gateway.operate.table import BadTable
 from gateway.registry import units
 
-COLUMNS = ("gtin", "serial", "device", "hw_rev", "region", "name", "radio")
-NEEDED = {"gtin", "serial"}
+NEEDED = ("gtin", "serial")
+KNOWN = (*NEEDED, "device", "hw_rev", "region", "name", "radio")
 NO = {"no", "false", "0"}
-
-
-class BadBatch(WearwellError):
-    """A batch of units cannot be read; the message names the line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,26 +41,11 @@ class Made(NamedTuple):
     secret: str
 
 
-def read(text: str) -> Iterator[Row]:
-    """Read a batch: a header line with gtin and serial, and any of device, hw_rev, region, name, radio.
-
-    Raises BadBatch for a header that names something else, or a line without gtin or serial.
-    """
-    table = csv.DictReader(io.StringIO(text))
-    header = table.fieldnames or []
-    if not NEEDED.issubset(header) or not set(header).issubset(COLUMNS):
-        raise BadBatch(
-            f"the first line must name gtin and serial, and may name {', '.join(COLUMNS[2:])};"
-            f" it says: {', '.join(header)}"
-        )
-    for cells in table:
-        if None in cells or None in cells.values():
-            raise BadBatch(f"line {table.line_num} does not have as many fields as the first")
-        said = {name: value.strip() for name, value in cells.items()}
-        if not said["gtin"] or not said["serial"]:
-            raise BadBatch(f"line {table.line_num} lacks a gtin or a serial")
-        yield Row(
-            line=table.line_num,
+def read(text: str) -> list[Row]:
+    """Read a batch of units; raises BadTable with the line at fault."""
+    return [
+        Row(
+            line=line,
             gtin=said["gtin"],
             serial=said["serial"],
             device=said.get("device") or None,
@@ -73,10 +54,12 @@ def read(text: str) -> Iterator[Row]:
             name=said.get("name") or None,
             radio=said.get("radio", "").lower() not in NO,
         )
+        for line, said in table.read(text, needed=NEEDED, known=KNOWN)
+    ]
 
 
 def enrol(conn: psycopg.Connection, tenant_id: int, rows: list[Row], now: datetime) -> list[Made]:
-    """Enrol a batch, all of it or nothing (the caller commits). Raises BadBatch that names the line at fault."""
+    """Enrol a batch, all of it or nothing (the caller commits). Raises BadTable that names the line at fault."""
     made = []
     for row in rows:
         try:
@@ -93,18 +76,20 @@ def enrol(conn: psycopg.Connection, tenant_id: int, rows: list[Row], now: dateti
                 name=row.name,
             )
         except WearwellError as error:
-            raise BadBatch(f"line {row.line}: {error}; nothing was enrolled") from None
+            raise BadTable(f"line {row.line}: {error}; nothing was enrolled") from None
         made.append(Made(done.unit.gtin, done.unit.serial, done.unit.device or "", done.secret or ""))
     return made
 
 
 def write(path: Path, made: list[Made]) -> None:
-    """Write the secrets into a new file that only its owner may read. Raises BadBatch when the file stands already."""
+    """Write the secrets into a new file that only its owner may read. Raises BadTable when the file stands already."""
     try:
         path.touch(mode=0o600, exist_ok=False)
     except FileExistsError:
-        raise BadBatch(f"{path} exists; secrets are never written over something, name another file") from None
+        raise BadTable(f"{path} exists; secrets are never written over something, name another file") from None
+    except OSError as error:
+        raise BadTable(f"{path} cannot be written: {error.strerror}") from None
     with path.open("w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(("gtin", "serial", "device", "secret"))
-        table.writerows((m.gtin, m.serial, m.device, m.secret) for m in made)
+        lines = csv.writer(file)
+        lines.writerow(Made._fields)
+        lines.writerows(made)

@@ -30,6 +30,7 @@ class House:
         self.database = ""
         self.mqtt_url = settings.mqtt_url
         self.units_url = settings.mqtt_url
+        self.mqtt_version: str = settings.mqtt_version
         self.http_port = settings.http_port
         self.public_url = settings.public_url
         self.env: dict[str, str] = {}
@@ -89,15 +90,20 @@ class House:
             self.say("broker", f"{own.kind} does not answer yet")
         self.units_url = f"mqtt://{own.host}:{own.units_port}"
         self.mqtt_url = f"mqtt://{own.host}:{own.gateway_port}"
+        self.mqtt_version = own.mqtt_version
         self.say("broker", f"{own.kind}; units connect to {self.units_url}")
-        return {"mqtt_url": self.mqtt_url, "mqtt_password": own.password}
+        return {"mqtt_url": self.mqtt_url, "mqtt_password": own.password, "mqtt_version": own.mqtt_version}
 
     def _write_down(self) -> None:
         path = self.settings.data_dir / RUNNING
         path.touch(mode=0o600)
-        path.write_text(
-            json.dumps({"mqtt_url": self.mqtt_url, "units_url": self.units_url, "public_url": self.public_url})
-        )
+        found = {
+            "mqtt_url": self.mqtt_url,
+            "mqtt_version": self.mqtt_version,
+            "units_url": self.units_url,
+            "public_url": self.public_url,
+        }
+        path.write_text(json.dumps(found))
 
 
 def wearwell(*arguments: str) -> tuple[str, ...]:
@@ -121,6 +127,7 @@ def join(settings: Settings) -> Settings:
     return settings.model_copy(
         update={
             "mqtt_url": found["mqtt_url"],
+            "mqtt_version": found["mqtt_version"],
             "mqtt_password": settings.mqtt_password or SecretStr(broker.gateway_password(folder)),
             "public_url": settings.public_url if "public_url" in settings.model_fields_set else found["public_url"],
         }

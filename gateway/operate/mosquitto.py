@@ -16,7 +16,6 @@ CONFIG = """\
 {user}allow_anonymous false
 password_file {folder}/passwords
 acl_file {folder}/acl
-allow_zero_length_clientid false
 
 # For units: the client id is the credential, so that nobody takes over another's session.
 listener {units_port} {host}
