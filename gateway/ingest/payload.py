@@ -40,7 +40,7 @@ def batch(payload: bytes, content_type: str | None) -> Batch:
     """
     check_size(payload)
     if is_cbor(payload, content_type):
-        return shaped(plain(payload, content_type), Batch)
+        return ours(plain(payload, content_type), Batch)
     check_text(payload)
     try:
         read = _batch.decode(payload)
@@ -60,10 +60,15 @@ def plain(payload: bytes, content_type: str | None = None) -> Any:
     return strict_json(payload)
 
 
-def shaped(value: Any, shape: type[T]) -> T:
-    """Return plain values as the struct that a topic carries; raises WrongShape, UnknownVersion or NotFinite."""
+def ours(value: Any, shape: type[T]) -> T:
+    """Return plain values as a struct of our own protocol; raises UnknownVersion or WrongShape."""
     if isinstance(value, dict) and "v" in value and value["v"] != 1:
         raise rejection.UnknownVersion(f"It says {str(value['v'])[:20]}, known is 1.")
+    return shaped(value, shape)
+
+
+def shaped(value: Any, shape: type[T]) -> T:
+    """Return plain values as the struct that a topic carries; raises WrongShape."""
     try:
         return msgspec.convert(value, shape)
     except msgspec.ValidationError as error:
@@ -164,7 +169,7 @@ def _explained(payload: bytes, error: Exception) -> rejection.Rejected:
     """Turn the quick reader's complaint into the reason that the strict reader finds first."""
     try:
         value = strict_json(payload)
-        shaped(value, Batch)
+        ours(value, Batch)
     except rejection.Rejected as reason:
         return reason
     return rejection.WrongShape(f"{error}.")

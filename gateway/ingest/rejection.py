@@ -18,6 +18,7 @@ class Rejected(WearwellError):
     """The message cannot be used."""
 
     fate: ClassVar[Fate] = Fate.QUARANTINE
+    partial: ClassVar[bool] = False  # the rest of the message was stored
     code: ClassVar[str] = "rejected"
 
     def __init_subclass__(cls) -> None:
@@ -96,9 +97,13 @@ class UnknownSlot(Rejected):
 class UnknownChannel(Rejected):
     """Some channels are not declared; the readings of the others were stored."""
 
+    partial = True
+
 
 class Unbelievable(Rejected):
     """Some values lie outside what their channel can measure; the other readings were stored."""
+
+    partial = True
 
 
 class StaleState(Rejected):
@@ -129,4 +134,4 @@ class Indigestible(Rejected):
     """The message was understood but could not be stored; this is a fault of the gateway, please report it."""
 
 
-PARTIAL = frozenset(kind.code for kind in (UnknownChannel, Unbelievable))  # the rest of the message was stored
+PARTIAL = frozenset(kind.code for kind in Rejected.__subclasses__() if kind.partial)

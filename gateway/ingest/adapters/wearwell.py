@@ -94,12 +94,12 @@ def _telemetry(envelope: Envelope) -> list[Content]:
 
 
 def _state(plain: Any) -> UnitState:
-    wire = payload.shaped(plain, StateOnWire)
+    wire = payload.ours(plain, StateOnWire)
     return UnitState(wire.s, wire.state, wire.fw, wire.hw)
 
 
 def _event(plain: Any) -> DeviceEvent:
-    wire = payload.shaped(plain, EventOnWire)
+    wire = payload.ours(plain, EventOnWire)
     carried = CARRIED.get(EventType(wire.type)) if wire.type in set(EventType) else None
     if carried is None:
         raise rejection.UnknownEvent(f"It says {wire.type[:40]!r}.")
@@ -109,5 +109,5 @@ def _event(plain: Any) -> DeviceEvent:
 
 
 def _reply(plain: Any) -> Reply:
-    wire = payload.shaped(plain, ReplyOnWire)
+    wire = payload.ours(plain, ReplyOnWire)
     return Reply(wire.id, wire.status, wire.detail)
