@@ -1,0 +1,219 @@
+"""From rows to forecasts: what is counted, what is said, what is kept."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import numpy as np
+import psycopg
+import pytest
+
+from gateway import clock
+from gateway.db import pool
+from gateway.replenish import cycles, features, learn, score
+from tests.integration import replenish_fleet as fleet
+from tests.integration.replenish_fleet import BORN, House
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def house(conn: psycopg.Connection) -> Iterator[House]:
+    yield fleet.build(conn)
+    clock.accelerate(None)
+
+
+def read(conn: psycopg.Connection, house: House, unit_id: int, at: datetime) -> dict[str, float | None]:
+    cycles.ensure_open(conn, [unit_id])
+    return features.read(conn, house.slot, [unit_id], at).as_json()[0]
+
+
+def test_a_factory_part_has_run_what_its_unit_has(conn: psycopg.Connection, house: House) -> None:
+    """Fifty days of eight hours are four hundred hours, at the pace of eight a day, at the load it is rated for."""
+    unit_id = fleet.enrol(conn, house)
+    now = fleet.run(conn, unit_id, 50)
+    seen = read(conn, house, unit_id, now)
+    assert (400, 400, 50, 1.0) == (seen["run_h"], seen["load_h"], seen["age_d"], seen["load_per_h"])
+    assert seen["h_per_day"] == pytest.approx(8, rel=0.05)
+
+
+def test_what_a_unit_had_run_before_its_first_word_counts(conn: psycopg.Connection, house: House) -> None:
+    """A counter that begins at 300 h says that the factory part has run 300 h."""
+    unit_id = fleet.enrol(conn, house)
+    fleet.report(conn, unit_id, "runtime", [(BORN + timedelta(hours=h), 300.0 + h) for h in range(10)])
+    assert read(conn, house, unit_id, BORN + DAY)["run_h"] == 309
+
+
+def test_load_is_counted_over_running_time(conn: psycopg.Connection, house: House) -> None:
+    """Twice the reference load is twice the exposure; the recent load is told apart."""
+    unit_id = fleet.enrol(conn, house)
+    middle = fleet.run(conn, unit_id, 40)
+    now = fleet.run(conn, unit_id, 40, load=4.0, since=middle)
+    seen = read(conn, house, unit_id, now)
+    assert (640, 960, 2.0) == (seen["run_h"], pytest.approx(seen["load_h"]), pytest.approx(seen["load_per_h"]))
+
+
+def test_a_counter_that_went_back_adds_and_loses_nothing(conn: psycopg.Connection, house: House) -> None:
+    """A new mainboard counts from zero: the hours so far stay, and the new ones come on top."""
+    unit_id = fleet.enrol(conn, house)
+    now = fleet.run(conn, unit_id, 10)
+    fleet.report(conn, unit_id, "runtime", [(now + timedelta(hours=h), float(h)) for h in range(5)])
+    assert read(conn, house, unit_id, now + DAY)["run_h"] == 84
+
+
+def test_hours_from_the_future_are_not_looked_at(conn: psycopg.Connection, house: House) -> None:
+    """A unit whose clock runs ahead is believed when that time has come."""
+    unit_id = fleet.enrol(conn, house)
+    now = fleet.run(conn, unit_id, 10)
+    fleet.report(conn, unit_id, "runtime", [(now + 100 * DAY, 5_000.0)])
+    assert read(conn, house, unit_id, now)["run_h"] == 80
+
+
+def test_one_bad_report_is_not_believed(conn: psycopg.Connection, house: House) -> None:
+    """A unit that says 0 % once, between 60 % and 60 %, has 60 % left."""
+    unit_id = fleet.enrol(conn, house)
+    slot_id = house.slot.slot_id
+    said = [60.0, 60.0, 0.0]
+    values = [(BORN + timedelta(hours=h), value) for h, value in enumerate(said)]
+    fleet.report(conn, unit_id, "left_pct", values, slot_id=slot_id)
+    assert read(conn, house, unit_id, BORN + DAY)["left_pct"] == 60
+
+
+def test_a_new_part_counts_from_its_fitting(conn: psycopg.Connection, house: House) -> None:
+    """Hours before the fitting belong to the old part, to the minute that the counter tells; the pace is the unit's."""
+    unit_id = fleet.enrol(conn, house)
+    middle = fleet.run(conn, unit_id, 30)
+    at = BORN + timedelta(days=29, hours=4, minutes=30)
+    cycles.fitted(conn, cycles.Fitting(unit_id, house.slot.slot_id, at, "device"), middle)
+    seen = read(conn, house, unit_id, middle)
+    assert (4, pytest.approx(8, rel=0.1)) == (seen["run_h"], seen["h_per_day"])
+
+
+def test_an_indicator_crosses_levels_at_exposures(conn: psycopg.Connection, house: House) -> None:
+    """A pressure drop of 45 of 200 Pa has crossed the levels below it, at the exposure at which it stood there first."""
+    slot = fleet.slot_of(conn, "04006381333955")
+    unit_id = fleet.enrol(conn, house, "D1", "04006381333955")
+    hours = [BORN + timedelta(hours=h) for h in range(46)]
+    fleet.report(conn, unit_id, "runtime", [(at, float(h)) for h, at in enumerate(hours)])
+    fleet.report(conn, unit_id, "pressure_drop", [(at, float(h)) for h, at in enumerate(hours)])
+    cycles.ensure_open(conn, [unit_id])
+    seen = features.read(conn, slot, [unit_id], BORN + 3 * DAY)
+    assert seen.batch.hits is not None
+    levels = np.array(features.declared(slot).levels)
+    crossed = levels <= 44
+    assert np.isfinite(seen.batch.hits[0]).tolist() == crossed.tolist()
+    assert seen.batch.hits[0][crossed] == pytest.approx(levels[crossed], abs=2)
+    assert fleet.scored(conn, unit_id, BORN + 3 * DAY)["predictor"] == "hit"
+
+
+def test_a_forecast_narrows_and_says_why(conn: psycopg.Connection, house: House) -> None:
+    """Dates come in order, percent left falls with use, and the reasons are words with numbers."""
+    unit_id = fleet.enrol(conn, house)
+    first = fleet.scored(conn, unit_id, BORN + timedelta(hours=1))
+    now = fleet.run(conn, unit_id, 60)
+    then = fleet.scored(conn, unit_id, now)
+    assert ("estimated", "measured") == (first["basis"], then["basis"])
+    assert now < then["eol_q10"] < then["eol_q50"] < then["eol_q90"]
+    assert then["order_at"] < then["eol_q50"]
+    assert then["pct_left"] < first["pct_left"]
+    assert then["reasons"]["sentence"].startswith("It has run 480 of about 1,000 rated hours.")
+    assert {"used", "pace"} <= {part["code"] for part in then["reasons"]["parts"]}
+
+
+def test_a_unit_without_a_radio_is_forecast_by_the_calendar(conn: psycopg.Connection, house: House) -> None:
+    """It gets a date, says that it is estimated and why, and is never called stale."""
+    unit_id = fleet.enrol(conn, house, "Q1", "04006381333948", radio=False)
+    state = fleet.scored(conn, unit_id, BORN + 20 * DAY)
+    assert ("estimated", False, "calendar") == (state["basis"], state["stale"], state["predictor"])
+    assert "goes by the calendar" in state["reasons"]["sentence"]
+    assert state["eol_q50"] > BORN + 20 * DAY
+    assert fleet.scored(conn, unit_id, BORN + 90 * DAY)["stage"] in ("due", "overdue")
+
+
+def test_a_silent_unit_is_stale_and_then_an_estimate(conn: psycopg.Connection, house: House) -> None:
+    """After a week without a word it is stale, after a month its forecast is an estimate and begins by saying so."""
+    unit_id = fleet.enrol(conn, house)
+    now = fleet.run(conn, unit_id, 20)
+    assert (False, "measured") == _told(fleet.scored(conn, unit_id, now + 2 * DAY))
+    assert (True, "measured") == _told(fleet.scored(conn, unit_id, now + 10 * DAY))
+    state = fleet.scored(conn, unit_id, now + 40 * DAY)
+    assert (True, "estimated") == _told(state)
+    assert state["reasons"]["sentence"].startswith("The unit has not been heard from for 6 weeks.")
+
+
+def _told(state: dict[str, object]) -> tuple[object, object]:
+    return state["stale"], state["basis"]
+
+
+def test_a_forecast_that_says_nothing_new_is_not_kept(conn: psycopg.Connection, house: House) -> None:
+    """Scoring again leaves one row and one message to the unit; where the slot stands is always fresh."""
+    unit_id = fleet.enrol(conn, house)
+    now = fleet.run(conn, unit_id, 30)
+    fleet.scored(conn, unit_id, now)
+    state = fleet.scored(conn, unit_id, now + timedelta(minutes=10))
+    assert (1, 1) == (_count(conn, "forecast"), _count(conn, "outbox"))
+    assert state["updated_at"] == now + timedelta(minutes=10)
+    fleet.scored(conn, unit_id, now + 5 * DAY)
+    assert _count(conn, "forecast") == 2
+
+
+def _count(conn: psycopg.Connection, table: str) -> int:
+    row = conn.execute(f"select count(*) from {table}").fetchone()
+    assert row
+    return int(row[0])
+
+
+def test_news_is_scored_once_and_time_is_news(conn: psycopg.Connection, house: House) -> None:
+    """An enrolled unit waits for its forecast, then no more, and again after a day without anybody looking."""
+    unit_id = fleet.enrol(conn, house)
+    assert score.score_waiting(conn, BORN) == 1
+    assert score.score_waiting(conn, BORN) == 0
+    assert score.want_aged(conn, BORN + timedelta(hours=12)) == 0
+    assert score.want_aged(conn, BORN + timedelta(hours=36)) == 1
+    assert score.score_waiting(conn, BORN + timedelta(hours=36)) == 1
+    assert fleet.standing(conn, unit_id)["updated_at"] == BORN + timedelta(hours=36)
+
+
+def test_a_unit_that_somebody_holds_keeps_its_place(conn: psycopg.Connection, dsn: str, house: House) -> None:
+    """Scoring waits for nobody: what is being changed is scored afterwards."""
+    unit_id = fleet.enrol(conn, house)
+    conn.commit()
+    with pool.connect(dsn, pool.Role.GATEWAY) as other:
+        cycles.hold(other, unit_id)
+        assert score.score_waiting(conn, BORN) == 0
+        conn.commit()
+    assert score.score_waiting(conn, BORN) == 1
+
+
+def test_the_gateway_learns_and_leaves_the_release_to_staff(conn: psycopg.Connection, house: House) -> None:
+    """Finished cycles change the model; once staff have released one, what is learned later waits as a challenger."""
+    slot_id = house.slot.slot_id
+    for i in range(6):
+        unit_id = fleet.enrol(conn, house, f"L{i}")
+        now = fleet.run(conn, unit_id, 100)
+        fleet.report(conn, unit_id, "left_pct", [(now - timedelta(hours=h), 1.0) for h in (3, 2, 1)], slot_id=slot_id)
+        fleet.scored(conn, unit_id, now)
+        cycles.fitted(conn, cycles.Fitting(unit_id, slot_id, now, "device"), now)
+    assert learn.ripe(conn) == [slot_id]
+    first = learn.learn(conn, slot_id, now)
+    chosen = learn.in_force(conn, house.slot)
+    assert (first, 6, "gateway") == (
+        chosen.version and chosen.version.model_version_id,
+        chosen.version and chosen.version.labels,
+        chosen.version and chosen.version.released_by,
+    )
+    assert learn.ripe(conn) == []
+    conn.execute("update model_version set released_by = 'staff'")
+    unit_id = fleet.enrol(conn, house, "L9")
+    now = fleet.run(conn, unit_id, 120)
+    cycles.fitted(conn, cycles.Fitting(unit_id, slot_id, now, "device"), now)
+    assert learn.ripe(conn) == [slot_id]
+    assert learn.learn(conn, slot_id, now) != first
+    again = learn.in_force(conn, house.slot)
+    assert first == (again.version and again.version.model_version_id)
+    assert f"{first}" == f"{fleet.scored(conn, unit_id, now)['forecast_id'] and _version(conn)}"
+
+
+def _version(conn: psycopg.Connection) -> int:
+    row = conn.execute("select model_version_id from forecast order by forecast_id desc limit 1").fetchone()
+    assert row
+    return int(row[0])
