@@ -69,6 +69,7 @@ class Radio:
         self.online = False
         self.sent = 0  # samples, those sent again included
         self.trouble: str | None = None
+        self.client: aiomqtt.Client | None = None  # while it is connected
         self._secret = secret
         self._broker = broker
         self._now = now
@@ -97,10 +98,10 @@ class Radio:
                 continue  # it has rebooted, or we are to stop
             except* (aiomqtt.MqttError, OSError) as troubles:
                 self.trouble = str(troubles.exceptions[0])
-            self.online = False
+            self.online, self.client = False, None
             attempt = 0 if loop.time() - since > STEADY_S else attempt + 1
             await self._wait(self._stop, pause_s(attempt, self._rng))
-        self.online = False
+        self.online, self.client = False, None
 
     def _client(self) -> aiomqtt.Client:
         host, port, context = self._broker.address()
@@ -124,7 +125,7 @@ class Radio:
     async def _converse(self, client: aiomqtt.Client) -> None:
         await client.subscribe(wire.topic(self.unit.device, "dn/#"), qos=1)
         await self._say(client, "state", self.unit.birth(), retain=True)
-        self.online, self.trouble = True, None
+        self.online, self.trouble, self.client = True, None, client
         self.unit.reconnected()
         async with asyncio.TaskGroup() as group:
             listening = group.create_task(self._listen(client), name=f"listen {self.unit.device}")
