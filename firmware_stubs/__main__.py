@@ -17,6 +17,8 @@ from firmware_stubs import commands, faults, members, pace
 from firmware_stubs.fleet import Fleet, Progress
 from firmware_stubs.radio import Broker
 
+SAVE_EVERY_S = 30.0  # of the wall clock
+
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
@@ -38,6 +40,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--cbor", action="store_true", help="speak CBOR instead of JSON")
     parser.add_argument("--flush", type=float, default=1.0, help="wall-clock seconds between a unit's batches")
+    parser.add_argument("--memory", type=Path, help="folder that keeps the units' memories over restarts")
     parser.add_argument("--every", type=float, default=5.0, help="wall-clock seconds between lines of progress")
     parser.add_argument("--json", action="store_true", help="progress as lines of JSON")
     parser.add_argument("--commands", action="store_true", help="take commands from standard input, one a line")
@@ -56,7 +59,7 @@ def fleet_of(options: argparse.Namespace) -> Fleet:
     def trouble(rng: np.random.Generator) -> faults.Fault:
         return faults.chain(faults.Duplicate(rng, options.faults), faults.Gap(rng, options.faults))
 
-    return Fleet(
+    fleet = Fleet(
         broker,
         members.from_file(options.credentials),
         pace.read(options.pace) if options.pace else pace.from_now(options.speed),
@@ -69,6 +72,9 @@ def fleet_of(options: argparse.Namespace) -> Fleet:
         cbor=options.cbor,
         fault=trouble if options.faults else None,
     )
+    if options.memory:
+        fleet.load(options.memory)
+    return fleet
 
 
 async def run(fleet: Fleet, options: argparse.Namespace) -> None:
@@ -79,15 +85,18 @@ async def run(fleet: Fleet, options: argparse.Namespace) -> None:
     async with fleet:
         living = asyncio.create_task(fleet.wait(), name="fleet")
         living.add_done_callback(lambda _: stop.set())
+        saving = asyncio.create_task(_save(fleet, options.memory), name="memory") if options.memory else None
         telling = asyncio.create_task(_tell(fleet, options.every, as_json=options.json), name="progress")
         obeying = asyncio.create_task(_obey(fleet, stop), name="commands") if options.commands else None
         await stop.wait()
-        for task in filter(None, (telling, obeying)):
+        for task in filter(None, (telling, obeying, saving)):
             task.cancel()
         if living.done():
             living.result()
         await fleet.stop()
         await living
+    if options.memory:
+        fleet.save(options.memory)
     _say(fleet.progress(), as_json=options.json)
 
 
@@ -95,6 +104,12 @@ async def _tell(fleet: Fleet, every: float, *, as_json: bool) -> None:
     while True:
         await asyncio.sleep(every)
         _say(fleet.progress(), as_json=as_json)
+
+
+async def _save(fleet: Fleet, folder: Path) -> None:
+    while True:
+        await asyncio.sleep(SAVE_EVERY_S)
+        fleet.save(folder)
 
 
 async def _obey(fleet: Fleet, stop: asyncio.Event) -> None:

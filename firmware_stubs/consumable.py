@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from math import gamma
+from typing import Any
 
 import numpy as np
 
@@ -40,6 +41,22 @@ class Consumable:
         """Wear it by running hours in air of this dust; never less than before."""
         self.used_h += hours
         self.exposure_h += hours if self.spec.load_ref is None else hours * pm25 / self.spec.load_ref
+
+    def memory(self) -> dict[str, Any]:
+        """Return, for JSON, the part and its wear."""
+        return {
+            "part": self.part,
+            "used_h": self.used_h,
+            "exposure_h": self.exposure_h,
+            "life_h": self.life_h,
+            "rng": self._rng.bit_generator.state,
+        }
+
+    def recall(self, memory: dict[str, Any]) -> None:
+        """Go on from a memory."""
+        self.part, self.life_h = memory["part"], memory["life_h"]
+        self.used_h, self.exposure_h = memory["used_h"], memory["exposure_h"]
+        self._rng.bit_generator.state = memory["rng"]
 
     @property
     def wear(self) -> float:

@@ -1,8 +1,10 @@
 """Many units over MQTT in one process, in the world's own time, each with its credential and its connection."""
 
 import asyncio
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Self
 from zlib import crc32
 
@@ -127,6 +129,21 @@ class Fleet:
         event = self.unit(device).fit_part(slot, sku, by=by)
         self.parts_fitted += 1
         return event
+
+    def save(self, folder: Path) -> None:
+        """Write each unit's memory into a folder; a file is there whole, or as it was before."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for device, radio in self.radios.items():
+            fresh = folder / f"{device}.json.new"
+            fresh.write_text(json.dumps(radio.unit.memory()))
+            fresh.replace(folder / f"{device}.json")
+
+    def load(self, folder: Path) -> int:
+        """Let units that have a memory in a folder go on from it, and return how many had. Before `run` only."""
+        found = [device for device in self.radios if (folder / f"{device}.json").exists()]
+        for device in found:
+            self.radios[device].unit.recall(json.loads((folder / f"{device}.json").read_text()))
+        return len(found)
 
     def progress(self) -> Progress:
         """Say where the fleet stands."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -46,6 +46,15 @@ class Household:
         shape = np.array((*WORKDAY * 5, *WEEKEND * 2), dtype=float) * np.exp(rng.normal(0, 0.3, HOURS_OF_WEEK))
         self.pattern = _scaled(shape, self.run_h_per_day)
         self._dust = 0.0
+
+    def memory(self) -> dict[str, Any]:
+        """Return, for JSON, what the coming weeks depend on besides the draw of the household itself."""
+        return {"rng": self._rng.bit_generator.state, "dust": self._dust}
+
+    def recall(self, memory: dict[str, Any]) -> None:
+        """Go on from a memory."""
+        self._rng.bit_generator.state = memory["rng"]
+        self._dust = memory["dust"]
 
     def hours(self, start: float, count: int) -> Iterator[Hour]:
         """Live `count` hours from `start` (Unix seconds)."""

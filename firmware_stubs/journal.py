@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice, takewhile
+from typing import Any
 
 from firmware_stubs import wire
 from firmware_stubs.wire import Sample
@@ -47,6 +48,17 @@ class Journal:
 
     def __iter__(self) -> Iterator[Sample]:
         return (sample for lane in self._lanes.values() for sample in lane.samples)
+
+    def memory(self) -> list[list[Any]]:
+        """Return, for JSON, every sample that is here."""
+        return [[sample.session, sample.sequence, sample.at, sample.clock, dict(sample.values)] for sample in self]
+
+    def recall(self, memory: list[list[Any]]) -> None:
+        """Take in the samples of a memory; all of them may have been sent."""
+        for fields in memory:
+            self.append(Sample(*fields))
+        for lane in self._lanes.values():
+            lane.told = lane.samples[-1].sequence
 
     @property
     def full(self) -> bool:

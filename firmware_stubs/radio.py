@@ -124,23 +124,27 @@ class Radio:
 
     async def _converse(self, client: aiomqtt.Client) -> None:
         await client.subscribe(wire.topic(self.unit.device, "dn/#"), qos=1)
-        await self._say(client, "state", self.unit.birth(), retain=True)
+        birth = self.unit.birth()
+        await self._say(client, "state", birth, retain=True)
         self.online, self.trouble, self.client = True, None, client
         self.unit.reconnected()
         async with asyncio.TaskGroup() as group:
             listening = group.create_task(self._listen(client), name=f"listen {self.unit.device}")
-            await self._talk(client)
+            await self._talk(client, birth)
             listening.cancel()
         if self._stop.is_set():
             await self._say(client, "state", wire.state(self.unit.session, "sleeping"), retain=True)
 
-    async def _talk(self, client: aiomqtt.Client) -> None:
+    async def _talk(self, client: aiomqtt.Client, told: Message) -> None:
         """Publish what the unit has, until it reboots; send again what gets no receipt for long."""
         loop = asyncio.get_running_loop()
         session, journal = self.unit.session, self.unit.journal
         patience, since, safe = RECEIPT_S, loop.time(), journal.receipted
         while not self._stop.is_set() and self.unit.session == session:
             self.unit.advance(self._now())
+            if self.unit.session == session and (birth := self.unit.birth()) != told:  # another part is in a slot
+                told = birth
+                await self._say(client, "state", birth, retain=True)
             await self._flush(client)
             if journal.receipted != safe or not (journal.outstanding or self.unit.events):
                 patience, since, safe = RECEIPT_S, loop.time(), journal.receipted

@@ -5,7 +5,7 @@ It has no threads and no network: `advance` lives it up to a moment, `outgoing` 
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 from zlib import crc32
 
 import numpy as np
@@ -22,6 +22,7 @@ CHUNK_H = 24 * 14  # hours drawn at once
 FAN_RPM = 1200.0
 BATCH = 200  # samples: some 30 KB, well below what a broker or a small unit can hold
 REMEMBERED = 32  # commands whose answer is repeated when they come again
+KEPT = ("session", "runtime_h", "unrecorded", "_born", "_now", "_lived_h")
 Hand = Literal["button", "app", "tag", "itself"]
 
 
@@ -150,6 +151,7 @@ class Unit:
         self._event_count = 0
         self._booted = self._now
         self._warm = False
+        self._dust.clear()
         self.reconnected()
 
     def _tell(self, kind: str, **facts: object) -> str:
@@ -157,6 +159,34 @@ class Unit:
         identity = f"{self.session}-{self._event_count}"
         self.events[identity] = wire.event(self.session, identity, self.time(), self.clock, kind, **facts)
         return identity
+
+    # ---- its flash
+
+    def memory(self) -> dict[str, Any]:
+        """Return, for JSON, what the unit keeps when it is switched off, and what the simulation needs to go on."""
+        return {
+            "numbers": {name: getattr(self, name) for name in KEPT},
+            "journal": self.journal.memory(),
+            "events": self.events,
+            "household": self.household.memory(),
+            "slots": {code: slot.memory() for code, slot in self.slots.items()},
+        }
+
+    def recall(self, memory: dict[str, Any]) -> None:
+        """Go on from a memory as after a power cut: everything is there, under a new session.
+
+        A memory may be older than the last session; the one this unit was made with is greater then, and is kept.
+        """
+        made_with = self.session
+        for name in KEPT:
+            setattr(self, name, memory["numbers"][name])
+        self.journal.recall(memory["journal"])
+        self.events.update(memory["events"])
+        self.household.recall(memory["household"])
+        for code, slot in self.slots.items():
+            slot.recall(memory["slots"][code])
+        self.session = max(self.session, made_with - 1)
+        self.reboot()
 
     # ---- its radio
 

@@ -154,19 +154,21 @@ async def test_two_units_publish_valid_batches(broker: Mosquitto, cbor: bool) ->
     """Births, batches and events of two units are valid, complete and in order; receipts empty their journals."""
     async with listening(broker) as gateway, fleet(broker, cbor=cbor) as units:
         await gateway.until(lambda: len(gateway.stored) == 2 and min(map(len, gateway.stored.values())) > 80)
-        event = await units.fit_part("acme.A1", "hepa", "WW-HEPA-2")
+        event = await units.fit_part("acme.A1", "hepa", "WW-HEPA-3")
         await gateway.until(lambda: gateway.heard["acme.A1", "evt"])
+        await gateway.until(lambda: gateway.heard["acme.A1", "state"][-1]["slots"] == {"hepa": {"part": "WW-HEPA-3"}})
         await gateway.until(lambda: not units.radios["acme.A1"].unit.events)
         await units.stop()
         assert event == gateway.heard["acme.A1", "evt"][0]["id"]
-        await gateway.until(lambda: len(gateway.heard["acme.A2", "state"]) == 2)
-    for device in ("acme.A1", "acme.A2"):
+        await gateway.until(lambda: all(gateway.heard[m.device, "state"][-1]["state"] == "sleeping" for m in MEMBERS))
+    states = {d: [birth["state"] for birth in gateway.heard[d, "state"]] for d in ("acme.A1", "acme.A2")}
+    assert {"acme.A1": ["online", "online", "sleeping"], "acme.A2": ["online", "sleeping"]} == states
+    for device in states:
         journal = units.radios[device].unit.journal
         numbers = gateway.stored[device, 1]
         assert set(range(1, max(numbers) + 1)) == numbers
         assert journal.receipted >= 72
         assert len(journal) <= 48
-        assert ["online", "sleeping"] == [birth["state"] for birth in gateway.heard[device, "state"]]
 
 
 async def test_without_receipts_nothing_leaves_the_journal(broker: Mosquitto) -> None:

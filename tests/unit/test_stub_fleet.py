@@ -154,3 +154,16 @@ def test_command_line_that_cannot_work(
     said = capsys.readouterr().err
     assert fault in said
     assert 1 == said.count("\n")
+
+
+def test_fleet_remembers(tmp_path: Path) -> None:
+    """A fleet that is started again goes on with the units it had; one that it does not know begins anew."""
+    fleet, again = a_fleet(), a_fleet()
+    fleet.unit("acme.A1")
+    fleet.save(tmp_path)
+    (tmp_path / "acme.A2.json").unlink()
+    assert 1 == again.load(tmp_path)
+    kept = again.radios["acme.A1"].unit
+    assert fleet.radios["acme.A1"].unit.runtime_h == kept.runtime_h > 0
+    assert (2, 1) == (kept.session, again.radios["acme.A2"].unit.session)
+    assert ["acme.A1.json"] == [path.name for path in tmp_path.iterdir()]

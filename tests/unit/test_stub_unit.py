@@ -411,3 +411,42 @@ def test_forecast_switches_nothing_off() -> None:
         one.advance(BORN + 30 * DAY)
     assert "overdue" == unit.forecast["slots"]["hepa"]["stage"]  # type: ignore[index]
     assert untold.runtime_h == unit.runtime_h
+
+
+# ---- what it keeps
+
+
+def test_memory_survives_a_power_cut() -> None:
+    """Switched off and on, a unit has its journal, events, counters and worn parts, and a new session."""
+    unit, again = a_unit(), a_unit()
+    unit.advance(BORN + 20 * DAY)
+    unit.fit_part("carbon", "WW-CARB-1")
+    said(unit)
+    receipt(unit, 100)
+    again.recall(json.loads(json.dumps(unit.memory())))
+    assert list(unit.journal) == list(again.journal)
+    assert unit.events == again.events
+    assert (unit.runtime_h, unit.wear("hepa"), 2) == (again.runtime_h, again.wear("hepa"), again.session)
+    assert unit.birth()["slots"] == again.birth()["slots"]
+    receipt(again, 480)
+    assert 0 == len(again.journal)
+
+
+def test_old_memory_brings_no_session_back() -> None:
+    """A unit made with a greater session than its memory holds does not use one again that came after the memory."""
+    unit, again = a_unit(), a_unit(session=50)
+    again.recall(unit.memory())
+    assert 50 == again.session
+
+
+def test_life_goes_on_as_it_would_have() -> None:
+    """A power cut changes neither the household nor the parts that are still to be drawn."""
+    unit, again = a_unit(), a_unit()
+    unit.advance(BORN + 20 * DAY)
+    again.recall(json.loads(json.dumps(unit.memory())))
+    for one in (unit, again):
+        one.advance(BORN + 40 * DAY)
+        one.fit_part("hepa", None)
+    assert unit.runtime_h == again.runtime_h
+    assert unit.slots["hepa"].life_h == again.slots["hepa"].life_h
+    assert (2, 1) == min((s.session, s.sequence) for s in again.journal if s.session > 1)
