@@ -49,11 +49,11 @@ class Run:
         return f"{self.particles_um or self.size} {ratio}"
 
 
-def runs(path: Path) -> Iterator[Run]:
+def runs(path: Path, *, beyond_s: float = 0.0) -> Iterator[Run]:
     """Yield the runs of the train part of the set at `path`, then of its test part where there is one, by number.
 
-    `path` may also be one part. Raises FileNotFoundError without any run, UnreadableRun where a file is laid out
-    otherwise.
+    `path` may also be one part. `beyond_s` keeps so much of what was recorded after the end.
+    Raises FileNotFoundError without any run, UnreadableRun where a file is laid out otherwise.
     """
     parts = [part for part in (path / "train", path / "test") if part.is_dir()] or [path]
     found = False
@@ -62,16 +62,17 @@ def runs(path: Path) -> Iterator[Run]:
         for file in sorted(part.glob("*/Sample*.csv"), key=lambda file: (_number(file), file.parent.name)):
             found = True
             particles, ratio = profiles.get(_number(file), ("", None))
-            yield _run(file, part.name, particles, ratio)
+            yield _run(file, part.name, particles, ratio, beyond_s)
     if not found:
         raise FileNotFoundError(f"no run (*/Sample*.csv) below {path}")
 
 
-def _run(file: Path, part: str, particles: str, ratio: float | None) -> Run:
+def _run(file: Path, part: str, particles: str, ratio: float | None, beyond_s: float) -> Run:
     time_s, flow, upstream, downstream = _table(file)
     drop_pa = (upstream - downstream) * PA_PER_PSI
     past = np.flatnonzero(drop_pa > EOL_PA)
-    cut = slice(0, past[0] + 1 if past.size else None)
+    end = np.searchsorted(time_s, time_s[past[0]] + beyond_s, side="right") if past.size else None
+    cut = slice(0, end)
     return Run(
         name=file.stem,
         part=part,

@@ -1,0 +1,83 @@
+"""Composition root: the only file that builds services from settings.
+
+Each function runs one process until it is told to stop.
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import psycopg
+import uvicorn
+from psycopg_pool import ConnectionPool
+
+from commerce.desk import EVERY_TENANT, Desk
+from commerce.no_payments import NoPayments
+from commerce.payments import Payments
+from commerce.stripe_payments import StripePayments
+from commerce.till import Begin
+from gateway import clock
+from gateway.db.pool import Role, for_tenant, open_pool
+from gateway.ingest import service as ingest_service
+from gateway.operate import database, exporter
+from gateway.operate.house import join
+from gateway.replenish import reactions
+from gateway.settings import Settings
+from gateway.web.app import build
+from gateway.web.services import Services
+from gateway.worker import Worker
+
+
+def payments(settings: Settings) -> Payments:
+    """Return Stripe, or the stand-in that `stripe_url` names, or the adapter that says that nothing can be ordered."""
+    if settings.stripe_key is None:
+        return NoPayments()
+    return StripePayments(settings.stripe_key.get_secret_value(), url=settings.stripe_url)
+
+
+def transactions(pool: ConnectionPool) -> Begin:
+    """Return what opens one transaction for a tenant; for EVERY_TENANT none is set: the role decides what is seen."""
+
+    @contextmanager
+    def whole() -> Iterator[psycopg.Connection]:
+        with pool.connection() as conn:
+            yield conn
+
+    def begin(tenant_id: int) -> AbstractContextManager[psycopg.Connection]:
+        return whole() if tenant_id == EVERY_TENANT else for_tenant(pool, tenant_id)
+
+    return begin
+
+
+def desk(settings: Settings, pool: ConnectionPool) -> Desk:
+    """Return the desk that orders are placed at, over this pool."""
+    return Desk(payments(settings), transactions(pool), reactions.tell, clock.now, clock.wall)
+
+
+def serve(settings: Settings) -> None:
+    """Serve the pages until SIGINT or SIGTERM; requests under way are finished."""
+    with open_pool(database.dsn(settings), Role.APP) as pool, exporter.exported(settings.metrics_port):
+        app = build(Services(pool, desk(settings, pool), settings, demo=settings.pace is not None))
+        uvicorn.run(
+            app,
+            host=settings.http_host,
+            port=settings.http_port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=10,
+        )
+
+
+def ingest(settings: Settings) -> None:
+    """Carry messages from the broker into the store until SIGINT or SIGTERM; what was received is stored first."""
+    settings = join(settings)
+    with exporter.exported(settings.metrics_port):
+        ingest_service.run(settings, database.dsn(settings))
+
+
+def work(settings: Settings) -> None:
+    """Forecast, prompt and react until SIGINT or SIGTERM; jobs under way are finished."""
+    settings = join(settings)
+    dsn = database.dsn(settings)
+    with open_pool(dsn, Role.GATEWAY) as pool, exporter.exported(settings.metrics_port):
+        Worker(settings, dsn, pool, desk(settings, pool)).run()

@@ -1,0 +1,75 @@
+"""The command that replays recorded data."""
+
+import tempfile
+from dataclasses import asdict, fields
+from pathlib import Path
+from statistics import mean
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from gateway.cli import talk
+from gateway.errors import WearwellError
+
+if TYPE_CHECKING:
+    from gateway.replay.stage import Stage
+
+app = typer.Typer()
+
+
+@app.command()
+def replay(
+    path: Annotated[Path, typer.Argument(help="A folder of recorded data, or one file of messages.")],
+    kind: Annotated[
+        Literal["auto", "dyson", "phme20"], typer.Option(help="What the data are; else told from the files.")
+    ] = "auto",
+    keep: Annotated[Path | None, typer.Option(help="Data folder to keep, to look at with `wearwell up`.")] = None,
+    as_json: talk.AsJson = False,
+) -> None:
+    """Feed recorded data through the MQTT door of a deployment of its own, and show what became of them."""
+    from gateway import log
+    from gateway.replay import stage
+
+    if not path.exists():
+        raise WearwellError(f"{path} does not exist; name a folder with recorded data")
+    kind = told_from(path) if kind == "auto" else kind
+    log.configure("warning")
+    with tempfile.TemporaryDirectory(prefix="wearwell-replay-") as fresh:
+        Path(fresh).chmod(0o755)  # as root, database and broker run in accounts of their own
+        with stage.stage(keep or Path(fresh), lambda name, line: talk.say(f"{name:<8} | {line}")) as opened:
+            rows = messages(opened, path) if kind == "dyson" else runs(opened, path)
+    talk.table(rows, json=as_json, nothing="nothing was recorded there")
+
+
+def told_from(path: Path) -> Literal["dyson", "phme20"]:
+    """Tell what the data are. Raises WearwellError for a folder that holds neither."""
+    if path.suffix == ".jsonl" or any(path.glob("*.jsonl")):
+        return "dyson"
+    if any(path.glob("**/Sample*.csv")):
+        return "phme20"
+    raise WearwellError(f"{path} holds neither recorded messages (*.jsonl) nor clogging runs (Sample*.csv)")
+
+
+def messages(opened: "Stage", path: Path) -> list[talk.Row]:
+    """Return a row for each recorded unit and slot."""
+    from gateway.replay import purifiers
+
+    return [
+        {"unit": told.unit, "messages": told.messages, "readings": told.readings, "refused": told.refused}
+        | (asdict(left) if left else dict.fromkeys(field.name for field in fields(purifiers.Left)))
+        for told in purifiers.replay(opened, path)
+        for left in told.left or [None]
+    ]
+
+
+def runs(opened: "Stage", path: Path) -> list[talk.Row]:
+    """Return a row for each forecast as it stood, in seconds of the rig, and say how far they were off."""
+    from gateway.replay import filters
+
+    stood = filters.replay(opened, path)
+    for fraction in sorted({row.fraction for row in stood}):
+        of = [row for row in stood if row.fraction == fraction]
+        error = mean(abs(row.q50 - row.truth_s) for row in of)
+        covered = mean(row.q10 <= row.truth_s <= row.q90 for row in of)
+        talk.say(f"at {fraction:.0%} of life: off by {error:.1f} s in the mean, {covered:.0%} inside the 80 % interval")
+    return [asdict(row) for row in stood]
