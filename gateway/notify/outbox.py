@@ -83,6 +83,16 @@ def get(conn: psycopg.Connection, message_id: int) -> Message | None:
         return cursor.execute(f"select {COLUMNS} from outbox where message_id = %s", (message_id,)).fetchone()
 
 
+def letters(conn: psycopg.Connection, *, failed: bool = False, limit: int = 100) -> list[Message]:
+    """Return the latest mails, newest first; with `failed`, those that were given up."""
+    with conn.cursor(row_factory=class_row(Message)) as cursor:
+        return cursor.execute(
+            f"""select {COLUMNS} from outbox where channel = 'email' and (not %s or failed_at is not null)
+                order by message_id desc limit %s""",
+            (failed, limit),
+        ).fetchall()
+
+
 def waiting(conn: psycopg.Connection, channel: Channel, limit: int) -> list[Message]:
     """Return what is due on a channel, oldest first."""
     with conn.cursor(row_factory=class_row(Message)) as cursor:

@@ -124,3 +124,12 @@ def _owner(conn: psycopg.Connection, where: str, arguments: tuple[object, ...]) 
                 where p.erased_at is null and {where} order by o.ownership_id limit 1""",
             arguments,
         ).fetchone()
+
+
+def units_of(conn: psycopg.Connection, party_id: int, at: datetime) -> list[int]:
+    """Return the ids of the units that a person owns at that time, oldest first."""
+    rows = conn.execute(
+        "select unit_id from ownership where party_id = %s and period @> %s::timestamptz order by ownership_id",
+        (party_id, at),
+    )
+    return [row[0] for row in rows]

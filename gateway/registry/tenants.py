@@ -37,3 +37,12 @@ def by_slug(conn: psycopg.Connection, slug: str) -> Tenant:
     if not found:
         raise NotFound(f"there is no tenant {slug!r}; `wearwell declare` creates one")
     return found
+
+
+def get(conn: psycopg.Connection, tenant_id: int) -> Tenant:
+    """Return one tenant; raises NotFound."""
+    with conn.cursor(row_factory=class_row(Tenant)) as cursor:
+        found = cursor.execute("select tenant_id, slug, name from tenant where tenant_id = %s", (tenant_id,)).fetchone()
+    if not found:
+        raise NotFound(f"there is no tenant {tenant_id}")
+    return found

@@ -1,0 +1,238 @@
+"""What an owner's page says about each slot: where it stands, in words, and what can be done about it."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import psycopg
+
+from commerce import fit, money, orders
+from commerce.orders import Order, State
+from gateway.notify import reasons
+from gateway.notify.words import span
+from gateway.registry import timeline
+from gateway.registry.timeline import Standing
+from gateway.registry.units import Unit
+from gateway.web import words
+
+NEW = timedelta(days=7)
+PILLS = {
+    "new": "New",
+    "ok": "All good",
+    "soon": "Due soon",
+    "due": "Due",
+    "overdue": "Overdue",
+    "ordered": "Ordered",
+    "delivered": "Delivered",
+}
+URGENCY = ("overdue", "due", "delivered", "soon", "ordered", "ok", "new")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The part that fits, at the price that is charged if it is ordered now."""
+
+    name: str
+    pack: str
+    total: str
+    tax: str
+    shipping: str
+    arrives: str
+    last: bool
+    shown: str  # what the order form carries back: the price on this page, compared and never trusted
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    label: str
+    at: datetime | None
+    here: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OrderView:
+    order_id: int
+    number: str
+    part: str
+    total: str
+    unpaid: bool
+    cancellable: bool
+    steps: list[Step]
+
+
+@dataclass(frozen=True, slots=True)
+class SlotView:
+    """One slot as its page shows it; `look` is its state and its style."""
+
+    slot_id: int
+    cycle_id: int | None
+    name: str
+    look: str
+    pill: str
+    headline: str
+    interval: str
+    percent: int | None
+    basis_note: str
+    reasons: list[str]
+    part: Part | None
+    no_part: str
+    order: OrderView | None
+    prompt_id: int | None
+    snoozed_until: datetime | None
+    fitted_at: datetime | None
+    order_at: datetime | None
+
+    @property
+    def pressing(self) -> bool:
+        """Whether the page leads with the button."""
+        return self.look in ("soon", "due", "overdue")
+
+
+def slots(conn: psycopg.Connection, unit: Unit, *, first: int | None, now: datetime) -> list[SlotView]:
+    """Return every slot of a unit, the one the reader came for first, then the most urgent."""
+    views = [_slot(conn, unit, standing, now) for standing in timeline.standings(conn, unit.unit_id)]
+    return sorted(views, key=lambda v: (v.slot_id != first, URGENCY.index(v.look)))
+
+
+def place(unit: Unit, slot_id: int) -> fit.Place:
+    """Return a slot of a unit as far as the fit of a part depends on it."""
+    return fit.Place(unit.tenant_id, unit.model_id, slot_id, unit.serial, unit.hw_rev, unit.region)
+
+
+def offered(found: fit.Fit | fit.NoFit, now: datetime) -> tuple[Part | None, str]:
+    """Return the part as the page shows it, or why there is none."""
+    if isinstance(found, fit.NoFit):
+        return None, found.reason
+    total = found.price_minor + found.shipping_minor
+    tax = money.tax_inside(total, found.tax_bp)
+    return (
+        Part(
+            name=found.name,
+            pack=f"pack of {found.pack_size}" if found.pack_size > 1 else "",
+            total=money.words(total, found.currency),
+            tax=f"includes {money.words(tax, found.currency)} tax" if tax else "no tax",
+            shipping=f"and {money.words(found.shipping_minor, found.currency)} shipping"
+            if found.shipping_minor
+            else "free shipping",
+            arrives=words.date(now + timedelta(days=found.delivery_d)),
+            last=found.stock == 1,
+            shown=shown(found.offer_id, total, found.currency),
+        ),
+        "",
+    )
+
+
+def shown(offer_id: int, total_minor: int, currency: str) -> str:
+    """Write a price down so that two can be compared."""
+    return f"{offer_id}:{total_minor}:{currency}"
+
+
+def _slot(conn: psycopg.Connection, unit: Unit, at: Standing, now: datetime) -> SlotView:
+    order = orders.open_order(conn, unit.unit_id, at.slot_id)
+    if order and order.unpaid and order.party_id is None:
+        order = None  # a stranger looked at the payment page: nothing is on its way, and it is nobody's business
+    part, no_part = offered(fit.part_for(conn, place(unit, at.slot_id), now), now)
+    look = _look(at, order, now)
+    said, interval = _left(at, now)
+    return SlotView(
+        slot_id=at.slot_id,
+        cycle_id=at.cycle_id,
+        name=at.name,
+        look=look,
+        pill=PILLS[look],
+        headline=_headline(at.name, look, said),
+        interval=interval if look in ("ok", "new", "soon", "due") else "",
+        percent=None if at.pct_left is None else round(at.pct_left),
+        basis_note=_basis(unit, at, now),
+        reasons=[reasons.say(reasons.from_json(p), "en") for p in (at.reasons or {}).get("parts", [])],
+        part=part,
+        no_part=no_part,
+        order=view_of(conn, order) if order else None,
+        prompt_id=at.prompt_id,
+        snoozed_until=at.remind_at if at.prompt_state == "snoozed" else None,
+        fitted_at=at.fitted_at,
+        order_at=at.order_at,
+    )
+
+
+def _look(at: Standing, order: Order | None, now: datetime) -> str:
+    if order:
+        return "delivered" if order.state == State.DELIVERED else "ordered"
+    if at.stage and at.stage != "ok":
+        return at.stage
+    fresh = at.fitted_at is None or now - at.fitted_at < NEW
+    return "new" if fresh or at.eol_q50 is None else "ok"
+
+
+def _left(at: Standing, now: datetime) -> tuple[str, str]:
+    if at.eol_q10 is None or at.eol_q50 is None or at.eol_q90 is None:
+        return "", ""
+    return words.left(now, at.eol_q10, at.eol_q50, at.eol_q90)
+
+
+def _headline(name: str, look: str, said: str) -> str:
+    if look == "ordered":
+        return f"{name}: a new one is on order"
+    if look == "delivered":
+        return f"{name}: the new one should be with you"
+    return f"{name}: {said}" if said else f"{name}: in place, getting to know it"
+
+
+def _basis(unit: Unit, at: Standing, now: datetime) -> str:
+    seen = unit.last_seen_at
+    if unit.device is None:
+        return "An estimate by the calendar: this product has no radio, so it cannot tell us how much it runs."
+    if seen is None:
+        return "An estimate by the calendar: we have not heard from this product yet. Is it connected?"
+    if at.stale:
+        return (
+            f"We last heard from it {words.ago(now, seen)}, so this is our last estimate carried on. "
+            "Reconnect it and the estimate sharpens."
+        )
+    if at.basis == "estimated":
+        return f"An estimate by the calendar for now. Last heard from {words.ago(now, seen)}."
+    return f"Measured by the product itself. Last heard from {words.ago(now, seen)}."
+
+
+def view_of(conn: psycopg.Connection, order: Order) -> OrderView:
+    """Return an order with its steps, those to come included."""
+    done = {step.state: step.at for step in orders.steps(conn, order.order_id)}
+    ended = order.state in (State.CANCELLED, State.REFUNDED)
+    names = (
+        (State.CREATED, "Ordered"),
+        (State.PAID, "Paid"),
+        (State.SHIPPED, "On its way"),
+        (State.DELIVERED, "Delivered"),
+        (State.FITTED, "Fitted"),
+    )
+    steps = [Step(label, done.get(state), here=False) for state, label in names if not ended or state in done]
+    if ended:
+        steps.append(
+            Step("Cancelled" if order.state == State.CANCELLED else "Refunded", done.get(order.state), here=True)
+        )
+    else:
+        reached = max(i for i, step in enumerate(steps) if step.at)
+        steps[reached] = replace(steps[reached], here=True)
+    return OrderView(
+        order_id=order.order_id,
+        number=order.number,
+        part=order.part_name,
+        total=money.words(order.total_minor, order.currency),
+        unpaid=order.unpaid,
+        cancellable=order.unpaid or order.state == State.PAID,
+        steps=steps,
+    )
+
+
+def rated(slot_life_h: float | None, slot_life_d: float) -> str:
+    """Say how long a part of this slot is rated to last."""
+    calendar = span(slot_life_d, "en")
+    return f"about {slot_life_h:,.0f} running hours, at most {calendar}" if slot_life_h else f"about {calendar}"
+
+
+def undo_words(window: timedelta) -> str:
+    """Say for how long an order can be cancelled for nothing."""
+    if window < timedelta(hours=2):
+        return words.count(max(1, round(window / timedelta(minutes=1))), "minute")
+    if window < timedelta(days=2):
+        return words.count(round(window / timedelta(hours=1)), "hour")
+    return span(window / timedelta(days=1), "en")
