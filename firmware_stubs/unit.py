@@ -244,7 +244,7 @@ class Unit:
         elif "error" in message:
             self.last_refusal = message
             if str(message["error"]) in wire.SETTLED:
-                self._set_aside(session, wire.whole_number(message.get("q")), message.get("event"))
+                self._set_aside(session, wire.whole_number(message.get("q")), message.get("id"))
         elif isinstance(message.get("event"), str):
             self.events.pop(message["event"], None)
 

@@ -399,7 +399,7 @@ def test_refused_event_is_given_up() -> None:
     """An event that the gateway keeps in quarantine is not told again."""
     unit = a_unit()
     identity = unit.press("filter")
-    unit.hear("dn/receipt", {"v": 1, "error": "unknown_event", "detail": "…", "event": identity})
+    unit.hear("dn/receipt", {"v": 1, "error": "unknown_event", "detail": "…", "id": identity})
     assert {} == unit.events
 
 
