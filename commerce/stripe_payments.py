@@ -4,10 +4,11 @@ Cards never reach us: first orders go through the hosted Checkout page, later on
 its owner's consent. Everything is authorised first and captured when the order is released.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
+import httpx
 import stripe
 from stripe import StripeClient
 
@@ -59,6 +60,39 @@ def _ten_to(power: int) -> int:
     return int("1" + "0" * power)  # at least 1: a negative power adds no zeros
 
 
+class Wire(stripe.HTTPClient):
+    """Carries the SDK's requests over one connection pool that threads share and that can be closed.
+
+    The SDK's own httpx client sends bodies in a way that httpx has deprecated, and its requests client keeps a
+    session in each thread, which nobody can close.
+    """
+
+    name = "httpx"
+
+    def __init__(self, timeout_s: float) -> None:
+        super().__init__()
+        self._client = httpx.Client(timeout=timeout_s)
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        post_data: str | None = None,
+        *,
+        _usage: list[str] | None = None,
+    ) -> tuple[str, int, Mapping[str, str]]:
+        try:
+            answer = self._client.request(method, url, headers=headers, content=post_data)
+        except httpx.HTTPError as error:
+            why = f"{type(error).__name__}: {error}"
+            raise stripe.APIConnectionError(why, should_retry=True) from error  # type: ignore[no-untyped-call]
+        return answer.text, answer.status_code, answer.headers
+
+    def close(self) -> None:
+        self._client.close()
+
+
 class StripePayments:
     """Payments over Stripe's API, or over the stand-in at `url`.
 
@@ -70,7 +104,7 @@ class StripePayments:
 
     def __init__(self, api_key: str, *, url: str | None = None, retries: int = 2, timeout_s: float = 20) -> None:
         self._live = api_key.startswith(("sk_live_", "rk_live_"))
-        self._http = stripe.HTTPXClient(timeout=timeout_s, allow_sync_methods=True)
+        self._http = Wire(timeout_s)
         self._client = StripeClient(
             api_key,
             base_addresses={"api": url} if url else {},
@@ -80,7 +114,7 @@ class StripePayments:
 
     def close(self) -> None:
         """Close the connections to Stripe."""
-        self._http.close()  # type: ignore[no-untyped-call]
+        self._http.close()
 
     def customer(self, email: str | None, reference: str) -> str:
         asked: CustomerCreateParams = {"metadata": {"reference": reference}}

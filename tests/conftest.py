@@ -13,6 +13,8 @@ from psycopg import conninfo
 
 from gateway.db import embedded, migrate, pool
 
+pytest_plugins = ("tests.shop",)
+
 DATA = Path(__file__).parents[2] / "shared" / "data"
 
 

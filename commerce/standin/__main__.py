@@ -1,27 +1,30 @@
 """`python -m commerce.standin`: serve the payment stand-in by itself."""
 
 import argparse
+from collections.abc import Sequence
 
 import uvicorn
 
 from commerce.standin.app import build
 
 
-def main() -> None:
-    """Serve until interrupted."""
+def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m commerce.standin", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=12_111, help="port to listen on")
     parser.add_argument("--webhook", help="where events are posted to, such as http://127.0.0.1:8000/webhooks/stripe")
     parser.add_argument("--secret", default="", help="what events are signed with")
     parser.add_argument("--pages", help="where a buyer's browser finds the pages, if not where the API is")
-    given = parser.parse_args()
-    uvicorn.run(
-        build(webhook=given.webhook, secret=given.secret, page_url=given.pages),
-        host=given.host,
-        port=given.port,
-        log_level="info",
-    )
+    return parser.parse_args(given)
 
 
-main()
+def main() -> None:
+    """Serve until interrupted."""
+    given = arguments()
+    app = build(webhook=given.webhook, secret=given.secret, page_url=given.pages)
+    uvicorn.run(app, host=given.host, port=given.port, log_level="info")
+
+
+if __name__ == "__main__":
+    main()

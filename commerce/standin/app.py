@@ -34,15 +34,16 @@ def real_time() -> float:
 class StandIn:
     """The endpoints, over one set of books and knobs."""
 
-    def __init__(self, books: Books, knobs: Knobs) -> None:
+    def __init__(self, books: Books, knobs: Knobs, page_url: str | None) -> None:
         self.books = books
         self.knobs = knobs
+        self.page_url = page_url
 
     async def call(self, request: Request) -> Response:
         """Answer the API."""
         raw = await request.body()
         text = raw.decode() if request.method == "POST" else request.url.query
-        self.books.page_url = page_url or str(request.base_url).rstrip("/")
+        self.books.page_url = self.page_url or str(request.base_url).rstrip("/")
         asked = api.Request(request.method, request.url.path, text, dict(request.headers))
         said = await run_in_threadpool(api.answer, self.books, self.knobs, asked)
         if said.hold_s:
@@ -110,9 +111,10 @@ def build(
 ) -> Starlette:
     """Return the app; it posts its events to `webhook`, signed with `secret`.
 
+    `page_url` is where a buyer's browser finds the pages, if not where the API is asked.
     `books` and `knobs` may be shared with a test that looks inside; they are the app's state.books and state.knobs.
     """
-    stand_in = StandIn(books or Books(clock), knobs or Knobs())
+    stand_in = StandIn(books or Books(clock), knobs or Knobs(), page_url)
     if secret:
         stand_in.knobs.secrets = [secret]
 
