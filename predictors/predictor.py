@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from predictors import artifact as artifacts
 from predictors.batch import Array, SlotBatch
@@ -50,8 +51,15 @@ class Predictor:
         self.per_day = self._cohort_per_day(history, rated)
         return self
 
-    def forecast(self, batch: SlotBatch, quantiles: Sequence[float] = QUANTILES) -> Forecasts:
-        """Return the forecasts of a batch, one row per slot."""
+    def forecast(
+        self, batch: SlotBatch, quantiles: Sequence[float] = QUANTILES, *, alive: NDArray[np.bool_] | None = None
+    ) -> Forecasts:
+        """Return the forecasts of a batch, one row per slot.
+
+        alive: (n,) True where an end of life would have shown itself, so that having run so far is knowledge; None =
+        all. Where nothing would show it, life is what it was for a new part, less what is used: such a part does end.
+        """
+        known_alive = np.ones(len(batch), dtype=bool) if alive is None else alive
         asked = ascending(quantiles)
         n, q = len(batch), len(asked)
         wide = tuple(sorted({*asked, 0.5}))
@@ -67,6 +75,10 @@ class Predictor:
             here = Exposure(clock.used[measured], clock.per_h[measured])
             coming = use(known, here.per_h, per_day)
             left, pace[measured] = self._left(here.used, known, wide)
+            blind = ~known_alive[measured]
+            if blind.any():
+                new, _ = self._left(np.zeros_like(here.used), known, wide)
+                left[blind] = np.maximum(new - here.used[:, None], 0.0)[blind]
             left, weight[measured] = self._with_report(left, here, known)
             eol_d[measured] = dates(left, left[:, middle], coming, known.silent_d, wide)[:, pick]
             future.per_day[measured], future.log_sd[measured] = coming.per_day, coming.log_sd
@@ -74,6 +86,8 @@ class Predictor:
         if not measured.all():
             age = _known(batch.age_d[~measured])
             left = self.age.left(age, wide)
+            new = self.age.left(np.zeros_like(age), wide)
+            left = np.where(known_alive[~measured][:, None], left, np.maximum(new - age[:, None], 0.0))
             eol_d[~measured] = left[:, pick]
             pct_left[~measured] = _percent(age, left[:, middle], np.zeros(1))
         reasons = drivers(batch, clock, future, per_day, report_weight=weight, wear_pace=pace)

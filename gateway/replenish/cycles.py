@@ -159,7 +159,7 @@ def close(conn: psycopg.Connection, cycle: Cycle, at: datetime, runtime_h: float
     """End a cycle at `at`: why, the counter's value, and its label."""
     slot = models.get_slot(conn, cycle.slot_id)
     seen = features.read(conn, slot, [cycle.unit_id], at)
-    label = labels.label(conn, cycle.cycle_id, slot, seen)
+    label = labels.label(conn, cycle.cycle_id, seen)
     end_h = runtime_h if runtime_h is not None and runtime_h >= (cycle.start_runtime_h or 0) else None
     conn.execute(
         """update cycle set period = tstzrange(lower(period), %s), end_runtime_h = %s, removed_reason = %s, label = %s

@@ -23,6 +23,7 @@ CALM = 3  # hours over which an indicator is smoothed
 RECENT = timedelta(days=28)  # what the pace of use is taken from, whatever part was in place
 WEEKLY = 7.0  # days of a household resemble each other: a week is worth about one independent look
 Array = NDArray[np.float64]
+Marks = NDArray[np.bool_]
 NAMES = ("run_h", "load_h", "age_d", "h_per_day", "h_per_day_sd", "load_per_h", "left_pct", "left_h", "silent_d")
 
 READ = """
@@ -88,6 +89,25 @@ class Seen:
     devices: list[str | None]
     batch: SlotBatch
     indicator: Array
+
+    @property
+    def ended(self) -> Marks:
+        """Whether the unit itself shows that the part is at its end: by its indicator, or by its own report."""
+        with np.errstate(invalid="ignore"):
+            told = (self.batch.left_pct <= 0) | (self.batch.left_h <= 0)
+            eol = self.slot.indicator_eol
+            if eol is None:
+                return np.asarray(told)
+            past = self.indicator <= eol if declared(self.slot).falling else self.indicator >= eol
+            return np.asarray(told | past)
+
+    @property
+    def alive(self) -> Marks:
+        """Whether an end of life would have shown itself, and has not: only then having run so far is knowledge."""
+        witness = np.isfinite(self.batch.left_pct) | np.isfinite(self.batch.left_h)
+        if self.slot.indicator_eol is not None:
+            witness |= np.isfinite(self.indicator)
+        return np.asarray(witness & ~self.ended)
 
     def as_json(self) -> list[dict[str, Any]]:
         """Return each row as numbers, null where unknown."""

@@ -1,6 +1,7 @@
 """Learning: a slot's model fitted anew from finished and running cycles, as an immutable version.
 
-The gateway learns when finished cycles have grown by a tenth, and releases what it learned by itself only while staff
+Only cycles whose end would have shown itself teach a life (labels.py): that a part nobody looks at is still running is
+no survival. The gateway learns when finished cycles have grown by a tenth, and releases what it learned by itself only while staff
 have released nothing for that slot: from then on the manufacturer decides, and learned versions wait as challengers.
 """
 
@@ -28,7 +29,7 @@ MOST_RUNNING = 5_000  # running cycles looked at: beyond that they say the same 
 
 RIPE = """
 select s.slot_id from slot s
-join lateral (select count(*) as n from cycle c where c.slot_id = s.slot_id and c.label is not null) l on true
+join lateral (select count(*) as n from cycle c where c.slot_id = s.slot_id and (c.label ->> 'witnessed')::boolean) l on true
 left join lateral (select max(labels) as n from model_version v
                    where v.slot_id = s.slot_id and v.predictor = s.predictor) had on true
 where l.n >= %s and l.n >= coalesce(had.n, 0) * %s::float8 and l.n > coalesce(had.n, 0)"""
@@ -83,8 +84,10 @@ def ripe(conn: psycopg.Connection) -> list[int]:
 def learn(conn: psycopg.Connection, slot_id: int, now: datetime) -> int | None:
     """Fit the slot's model from all it has seen and keep it as a version; return its id, None when nothing is new."""
     slot = models.get_slot(conn, slot_id)
-    finished = conn.execute("select label from cycle where slot_id = %s and label is not null", (slot_id,)).fetchall()
-    labels = [label for (label,) in finished if "age_d" in label]
+    finished = conn.execute(
+        "select label from cycle where slot_id = %s and (label ->> 'witnessed')::boolean", (slot_id,)
+    ).fetchall()
+    labels = [label for (label,) in finished]
     units = [
         row[0]
         for row in conn.execute(
@@ -94,7 +97,8 @@ def learn(conn: psycopg.Connection, slot_id: int, now: datetime) -> int | None:
     ]
     under_way = features.read(conn, slot, units, now)
     model = named(slot.predictor)(features.declared(slot))
-    model.fit(_history(slot, labels, under_way.as_json(), model.hours_only))
+    running = [row for row, alive in zip(under_way.as_json(), under_way.alive, strict=True) if alive]
+    model.fit(_history(slot, labels, running, model.hours_only))
     artifact = model.to_artifact()
     released_by = _released(conn, slot)
     own = released_by is None or released_by.released_by == "gateway"
@@ -109,8 +113,8 @@ def learn(conn: psycopg.Connection, slot_id: int, now: datetime) -> int | None:
             slot.predictor,
             Jsonb(artifact),
             artifact["sha256"],
-            f"learned from {len(labels)} finished and {len(under_way.unit_ids)} running cycles",
-            len(finished),
+            f"learned from {len(labels)} finished and {len(running)} running cycles",
+            len(labels),
             now,
             now if own else None,
             "gateway" if own else None,

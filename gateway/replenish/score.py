@@ -8,6 +8,7 @@ the delivery time of the part that fits. slot_state is always written, a forecas
 from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
 import psycopg
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
@@ -95,7 +96,9 @@ def _score_slot(conn: psycopg.Connection, slot: Slot, unit_ids: list[int], now: 
     s = order_quantile(slot.cost_early, slot.cost_late)
     quantiles = sorted({0.1, 0.5, 0.9, s})
     at = {q: quantiles.index(q) for q in (0.1, 0.5, 0.9, s)}
-    forecasts = chosen.model.forecast(seen.batch, quantiles)
+    forecasts = chosen.model.forecast(seen.batch, quantiles, alive=seen.alive)
+    left_d = np.where(seen.ended[:, None], 0.0, forecasts.eol_d)
+    left_pct = np.where(seen.ended, 0.0, forecasts.pct_left)
     arrives = delivery.days(conn, slot, seen.unit_ids, now)
     before = _before(conn, slot, seen.unit_ids)
     version_id = chosen.version.model_version_id if chosen.version else None
@@ -103,13 +106,13 @@ def _score_slot(conn: psycopg.Connection, slot: Slot, unit_ids: list[int], now: 
     states: list[tuple[Any, ...]] = []
     for i, unit_id in enumerate(seen.unit_ids):
         silent = inputs[i]["silent_d"]
-        dates = {q: now + timedelta(days=float(forecasts.eol_d[i, column])) for q, column in at.items()}
+        dates = {q: now + timedelta(days=float(left_d[i, column])) for q, column in at.items()}
         order_at = dates[s] - timedelta(days=arrives[unit_id])
         measured = bool(forecasts.measured[i]) and (silent is None or silent <= BLIND_D)
         outlook = Outlook(
             cycle_id=seen.cycle_ids[i],
-            stage=stage(now, float(forecasts.pct_left[i]), dates[0.5], order_at),
-            pct_left=round(float(forecasts.pct_left[i]), 2),
+            stage=stage(now, float(left_pct[i]), dates[0.5], order_at),
+            pct_left=round(float(left_pct[i]), 2),
             eol_q10=dates[0.1],
             eol_q50=dates[0.5],
             eol_q90=dates[0.9],
