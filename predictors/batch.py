@@ -7,6 +7,12 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+UTMOST = 1e9
+"""Above this no hours, days or exposure are believed: a hundred thousand years."""
+
+LEAST = 1e-9
+"""Below this a quantity is zero."""
+
 
 @dataclass(frozen=True, slots=True)
 class SlotBatch:
@@ -22,7 +28,7 @@ class SlotBatch:
     silent_d: days since the last word.
     hits: (n, L) exposure at which each declared level was first crossed, NaN not yet; None without indicator.
 
-    What cannot be (infinite, negative, a percentage above 100) is taken as unknown. Raises ValueError where shapes
+    What cannot be (negative, above UTMOST, a percentage above 100) is taken as unknown. Raises ValueError where shapes
     differ.
     """
 
@@ -47,7 +53,8 @@ class SlotBatch:
             shape = (n, column.shape[-1]) if field.name == "hits" and column.ndim > 1 else (n,)
             if column.shape != shape or (field.name == "hits" and column.ndim != 2):
                 raise ValueError(f"{field.name} has shape {column.shape}, run_h has {n} slots")
-            column[~(np.isfinite(column) & (column >= 0))] = np.nan
+            column[~((column >= 0) & (column <= UTMOST))] = np.nan
+            column[column < LEAST] = 0.0
             if field.name == "left_pct":
                 column[column > 100] = np.nan
             column.flags.writeable = False

@@ -26,7 +26,8 @@ ENOUGH = 4  # ends of life before levels are trusted
 FOLDS = 10
 _INNER = 0.8  # the interval that calibration makes honest
 _HALF = float(norm.ppf(0.5 + _INNER / 2.0))
-_WIDEST = 6.0
+_FACTORS = (0.5, 6.0)  # the least and the most that calibration may do
+_EXTREME = 4.0  # standard deviations of the fleet
 WAITED = (-np.inf, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 """Standard deviations past the expected crossing of the next level from which its absence counts."""
 
@@ -59,7 +60,8 @@ class LevelCrossing:
         for crossed, rows in by_pattern(_reached(hits, used)):
             z, widening = np.log(hits[rows][:, crossed]), float(self.widening[int(crossed.sum())])
             end = self.law.given(crossed)
-            location = end.mean(z)
+            # Hits far outside what was learned say no more than that this part is an extreme one.
+            location = np.clip(end.mean(z), *self.law.range(_EXTREME))
             pace[rows] = np.exp(location - self.law.mean[-1])
             following = int(np.flatnonzero(crossed)[-1]) + 1 if crossed.any() else 0
             if following == crossed.size:
@@ -146,9 +148,9 @@ def _logs(exposure: Array, censored: NDArray[np.bool_], hits: Array) -> tuple[Ar
 def _widening(z: Array, now: Array, groups: NDArray[np.int64]) -> Array:
     """Return the factor on the spread, (p,), by number of levels crossed.
 
-    Student's t for the few units behind the covariance, times conformal on standardised errors (Vovk et al. 2005):
-    each group is forecast from the others (at most FOLDS folds of groups), and the factor is the finite-sample quantile
-    that makes the 80 % interval hold there; never below Student's.
+    Conformal on standardised errors (Vovk et al. 2005): each group is forecast from the others (at most FOLDS folds of
+    groups), and the factor is the finite-sample quantile that makes the 80 % interval hold there. Student's t for the
+    few units behind the covariance where that cannot be done.
     """
     p = z.shape[1]
     ended = np.isfinite(z[:, -1])
@@ -172,8 +174,8 @@ def _widening(z: Array, now: Array, groups: NDArray[np.int64]) -> Array:
     return np.array([_factor(np.concatenate(seen), student) if seen else student for seen in errors])
 
 
-def _factor(errors: Array, least: float) -> float:
+def _factor(errors: Array, student: float) -> float:
     if errors.size < ENOUGH:
-        return least
+        return student
     rank = min(np.ceil((errors.size + 1) * _INNER) / errors.size, 1.0)
-    return float(np.clip(np.quantile(errors, rank, method="higher") / _HALF, least, _WIDEST))
+    return float(np.clip(np.quantile(errors, rank, method="higher") / _HALF, *_FACTORS))

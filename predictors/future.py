@@ -15,6 +15,7 @@ AVERAGE_CV = 0.5  # of recent use when only the average since fitting is known
 LONE_CV = 0.3  # of recent use reported without its uncertainty
 SILENCE_CV = 0.5  # approached as a unit stays silent
 SILENCE_D = 30.0  # days of silence after which half of that is reached
+UTMOST_LOAD = 1e3  # times the reference load, and its inverse: beyond it the sensor is wrong
 _TINY = 1e-12
 
 
@@ -46,7 +47,8 @@ def exposure(batch: SlotBatch, life_h: float | None, *, hours_only: bool = False
         with np.errstate(divide="ignore", invalid="ignore"):
             average = np.where(batch.run_h > 0, batch.load_h / batch.run_h, 1.0)
         recent = np.where(np.isfinite(batch.load_per_h), batch.load_per_h, np.where(np.isfinite(average), average, 1.0))
-        used, per_h = np.where(loaded, batch.load_h, batch.run_h), np.where(loaded, recent, 1.0)
+        used = np.where(loaded, batch.load_h, batch.run_h)
+        per_h = np.where(loaded, np.clip(recent, 1.0 / UTMOST_LOAD, UTMOST_LOAD), 1.0)
     if life_h is not None:
         told = np.where(np.isfinite(batch.left_pct), life_h * (1.0 - batch.left_pct / 100.0), life_h - batch.left_h)
         used = np.where(np.isfinite(used), used, np.maximum(told, 0.0))

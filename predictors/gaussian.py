@@ -47,6 +47,11 @@ class Gaussian:
     mean: Array
     covariance: Array
 
+    def range(self, deviations: float) -> tuple[float, float]:
+        """Return the last coordinate's mean less and plus so many of its standard deviations."""
+        middle, sd = float(self.mean[-1]), float(self.covariance[-1, -1]) ** 0.5
+        return middle - deviations * sd, middle + deviations * sd
+
     def given(self, crossed: NDArray[np.bool_], which: int = -1) -> Conditional:
         """Return coordinate `which`, by default the last, given those where crossed, (p - 1,), is True."""
         c = np.flatnonzero(crossed)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from predictors.batch import Array
+from predictors.batch import LEAST, UTMOST, Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,5 +62,5 @@ class History:
 
 def _positive(values: ArrayLike) -> Array:
     column = np.array(values, dtype=np.float64)
-    column[~(np.isfinite(column) & (column > 0))] = np.nan
+    column[~((column >= LEAST) & (column <= UTMOST))] = np.nan
     return column
