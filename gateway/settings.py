@@ -23,7 +23,11 @@ class Settings(BaseSettings):
     """The settings of one deployment; every process reads the same."""
 
     model_config = SettingsConfigDict(
-        env_prefix="WEARWELL_", env_file=".env", extra="ignore", hide_input_in_errors=True
+        env_prefix="WEARWELL_",
+        env_file=".env",
+        env_ignore_empty=True,  # empty is not set: a compose file passes what it has not got as empty
+        extra="ignore",
+        hide_input_in_errors=True,
     )
 
     data_dir: Path = Field(Path("wearwell-data"), description="where the embedded database, broker files and logs live")

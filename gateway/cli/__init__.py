@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 import psycopg
 import typer
 
-from gateway.cli import fleet, look, services, talk
+from gateway.cli import fleet, look, replay, services, talk
 from gateway.errors import Exit, WearwellError
 from gateway.operate.database import first_line
 
@@ -34,7 +34,7 @@ def wearwell(
     """Knows when every filter in the field will wear out, and gets the right one to its owner with one tap."""
 
 
-for group in (services.app, fleet.app, look.app):
+for group in (services.app, fleet.app, look.app, replay.app):
     app.add_typer(group)
 
 

@@ -51,10 +51,9 @@ def import_parts(
     from gateway.operate import catalogue, database
     from gateway.registry import tenants
 
-    rows = catalogue.read(_text(file))
     with database.connect(settings.load()) as conn:
-        count = catalogue.store(conn, tenants.by_slug(conn, tenant).tenant_id, rows, clock.now())
-    talk.say(f"{count.parts} parts, {count.fitments} fitments, {count.offers} offers")
+        count = catalogue.store(conn, tenants.by_slug(conn, tenant).tenant_id, _text(file), clock.now())
+    talk.say(f"{len(count.parts)} parts, {count.fitments} fitments, {count.offers} offers")
 
 
 @app.command()
@@ -82,7 +81,7 @@ def enrol(
             talk.refuse("a batch needs --out FILE.csv for its secrets")
         rows = enrolment.read(_text(batch))
     elif gtin and serial:
-        rows = [enrolment.Row(1, gtin, serial, device, hw_rev, region, None, radio)]
+        rows = [enrolment.Row(0, gtin, serial, device, hw_rev, region, None, radio)]
     else:
         talk.refuse("name a unit with --gtin and --serial, or many with --batch FILE.csv --out SECRETS.csv")
     loaded = settings.load()

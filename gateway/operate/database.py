@@ -13,10 +13,32 @@ SERVICE = "wearwell_service"
 
 
 def dsn(settings: Settings) -> str:
-    """Return the DSN that services log in with; with none set the embedded server is started and migrated."""
-    if settings.database_dsn:
-        return settings.database_dsn.get_secret_value()
-    return start_embedded(settings.data_dir)
+    """Return the DSN that services log in with; with none set the embedded server is started and migrated.
+
+    Raises ConfigurationError for a superuser's login, for which row-level security does not hold. A server that does
+    not answer is let pass: services wait for it.
+    """
+    found = login(settings)
+    if settings.database_dsn and _superuser(found):
+        raise ConfigurationError(
+            "WEARWELL_DATABASE_DSN: this login is a superuser, and tenants are not kept apart for it; use one that is"
+            " a member of wearwell_app and wearwell_gateway. See docs/operating.md, Database."
+        )
+    return found
+
+
+def login(settings: Settings) -> str:
+    """Return the DSN that the settings name, else the embedded server's, started and migrated."""
+    return settings.database_dsn.get_secret_value() if settings.database_dsn else start_embedded(settings.data_dir)
+
+
+def _superuser(found: str) -> bool:
+    try:
+        with psycopg.connect(found, connect_timeout=5) as conn:
+            row = conn.execute("select rolsuper from pg_roles where rolname = session_user").fetchone()
+    except psycopg.OperationalError:
+        return False
+    return bool(row and row[0])
 
 
 def migrate_embedded(data_dir: Path) -> list[str]:
@@ -45,7 +67,7 @@ def connect(settings: Settings) -> psycopg.Connection:
     Raises Unreachable, or ConfigurationError when the database lacks migrations.
     """
     try:
-        conn = pool.connect(dsn(settings), pool.Role.GATEWAY)
+        conn = pool.connect(login(settings), pool.Role.GATEWAY)
     except psycopg.OperationalError as error:
         raise Unreachable(f"the database does not answer: {first_line(error)}; check WEARWELL_DATABASE_DSN") from None
     missing = migrate.pending(conn)

@@ -20,7 +20,7 @@ NO = {"no", "false", "0"}
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One unit to enrol."""
+    """One unit to enrol; `line` is 0 when it stands in no file."""
 
     line: int
     gtin: str
@@ -76,7 +76,8 @@ def enrol(conn: psycopg.Connection, tenant_id: int, rows: list[Row], now: dateti
                 name=row.name,
             )
         except WearwellError as error:
-            raise BadTable(f"line {row.line}: {error}; nothing was enrolled") from None
+            where = f"line {row.line}: " if row.line else ""
+            raise BadTable(f"{where}{error}; nothing was enrolled") from None
         made.append(Made(done.unit.gtin, done.unit.serial, done.unit.device or "", done.secret or ""))
     return made
 

@@ -1,0 +1,126 @@
+"""docker-compose.yml, the Dockerfile and Mosquitto's configuration name only what exists, and no secret."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+import yaml
+from typer.core import TyperGroup
+
+from commerce.standin import __main__ as standin
+from firmware_stubs.__main__ import arguments
+from gateway.cli import app
+from gateway.operate import mosquitto
+from gateway.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = {name: service for name, service in SERVICES.items() if service.get("build") == "."}
+
+
+def settings_of(service: dict[str, Any]) -> set[str]:
+    return {name for name in service.get("environment", {}) if name.startswith("WEARWELL_")}
+
+
+def test_every_process_of_the_deployment_is_there() -> None:
+    """Store, broker, the three processes, migrations once, a fleet, somewhere for mail to go."""
+    assert {"database", "mosquitto", "migrate", "serve", "ingest", "work", "fleet", "mailpit"} <= set(SERVICES)
+
+
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_every_setting_exists(name: str) -> None:
+    """A setting that is misspelt here would be ignored there."""
+    known = {f"WEARWELL_{field.upper()}" for field in Settings.model_fields}
+    assert set() == settings_of(OURS[name]) - known
+
+
+def test_every_command_exists() -> None:
+    """What a container is told to run, the command line knows."""
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    for name, service in OURS.items():
+        if "entrypoint" not in service:
+            assert service["command"][0] in group.commands, name
+    lines = re.findall(r"wearwell ([a-z-]+)(?: (import))?", SERVICES["seed"]["command"][0])
+    for first, second in lines:
+        command = group.commands[first]
+        assert not second or second in command.commands  # type: ignore[attr-defined]  # a group, then
+
+
+def test_the_stubs_and_the_stand_in_take_their_arguments(capsys: pytest.CaptureFixture[str]) -> None:
+    """The fleet's options are the fleet's, the stand-in's are the stand-in's."""
+    assert ["python", "-m", "firmware_stubs"] == SERVICES["fleet"]["entrypoint"]
+    assert 60 == arguments(SERVICES["fleet"]["command"]).history_days
+    assert ["python", "-m", "commerce.standin"] == SERVICES["payments"]["entrypoint"]
+    given = standin.arguments([word.split("${", maxsplit=1)[0] for word in SERVICES["payments"]["command"]])
+    assert 8090 == given.port
+    assert "" == capsys.readouterr().err
+
+
+def test_no_secret_has_a_default() -> None:
+    """A password is required or empty, never a word that stands in the file."""
+    text = (ROOT / "docker-compose.yml").read_text()
+    secret = re.findall(r"\$\{(\w*(?:PASSWORD|SECRET|KEY)\w*)([^}]*)\}", text)
+    assert secret
+    assert [] == [(name, rest) for name, rest in secret if rest != ":-" and not rest.startswith(":?")]
+
+
+def test_every_secret_is_made_by_the_script() -> None:
+    """`make compose-env` writes whatever the file asks for."""
+    text = (ROOT / "docker-compose.yml").read_text()
+    asked = set(re.findall(r"\$\{(\w+):\?", text))
+    made = set(re.findall(r"^(\w+)=", (ROOT / "deploy" / "env").read_text(), re.MULTILINE))
+    assert set() == asked - made
+
+
+def test_ports_are_published_on_loopback_only() -> None:
+    """Nothing of this is on the network until somebody puts it there."""
+    published = [str(port) for service in SERVICES.values() for port in service.get("ports", [])]
+    assert published
+    assert [] == [port for port in published if not port.startswith("127.0.0.1:")]
+
+
+def test_mounted_files_exist_and_volumes_are_declared() -> None:
+    """A bind mount of what is not there makes an empty folder; a volume that is not declared does not start."""
+    for name, service in SERVICES.items():
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            assert (ROOT / source).exists() if source.startswith(".") else source in COMPOSE["volumes"], (name, source)
+
+
+def test_services_wait_for_services_that_exist() -> None:
+    """A name in depends_on is a service."""
+    for name, service in SERVICES.items():
+        assert set(service.get("depends_on", {})) <= set(SERVICES), name
+
+
+def test_the_image_holds_what_the_wheel_needs_and_runs_without_rights() -> None:
+    """Every package is copied, the packages are pinned by hash, and the account is no superuser."""
+    text = (ROOT / "Dockerfile").read_text()
+    for package in ("gateway", "predictors", "commerce", "firmware_stubs"):
+        assert f"COPY {package} ./{package}" in text
+        assert f"!{package}\n" in (ROOT / ".dockerignore").read_text()
+    assert "--require-hashes -r requirements.lock" in text
+    assert "\nUSER wearwell\n" in text
+
+
+def lines_of(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+
+
+def test_the_deployed_broker_is_configured_as_the_embedded_one() -> None:
+    """What is tested on every machine is what runs in containers: the same lines, but for places and addresses."""
+    deployed = lines_of((ROOT / "deploy" / "mosquitto" / "mosquitto.conf").read_text())
+    own = lines_of(
+        mosquitto.CONFIG.format(
+            user="", folder="X", units_port=1884, gateway_port=1883, host="", max_packet=131_072, queue=100_000
+        )
+    )
+    places = ("password_file", "acl_file", "persistence_location", "include_dir")
+    assert [line for line in own if not line.startswith(places)] == [
+        line for line in deployed if not line.startswith(places)
+    ]
+    assert "allow_anonymous false" in deployed
