@@ -1,0 +1,173 @@
+"""The connection to the broker: MQTT 5 (or 3.1.1), a persistent session, acknowledgement by hand.
+
+paho calls back on a thread of its own. A message id means something on the connection that it came from and on no
+other: each connection has a number, and an acknowledgement for an old one is dropped (the broker redelivers).
+"""
+
+import ssl
+import threading
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import urlsplit
+
+import structlog
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from gateway import clock, metrics
+from gateway.ingest.envelope import Envelope, Handle
+from gateway.ingest.inbox import Inbox
+from gateway.ingest.receipts import Message
+from gateway.settings import Settings
+
+log = structlog.get_logger()
+
+SESSION_EXPIRY = 7 * 86_400  # seconds that the broker keeps our session, and what waits in it
+LARGEST_PACKET = 1_048_576  # bytes; the broker does not deliver what is larger
+KEEPALIVE = 30  # seconds
+UNSENT = 20_000  # receipts that may wait for the broker; they are cumulative, so a dropped one is made good by the next
+UNSUPPORTED_VERSION = 0x84
+
+
+class Broker:
+    """One client at the broker, filling an inbox."""
+
+    def __init__(self, settings: Settings, inbox: Inbox) -> None:
+        self.settings = settings
+        self.inbox = inbox
+        self.version = settings.mqtt_version
+        self.connected = False
+        self.stale = False  # a new client is wanted
+        self._connection = 0
+        self._lock = threading.Lock()
+        self._client: Client | None = None
+
+    def start(self) -> None:
+        """Begin to connect, and to reconnect whenever the connection is lost."""
+        self.stale = False
+        settings, five = self.settings, self.version == "5"
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=settings.mqtt_client,
+            clean_session=None if five else False,
+            protocol=MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311,
+            manual_ack=True,
+        )
+        password = settings.mqtt_password.get_secret_value() if settings.mqtt_password else None
+        client.username_pw_set(settings.mqtt_username, password)
+        url = urlsplit(settings.mqtt_url)
+        secure = url.scheme == "mqtts"
+        if secure:
+            client.tls_set_context(ssl.create_default_context(cafile=settings.mqtt_ca_file))
+        client.on_connect, client.on_disconnect, client.on_message = self._connected, self._lost, self._message
+        client.on_subscribe = self._subscribed
+        client.max_inflight_messages_set(settings.mqtt_window)
+        client.max_queued_messages_set(UNSENT)
+        client.reconnect_delay_set(1, 30)
+        session: dict[str, Any] = {}
+        if five:
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            properties.SessionExpiryInterval = SESSION_EXPIRY
+            properties.ReceiveMaximum = settings.mqtt_window
+            properties.MaximumPacketSize = LARGEST_PACKET
+            session = {"clean_start": False, "properties": properties}
+        port = url.port or (8883 if secure else 1883)
+        client.connect_async(url.hostname or "127.0.0.1", port, KEEPALIVE, **session)
+        client.loop_start()
+        self._client = client
+
+    def stop(self) -> None:
+        """Say goodbye to the broker; it keeps the session and what was not acknowledged."""
+        client, self._client = self._client, None
+        if client:
+            client.disconnect()
+            client.loop_stop()
+        with self._lock:
+            self._forget_connection()
+
+    def restart(self) -> None:
+        """Connect anew, so that the broker delivers again what was not acknowledged."""
+        self.stop()
+        self.start()
+
+    def acknowledge(self, handles: Iterable[Handle | None]) -> None:
+        """Acknowledge messages that came on the connection that still stands."""
+        with self._lock:
+            if not self.connected or self._client is None:
+                return
+            for handle in handles:
+                if handle and handle.connection == self._connection:
+                    self._client.ack(handle.mid, 1)
+
+    def publish(self, messages: Iterable[Message]) -> None:
+        """Publish at QoS 1; while the broker is away receipts are dropped, since later ones say the same."""
+        if not self.connected or self._client is None:
+            return
+        for message in messages:
+            self._client.publish(message.topic, message.payload, qos=1)
+
+    def _forget_connection(self) -> None:
+        self.connected = False
+        self._connection += 1
+        metrics.put("broker_connected", 0)
+
+    def _connected(
+        self, client: Client, _: object, flags: ConnectFlags, reason: ReasonCode, __: Properties | None
+    ) -> None:
+        if reason.is_failure:
+            if self.version == "5" and reason.value == UNSUPPORTED_VERSION:
+                log.warning("the broker does not speak MQTT 5; going on with 3.1.1 and the broker's own window")
+                self.version, self.stale = "3.1.1", True
+            else:
+                log.warning("the broker refuses us", reason=str(reason), broker=self.settings.mqtt_url)
+            return
+        with self._lock:
+            self._connection += 1
+            self.connected = True
+        metrics.put("broker_connected", 1)
+        metrics.count("broker_reconnects_total")
+        topics = self.settings.mqtt_subscriptions
+        if self.version == "5":  # retained states are told once for each subscription, not for each connection
+            options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_SEND_IF_NEW_SUB)
+            client.subscribe([(topic, options) for topic in topics])
+        else:
+            client.subscribe([(topic, 1) for topic in topics])
+        log.info("connected to the broker", session_present=flags.session_present, mqtt=self.version)
+
+    def _subscribed(self, _: Client, __: object, ___: int, reasons: list[ReasonCode], ____: Properties | None) -> None:
+        refused = [
+            topic for topic, reason in zip(self.settings.mqtt_subscriptions, reasons, strict=False) if reason.is_failure
+        ]
+        if refused:
+            log.error("the broker refuses subscriptions; check the gateway's access there", topics=refused)
+        else:
+            log.info("subscribed at the broker", topics=self.settings.mqtt_subscriptions)
+
+    def _lost(self, _: Client, __: object, ___: DisconnectFlags, reason: ReasonCode, ____: Properties | None) -> None:
+        with self._lock:
+            self._forget_connection()
+        if reason.is_failure:
+            log.warning("the connection to the broker is lost", reason=str(reason))
+
+    def _message(self, _: Client, __: object, message: MQTTMessage) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = "\N{REPLACEMENT CHARACTER}"
+        said = message.properties
+        self.inbox.put(
+            Envelope(
+                topic,
+                bytes(message.payload),
+                clock.now(),
+                vars(said).get("ContentType") if said else None,
+                message.retain,
+                message.dup,
+                None,
+                Handle(self._connection, message.mid) if message.qos else None,
+            )
+        )

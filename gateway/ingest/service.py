@@ -1,0 +1,181 @@
+"""The process `wearwell ingest`: from the broker to the store, acknowledged and receipted after COMMIT."""
+
+import random
+import signal
+import threading
+import time
+from collections.abc import Sequence
+
+import psycopg
+import structlog
+
+from gateway import clock, metrics
+from gateway.db import pool
+from gateway.ingest import gaps, release
+from gateway.ingest.broker import Broker
+from gateway.ingest.directory import Directory
+from gateway.ingest.envelope import Envelope
+from gateway.ingest.inbox import Inbox
+from gateway.ingest.parcel import Outcome
+from gateway.ingest.settle import settle
+from gateway.settings import Settings
+
+log = structlog.get_logger()
+
+IDLE = 0.25  # seconds between looks at an empty inbox
+ASK_EVERY, RELEASE_EVERY = 1.0, 15.0  # seconds
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0  # seconds between tries while the database is away
+
+
+def run(settings: Settings, dsn: str) -> None:
+    """Run until SIGINT or SIGTERM; what was received by then is stored and acknowledged first."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    Ingest(settings, dsn).run(stop)
+
+
+class Ingest:
+    """Takes batches from the inbox and settles them, one after another, until told to stop."""
+
+    def __init__(self, settings: Settings, dsn: str) -> None:
+        self.dsn = dsn
+        self.limit = settings.mqtt_window
+        self.inbox = Inbox(2 * settings.mqtt_window)  # brokers have been seen to overshoot the window
+        self.broker = Broker(settings, self.inbox)
+        self.directory = Directory()
+        self.trouble = True  # until the database has answered once
+        self._conn: psycopg.Connection | None = None
+        self._asked = self._released = float("-inf")
+
+    @property
+    def ready(self) -> bool:
+        """Whether broker and database both answer."""
+        return self.broker.connected and not self.trouble
+
+    def run(self, stop: threading.Event) -> None:
+        """Serve until `stop`, then store and acknowledge what is held."""
+        self.broker.start()
+        try:
+            while not stop.is_set():
+                self.do_chores()
+                if batch := self.inbox.take(self.limit, IDLE):
+                    self.store(batch, stop)
+            held = len(self.inbox)  # what comes now is the next process's
+            while held > 0 and (batch := self.inbox.take(min(self.limit, held), 0)) and self.store(batch, stop):
+                held -= len(batch)
+        finally:
+            self.broker.stop()
+            self.hang_up()
+        log.info("ingest stopped", left_to_the_broker=len(self.inbox))
+
+    def store(self, batch: Sequence[Envelope], stop: threading.Event) -> bool:
+        """Settle a batch, trying until the database takes it, then acknowledge and receipt it.
+
+        Returns False where `stop` came first: nothing was acknowledged, and the broker keeps it all.
+        """
+        pause = FIRST_PAUSE
+        began = time.monotonic()
+        while True:
+            try:
+                outcome = self.settle(batch)
+                break
+            except psycopg.Error as error:
+                self.in_trouble(error)
+                if stop.wait(pause * random.uniform(0.5, 1.0)):  # noqa: S311  # jitter is no secret
+                    return False
+                pause = min(2 * pause, LONGEST_PAUSE)
+        self.trouble = False
+        committed = time.monotonic()
+        self.acknowledge(batch)
+        self.broker.publish(outcome.messages)
+        self.account(batch, outcome, committed - began)
+        return True
+
+    def settle(self, batch: Sequence[Envelope]) -> Outcome:
+        """Commit a batch; raises psycopg.Error while the database cannot take it."""
+        return settle(self.connection(), self.directory, batch)
+
+    def acknowledge(self, batch: Sequence[Envelope]) -> None:
+        """Let the broker forget messages that are committed."""
+        self.broker.acknowledge(envelope.handle for envelope in batch)
+
+    def connection(self) -> psycopg.Connection:
+        """Return the one connection to the database, made anew where it broke."""
+        if self._conn is None or self._conn.closed or self._conn.broken:
+            self._conn = pool.connect(self.dsn, pool.Role.GATEWAY)
+            self._conn.autocommit = True
+        return self._conn
+
+    def hang_up(self) -> None:
+        """Close the connection to the database."""
+        if self._conn is not None:
+            self._conn.close()
+
+    def in_trouble(self, error: Exception) -> None:
+        """Note that the database is away; nothing is acknowledged until it is back."""
+        self.trouble = True
+        metrics.count("database_trouble_total")
+        metrics.put("ingest_ready", 0)
+        log.warning("the database is away; holding what was received", error=str(error).strip(), held=len(self.inbox))
+        if isinstance(error, psycopg.OperationalError) and self._conn is not None:
+            self._conn.close()
+
+    def do_chores(self) -> None:
+        """Ask for what is missing, let through what is enrolled by now, reconnect where messages were let go."""
+        if self.broker.stale or (self.inbox.spilled and not self.inbox):
+            metrics.count("broker_spilled_total", self.inbox.spilled)
+            self.inbox.spilled = 0
+            self.broker.restart()
+        now = time.monotonic()
+        if now - self._asked < ASK_EVERY:
+            return
+        self._asked = now
+        try:
+            self.ask_and_release(now)
+            self.trouble = False
+        except psycopg.Error as error:
+            self.in_trouble(error)
+        metrics.put("ingest_ready", self.ready)
+
+    def ask_and_release(self, now: float) -> None:
+        """Ask units for their gaps; from time to time let go what lay in quarantine for want of an enrolment."""
+        conn = self.connection()
+        with conn.transaction():
+            commands = gaps.ask(conn, clock.now())
+        self.broker.publish(commands)
+        if now - self._released < RELEASE_EVERY:
+            return
+        self._released = now
+        with conn.transaction():
+            outcome = release.release_enrolled(conn, self.directory, clock.now())
+        self.broker.publish(outcome.messages)
+        metrics.put("gaps_open", gaps.open_count(conn))
+        if outcome.stored or outcome.events:
+            log.info("released from quarantine", readings=outcome.stored, events=outcome.events)
+
+    def account(self, batch: Sequence[Envelope], outcome: Outcome, took: float) -> None:
+        """Count and log what a batch came to."""
+        lag = clock.wall_delay(clock.now() - batch[0].received_at)
+        metrics.count("messages_received_total", len(batch))
+        metrics.count("readings_stored_total", outcome.stored)
+        metrics.count("readings_duplicate_total", outcome.duplicates)
+        metrics.count("events_recorded_total", outcome.events)
+        metrics.count("gaps_opened_total", outcome.gaps_opened)
+        metrics.count("gaps_filled_total", outcome.gaps_filled)
+        for reason, times in outcome.refused.items():
+            metrics.count("messages_quarantined_total", times, reason)
+        metrics.observe("commit_seconds", took)
+        metrics.observe("ingest_lag_seconds", lag)
+        metrics.observe("receipt_seconds", lag)
+        metrics.put("last_commit_timestamp_seconds", clock.wall().timestamp())
+        metrics.put("messages_unacknowledged", len(self.inbox))
+        log.info(
+            "batch",
+            messages=len(batch),
+            stored=outcome.stored,
+            duplicates=outcome.duplicates,
+            events=outcome.events,
+            refused=dict(outcome.refused),
+            took_ms=round(took * 1_000),
+        )

@@ -1,0 +1,76 @@
+"""Every Prometheus metric, as a table; a process shows those that it has had something to say about.
+
+Names are `wearwell_<thing>_<unit>[_total]` in base units; no label holds a serial or anything else without bounds.
+"""
+
+from functools import cache
+from typing import Literal, NamedTuple
+
+from prometheus_client import Counter, Gauge, Histogram
+
+PREFIX = "wearwell_"
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+
+
+class Metric(NamedTuple):
+    """One metric without the prefix; `label` is empty for most."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    says: str
+    label: str = ""
+
+
+METRICS = (
+    Metric("messages_received_total", "counter", "messages that the broker delivered"),
+    Metric("messages_quarantined_total", "counter", "messages refused, whole or in part", "reason"),
+    Metric("messages_unacknowledged", "gauge", "messages received and not yet acknowledged"),
+    Metric("readings_stored_total", "counter", "readings committed"),
+    Metric("readings_duplicate_total", "counter", "samples and readings that were there already"),
+    Metric("events_recorded_total", "counter", "events of units committed"),
+    Metric("gaps_open", "gauge", "stretches of sequence numbers that are missing"),
+    Metric("gaps_opened_total", "counter", "gaps found"),
+    Metric("gaps_filled_total", "counter", "gaps filled"),
+    Metric("commit_seconds", "histogram", "time from taking up a batch to its commit"),
+    Metric("ingest_lag_seconds", "histogram", "age of a batch's oldest message when it was committed"),
+    Metric("receipt_seconds", "histogram", "time from receiving a batch's oldest message to its receipts"),
+    Metric("last_commit_timestamp_seconds", "gauge", "Unix time of the last commit of a batch"),
+    Metric("database_trouble_total", "counter", "times that a batch had to wait for the database"),
+    Metric("broker_connected", "gauge", "1 while ingest is connected to the broker"),
+    Metric("broker_reconnects_total", "counter", "connections made to the broker"),
+    Metric("broker_spilled_total", "counter", "messages let go unacknowledged because the buffer was full"),
+    Metric("ingest_ready", "gauge", "1 while broker and database both answer ingest"),
+)
+BY_NAME = {metric.name: metric for metric in METRICS}
+
+
+@cache
+def _collector(name: str) -> Counter | Gauge | Histogram:
+    metric = BY_NAME[name]
+    labels = (metric.label,) if metric.label else ()
+    if metric.kind == "counter":
+        return Counter(PREFIX + name, metric.says, labels)
+    if metric.kind == "gauge":
+        return Gauge(PREFIX + name, metric.says, labels)
+    return Histogram(PREFIX + name, metric.says, labels, buckets=SECONDS)
+
+
+def count(name: str, amount: float = 1, label: str = "") -> None:
+    """Add to a counter of the table."""
+    found = _collector(name)
+    assert isinstance(found, Counter)  # noqa: S101  # the table says so
+    (found.labels(label) if label else found).inc(amount)
+
+
+def put(name: str, value: float, label: str = "") -> None:
+    """Set a gauge of the table."""
+    found = _collector(name)
+    assert isinstance(found, Gauge)  # noqa: S101  # the table says so
+    (found.labels(label) if label else found).set(value)
+
+
+def observe(name: str, seconds: float) -> None:
+    """Add to a histogram of the table."""
+    found = _collector(name)
+    assert isinstance(found, Histogram)  # noqa: S101  # the table says so
+    found.observe(seconds)

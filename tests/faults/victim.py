@@ -1,0 +1,63 @@
+"""The gateway's ingest with a point at which it is killed: `python -m tests.faults.victim POINT NTH`.
+
+The points lie after receiving a batch, before its commit (everything is written), and between commit and
+acknowledgement. Production code knows nothing of them: this process replaces the steps around them.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from gateway import log, settings
+from gateway.ingest import pipeline, service
+from gateway.ingest.envelope import Envelope
+
+POINTS = ("after_receive", "before_commit", "before_ack", "after_ack")
+
+
+class Doomed:
+    """Counts how often each point is passed, and ends the process at the one that was chosen."""
+
+    def __init__(self, point: str, nth: int) -> None:
+        self.point, self.left = point, nth
+
+    def passes(self, point: str) -> None:
+        """Pass a point, perhaps for the last time."""
+        if point == self.point:
+            self.left -= 1
+            if self.left <= 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main(point: str, nth: int) -> None:
+    """Run ingest until killed, by itself or others."""
+    doomed = Doomed(point, nth)
+    take = pipeline.take
+
+    def take_and_pass(*arguments):  # type: ignore[no-untyped-def]  # noqa: ANN002, ANN202
+        outcome = take(*arguments)
+        doomed.passes("before_commit")
+        return outcome
+
+    pipeline.take = take_and_pass
+
+    class Victim(service.Ingest):
+        def settle(self, batch: Sequence[Envelope]) -> service.Outcome:
+            doomed.passes("after_receive")
+            return super().settle(batch)
+
+        def acknowledge(self, batch: Sequence[Envelope]) -> None:
+            doomed.passes("before_ack")
+            super().acknowledge(batch)
+            doomed.passes("after_ack")
+
+    service.Ingest = Victim  # type: ignore[misc]
+    log.configure("info")
+    found = settings.load()
+    assert found.database_dsn
+    service.run(found, found.database_dsn.get_secret_value())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

@@ -1,0 +1,212 @@
+"""Ingest as a process: over a real broker, acknowledged and receipted after COMMIT, stopped without loss."""
+
+import json
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as mqtt
+import psycopg
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from gateway.db import pool
+from gateway.ingest.service import Ingest
+from gateway.settings import Settings
+from tests.faults import fleet
+from tests.faults.fleet import batch
+from tests.faults.machinery import Gateway, Mosquitto, wait_for
+
+pytestmark = pytest.mark.skipif(Mosquitto.missing(), reason="Mosquitto is not on the PATH")
+
+
+class Device:
+    """A unit's client: publishes envelopes and keeps what it hears."""
+
+    def __init__(self, port: int, name: str = "acme.1") -> None:
+        self.heard: list[tuple[str, dict[str, Any]]] = []
+        self.client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=name)
+        self.client.on_message = lambda _, __, message: self.heard.append((message.topic, json.loads(message.payload)))
+        self.client.connect("127.0.0.1", port)
+        self.client.loop_start()
+        self.client.subscribe(f"ww/v1/{name}/dn/#", 1)
+
+    def say(self, *envelopes: fleet.Envelope) -> None:
+        for envelope in envelopes:
+            self.client.publish(envelope.topic, envelope.payload, qos=1).wait_for_publish(10)
+
+    def receipts(self) -> list[dict[str, Any]]:
+        return [told for topic, told in self.heard if topic.endswith("receipt")]
+
+    def close(self) -> None:
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    own = Mosquitto(tmp_path)
+    own.start()
+    yield own
+    own.kill()
+
+
+@pytest.fixture
+def device(broker: Mosquitto) -> Iterator[Device]:
+    own = Device(broker.port)
+    yield own
+    own.close()
+
+
+@pytest.fixture
+def started(broker: Mosquitto, dsn: str) -> Iterator[Callable[..., Ingest]]:
+    """Start ingest in a thread of this process; stopped at the end."""
+    stops: list[tuple[threading.Event, threading.Thread]] = []
+
+    def start(**changes: Any) -> Ingest:
+        ingest = Ingest(Settings(mqtt_url=broker.url, mqtt_window=100, **changes), dsn)
+        stop = threading.Event()
+        thread = threading.Thread(target=ingest.run, args=(stop,))
+        thread.start()
+        stops.append((stop, thread))
+        wait_for(lambda: ingest.broker.connected)
+        return ingest
+
+    yield start
+    for stop, thread in stops:
+        stop.set()
+        thread.join(20)
+
+
+def stored(dsn: str) -> int:
+    with pool.connect(dsn, pool.Role.GATEWAY) as conn:
+        return int(conn.execute("select count(*) from reading").fetchone()[0])  # type: ignore[index]
+
+
+def enrolled(conn: psycopg.Connection, *serials: str) -> None:
+    fleet.enrol(conn, serials or ("1",))
+    conn.commit()
+
+
+def recent(q: int = 1, **changes: Any) -> fleet.Envelope:
+    return batch(q, at=datetime.now(UTC) - timedelta(minutes=5), **changes)
+
+
+def test_reading_is_stored_and_receipted(
+    conn: psycopg.Connection, dsn: str, device: Device, started: Callable[..., Ingest]
+) -> None:
+    """What a unit publishes is stored, and the unit hears that it is safe."""
+    enrolled(conn)
+    ingest = started()
+    device.say(recent(1), recent(2))
+    wait_for(lambda: {"v": 1, "s": 7, "through": 2} in device.receipts())
+    assert 2 == stored(dsn)
+    assert ingest.ready
+
+
+def test_gap_is_asked_for_over_the_wire(
+    conn: psycopg.Connection, device: Device, started: Callable[..., Ingest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A missing number is asked for on the unit's command topic; when it comes, the receipt moves on."""
+    monkeypatch.setattr("gateway.ingest.gaps.PATIENCE", 0.0)
+    enrolled(conn)
+    started()
+    device.say(recent(1), recent(3))
+    wait_for(lambda: any(topic.endswith("cmd") for topic, _ in device.heard))
+    [asked] = [told for topic, told in device.heard if topic.endswith("cmd")]
+    assert ("replay", 2, 2) == (asked["cmd"], asked["from"], asked["to"])
+    device.say(recent(2))
+    wait_for(lambda: {"v": 1, "s": 7, "through": 3} in device.receipts())
+
+
+def test_refusal_reaches_the_unit(conn: psycopg.Connection, device: Device, started: Callable[..., Ingest]) -> None:
+    """A unit hears what was refused, why, and which of its messages it was."""
+    enrolled(conn)
+    started()
+    device.say(recent(1, samples=[{"pm25": 1e9}]))
+    wait_for(lambda: any("error" in told for told in device.receipts()))
+    [told] = [told for told in device.receipts() if "error" in told]
+    assert ("unbelievable", 7, 1) == (told["error"], told["s"], told["q"])
+    assert "pm25" in told["detail"]
+
+
+def test_unknown_unit_is_let_in_when_it_is_enrolled(
+    conn: psycopg.Connection, dsn: str, device: Device, started: Callable[..., Ingest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A unit that spoke before it was enrolled loses nothing, and hears of it without speaking again."""
+    monkeypatch.setattr("gateway.ingest.service.RELEASE_EVERY", 0.0)
+    started()
+    device.say(recent(1))
+    wait_for(lambda: any("unknown_unit" == told.get("error") for told in device.receipts()))
+    enrolled(conn)
+    wait_for(lambda: {"v": 1, "s": 7, "through": 1} in device.receipts())
+    assert 1 == stored(dsn)
+
+
+def test_older_brokers_are_spoken_to_in_their_own_version(
+    conn: psycopg.Connection, dsn: str, device: Device, started: Callable[..., Ingest]
+) -> None:
+    """Over MQTT 3.1.1 the same holds."""
+    enrolled(conn)
+    started(mqtt_version="3.1.1")
+    device.say(*(recent(q) for q in range(1, 31)))
+    wait_for(lambda: {"v": 1, "s": 7, "through": 30} in device.receipts())
+    assert 30 == stored(dsn)
+
+
+def test_message_survives_a_database_that_is_away(
+    conn: psycopg.Connection, dsn: str, device: Device, started: Callable[..., Ingest]
+) -> None:
+    """While every connection is cut, nothing is acknowledged; afterwards all is stored, in process."""
+    enrolled(conn)
+    ingest = started()
+    device.say(recent(1))
+    wait_for(lambda: 1 == len(device.receipts()))
+    name = psycopg.conninfo.conninfo_to_dict(dsn)["dbname"]
+    with psycopg.connect(dsn, dbname="postgres", autocommit=True) as admin:
+        admin.execute(f"alter database {name} allow_connections false")
+        admin.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", (name,))
+        device.say(recent(2), recent(3))
+        wait_for(lambda: ingest.trouble)
+        time.sleep(0.3)
+        assert not ingest.ready
+        assert 1 == len(device.receipts())
+        admin.execute(f"alter database {name} allow_connections true")
+    wait_for(lambda: {"v": 1, "s": 7, "through": 3} in device.receipts())
+    assert ingest.ready
+
+
+def test_buffer_is_bounded_and_what_it_lets_go_comes_again(
+    conn: psycopg.Connection, dsn: str, device: Device, started: Callable[..., Ingest]
+) -> None:
+    """Messages that find no room are not acknowledged, and delivered again on a new connection."""
+    enrolled(conn)
+    ingest = started()
+    ingest.inbox.size = 5
+    for q in range(1, 101):
+        device.client.publish(recent(q).topic, recent(q).payload, qos=1)
+    wait_for(lambda: {"v": 1, "s": 7, "through": 100} in device.receipts())
+    assert 100 == stored(dsn)
+
+
+def test_sigterm_stores_what_is_held(
+    conn: psycopg.Connection, dsn: str, broker: Mosquitto, device: Device, tmp_path: Path
+) -> None:
+    """A clean stop answers 0, and the next start has nothing to lose or double."""
+    enrolled(conn)
+    with Gateway(tmp_path, dsn, broker.url) as gateway:
+        gateway.start()
+        wait_for(gateway.connected)
+        device.say(recent(1))
+        wait_for(lambda: device.receipts())
+        device.say(*(recent(q) for q in range(2, 60)))
+        assert 0 == gateway.kill(signal.SIGTERM)
+        device.say(*(recent(q) for q in range(60, 80)))
+        gateway.start()
+        wait_for(lambda: {"v": 1, "s": 7, "through": 79} in device.receipts())
+        gateway.kill(signal.SIGTERM)
+    assert 79 == stored(dsn)
