@@ -1,8 +1,9 @@
 """Learning: a slot's model fitted anew from finished and running cycles, as an immutable version.
 
-Only cycles whose end would have shown itself teach a life (labels.py): that a part nobody looks at is still running is
-no survival. The gateway learns when finished cycles have grown by a tenth, and releases what it learned by itself only while staff
-have released nothing for that slot: from then on the manufacturer decides, and learned versions wait as challengers.
+Only cycles whose end would have shown itself teach a life (labels.py): that a part which nobody looks at still runs is
+no survival. The gateway learns when finished cycles have grown by a tenth, and releases what it learned by itself only
+while staff have released nothing for that slot: from then on the manufacturer decides, and what is learned waits as a
+challenger.
 """
 
 from dataclasses import dataclass
@@ -29,7 +30,8 @@ MOST_RUNNING = 5_000  # running cycles looked at: beyond that they say the same 
 
 RIPE = """
 select s.slot_id from slot s
-join lateral (select count(*) as n from cycle c where c.slot_id = s.slot_id and (c.label ->> 'witnessed')::boolean) l on true
+join lateral (select count(*) as n from cycle c
+              where c.slot_id = s.slot_id and (c.label ->> 'witnessed')::boolean) l on true
 left join lateral (select max(labels) as n from model_version v
                    where v.slot_id = s.slot_id and v.predictor = s.predictor) had on true
 where l.n >= %s and l.n >= coalesce(had.n, 0) * %s::float8 and l.n > coalesce(had.n, 0)"""

@@ -1,4 +1,4 @@
-"""A small house for tests of forecasts and prompts: one maker, one product model, units with owners, a part that fits."""
+"""A small house for tests of forecasts and prompts: one maker, its models, units with owners, parts that fit."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -94,7 +94,13 @@ def enrol(conn: psycopg.Connection, house: House, serial: str = "A1", gtin: str 
 
 def own(conn: psycopg.Connection, house: House, unit_id: int, *, prompts: bool = True, locale: str = "en") -> int:
     """Give a unit to the owner and return the party id."""
-    address = {"name": "An owner", "line1": "1 Sample Street", "postal_code": "10115", "city": "Berlin", "country": "DE"}
+    address = {
+        "name": "An owner",
+        "line1": "1 Sample Street",
+        "postal_code": "10115",
+        "city": "Berlin",
+        "country": "DE",
+    }
     return owners.register(
         conn,
         house.tenant_id,
@@ -133,23 +139,35 @@ def report(
         last = value
     with conn.cursor() as cursor:
         cursor.executemany(
-            """insert into reading_hourly (tenant_id, unit_id, slot_id, channel_id, hour, n, low, high, mean, first, last,
-                 last_ts, rise) values (%s, %s, %s, %s, %s, 1, %s, %s, %s, %s, %s, %s, %s)""",
+            """insert into reading_hourly
+                 (tenant_id, unit_id, slot_id, channel_id, hour, n, low, high, mean, first, last, last_ts, rise)
+               values (%s, %s, %s, %s, %s, 1, %s, %s, %s, %s, %s, %s, %s)""",
             hours,
         )
         cursor.executemany(
-            """insert into reading (tenant_id, unit_id, slot_id, channel_id, ts, value, session, seq, received_at, clock)
+            """insert into reading
+                 (tenant_id, unit_id, slot_id, channel_id, ts, value, session, seq, received_at, clock)
                values (%s, %s, %s, %s, %s, %s, 1, %s, %s, 's')""",
             raw,
         )
-        cursor.execute("update unit set last_seen_at = %s, connection = 'online' where unit_id = %s", (last_of(values), unit_id))
+        cursor.execute(
+            "update unit set last_seen_at = %s, connection = 'online' where unit_id = %s", (last_of(values), unit_id)
+        )
 
 
 def last_of(values: list[tuple[datetime, float]]) -> datetime:
     return values[-1][0]
 
 
-def run(conn: psycopg.Connection, unit_id: int, days: int, *, hours_a_day: int = 8, load: float = 2.0, since: datetime = BORN) -> datetime:
+def run(
+    conn: psycopg.Connection,
+    unit_id: int,
+    days: int,
+    *,
+    hours_a_day: int = 8,
+    load: float = 2.0,
+    since: datetime = BORN,
+) -> datetime:
     """Let a unit run from `since` for some days, an hour at a time, its counter going on from where it stood.
 
     Returns the end of the last day.
@@ -194,8 +212,8 @@ def standing(conn: psycopg.Connection, unit_id: int) -> dict[str, object]:
 
 
 def set_clock(now: datetime) -> None:
-    """Stop the world's clock at `now`."""
-    clock.accelerate(clock.Pace(now, clock.wall(), 1e-9))
+    """Let the world's clock stand at `now`, as good as."""
+    clock.accelerate(clock.Pace(now, clock.wall(), 1e-3))
 
 
 def desk(conn: psycopg.Connection) -> Desk:

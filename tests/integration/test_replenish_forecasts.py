@@ -89,7 +89,7 @@ def test_a_new_part_counts_from_its_fitting(conn: psycopg.Connection, house: Hou
 
 
 def test_an_indicator_crosses_levels_at_exposures(conn: psycopg.Connection, house: House) -> None:
-    """A pressure drop of 45 of 200 Pa has crossed the levels below it, at the exposure at which it stood there first."""
+    """A pressure drop of 45 of 200 Pa has crossed the levels below it, each at the exposure of its first time."""
     slot = fleet.slot_of(conn, "04006381333955")
     unit_id = fleet.enrol(conn, house, "D1", "04006381333955")
     hours = [BORN + timedelta(hours=h) for h in range(46)]
@@ -187,12 +187,7 @@ def test_a_unit_that_somebody_holds_keeps_its_place(conn: psycopg.Connection, ds
 def test_the_gateway_learns_and_leaves_the_release_to_staff(conn: psycopg.Connection, house: House) -> None:
     """Finished cycles change the model; once staff have released one, what is learned later waits as a challenger."""
     slot_id = house.slot.slot_id
-    for i in range(6):
-        unit_id = fleet.enrol(conn, house, f"L{i}")
-        now = fleet.run(conn, unit_id, 100)
-        fleet.report(conn, unit_id, "left_pct", [(now - timedelta(hours=h), 1.0) for h in (3, 2, 1)], slot_id=slot_id)
-        fleet.scored(conn, unit_id, now)
-        cycles.fitted(conn, cycles.Fitting(unit_id, slot_id, now, "device"), now)
+    now = [_worn_out(conn, house, f"L{i}", 100) for i in range(6)][-1]
     assert learn.ripe(conn) == [slot_id]
     first = learn.learn(conn, slot_id, now)
     chosen = learn.in_force(conn, house.slot)
@@ -203,17 +198,47 @@ def test_the_gateway_learns_and_leaves_the_release_to_staff(conn: psycopg.Connec
     )
     assert learn.ripe(conn) == []
     conn.execute("update model_version set released_by = 'staff'")
-    unit_id = fleet.enrol(conn, house, "L9")
-    now = fleet.run(conn, unit_id, 120)
-    cycles.fitted(conn, cycles.Fitting(unit_id, slot_id, now, "device"), now)
+    now = _worn_out(conn, house, "L9", 120)
     assert learn.ripe(conn) == [slot_id]
     assert learn.learn(conn, slot_id, now) != first
     again = learn.in_force(conn, house.slot)
     assert first == (again.version and again.version.model_version_id)
-    assert f"{first}" == f"{fleet.scored(conn, unit_id, now)['forecast_id'] and _version(conn)}"
 
 
-def _version(conn: psycopg.Connection) -> int:
-    row = conn.execute("select model_version_id from forecast order by forecast_id desc limit 1").fetchone()
-    assert row
-    return int(row[0])
+def _worn_out(conn: psycopg.Connection, house: House, serial: str, days: int) -> datetime:
+    """Let a unit run until it reports that its part is at its end, and a new one is fitted; return when."""
+    unit_id, slot_id = fleet.enrol(conn, house, serial), house.slot.slot_id
+    now = fleet.run(conn, unit_id, days)
+    fleet.report(conn, unit_id, "left_pct", [(now - timedelta(hours=h), 1.0) for h in (3, 2, 1)], slot_id=slot_id)
+    fleet.scored(conn, unit_id, now)
+    cycles.fitted(conn, cycles.Fitting(unit_id, slot_id, now, "device"), now)
+    return now
+
+
+def test_parts_whose_end_nothing_shows_teach_no_life(conn: psycopg.Connection, house: House) -> None:
+    """Owners who change parts when told teach neither a shorter life nor a longer one."""
+    for i in range(6):
+        unit_id = fleet.enrol(conn, house, f"U{i}")
+        now = fleet.run(conn, unit_id, 90)
+        cycles.fitted(conn, cycles.Fitting(unit_id, house.slot.slot_id, now, "owner"), now)
+    assert learn.ripe(conn) == []
+
+
+def test_a_part_that_nothing_watches_comes_to_its_end(conn: psycopg.Connection, house: House) -> None:
+    """Run past its rated hours, with nobody looking at it, it is overdue: that it still runs says nothing."""
+    unit_id = fleet.enrol(conn, house)
+    now, stages = BORN, []
+    for _ in range(5):
+        now = fleet.run(conn, unit_id, 27, since=now)
+        stages.append(fleet.scored(conn, unit_id, now)["stage"])
+    assert ["ok", "ok", "soon", "due", "overdue"] == stages
+
+
+def test_an_indicator_past_its_end_is_overdue(conn: psycopg.Connection, house: House) -> None:
+    """A pressure drop above the declared end is the end, whatever the hours say."""
+    unit_id = fleet.enrol(conn, house, "D1", "04006381333955")
+    hours = [BORN + timedelta(hours=h) for h in range(10)]
+    fleet.report(conn, unit_id, "runtime", [(at, float(h)) for h, at in enumerate(hours)])
+    fleet.report(conn, unit_id, "pressure_drop", [(at, 210.0) for at in hours])
+    state = fleet.scored(conn, unit_id, BORN + DAY)
+    assert ("overdue", 0) == (state["stage"], state["pct_left"])
