@@ -62,7 +62,7 @@ class Gaussian:
         return Conditional(gain, self.mean[c], float(self.mean[which]), sd, shared / sd)
 
 
-def fit(z: Array, now: Array, *, rounds: int = 60, tolerance: float = 1e-8) -> Gaussian:
+def fit(z: Array, now: Array, *, rounds: int = 60, tolerance: float = 1e-5) -> Gaussian:
     """Fit by expectation-maximisation (Dempster, Laird & Rubin 1977) to z (m, p), NaN where not crossed.
 
     now: (m,) log exposure of the units still running, NaN for those that ended: the first missing coordinate of such a

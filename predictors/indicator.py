@@ -15,15 +15,11 @@ def smooth(values: Array, width: int = WIDTH) -> Array:
     out = np.full(values.shape, np.nan)
     if not compact.size:
         return out
-    # Over the first values the window is shorter: NaN in front, which the median skips.
-    padded = np.concatenate([np.full(width - 1, np.nan), compact])
-    windows = np.lib.stride_tricks.sliding_window_view(padded, width)
-    full = compact.size >= width
     medians = np.empty(compact.size)
     head = min(width - 1, compact.size)
     medians[:head] = [np.median(compact[: i + 1]) for i in range(head)]
-    if full:
-        medians[width - 1 :] = np.median(windows[width - 1 :], axis=1)
+    if compact.size >= width:
+        medians[width - 1 :] = np.median(np.lib.stride_tricks.sliding_window_view(compact, width), axis=1)
     out[seen] = medians
     return out
 
