@@ -109,14 +109,14 @@ class Payments(Protocol):
     def find(self, ask: Ask, since: datetime) -> Charge | None:
         """Return the attempt that was asked for under this key since then, if the provider knows one."""
 
-    def capture(self, provider_id: str, key: str) -> Charge:
-        """Take what is authorised."""
+    def capture(self, provider_id: str) -> Charge:
+        """Take what is authorised; it can be taken once only, so this needs no key."""
 
-    def call_off(self, provider_id: str, key: str) -> Charge:
+    def call_off(self, provider_id: str) -> Charge:
         """Close the page or let go of the money, as far as that can be done, and return how it stands then."""
 
     def refund(self, provider_id: str, amount_minor: int, currency: str, key: str) -> str:
-        """Give back part of what was captured, and return the refund's id."""
+        """Give back part of what was captured, once for each key, and return the refund's id."""
 
     def address(self, provider_id: str) -> dict[str, str] | None:
         """Return the address its buyer gave on the hosted page: name, line1, postal_code, city, country."""

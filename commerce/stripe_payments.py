@@ -4,9 +4,10 @@ Cards never reach us: first orders go through the hosted Checkout page, later on
 its owner's consent. Everything is authorised first and captured when the order is released.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 import stripe
@@ -149,23 +150,20 @@ class StripePayments:
         found = _said(search)
         return self.look(found) if found else None
 
-    def capture(self, provider_id: str, key: str) -> Charge:
+    def capture(self, provider_id: str) -> Charge:
         intent_id = self._intent_of(provider_id)
-        intent = _said(
-            lambda: self._client.v1.payment_intents.capture(
-                intent_id, {"expand": EXPAND_INTENT}, {"idempotency_key": key}
-            )
+        return _from_intent(
+            _said(lambda: self._client.v1.payment_intents.capture(intent_id, {"expand": EXPAND_INTENT}))
         )
-        return _from_intent(intent)
 
-    def call_off(self, provider_id: str, key: str) -> Charge:
+    def call_off(self, provider_id: str) -> Charge:
         stands = self.look(provider_id)
         try:
             if stands.state == Standing.REQUIRES_ACTION and provider_id.startswith("cs_"):
-                _said(lambda: self._client.v1.checkout.sessions.expire(provider_id, {}, {"idempotency_key": key}))
+                _said(lambda: self._client.v1.checkout.sessions.expire(provider_id))
             elif stands.state in (Standing.AUTHORISED, Standing.REQUIRES_ACTION, Standing.FAILED):
                 intent_id = self._intent_of(provider_id)
-                _said(lambda: self._client.v1.payment_intents.cancel(intent_id, {}, {"idempotency_key": key}))
+                _said(lambda: self._client.v1.payment_intents.cancel(intent_id))
         except ProviderError as error:
             if error.trouble is not Trouble.REFUSED:
                 raise
@@ -174,6 +172,10 @@ class StripePayments:
 
     def refund(self, provider_id: str, amount_minor: int, currency: str, key: str) -> str:
         intent_id = self._intent_of(provider_id)
+        known = _said(lambda: self._client.v1.refunds.list({"payment_intent": intent_id, "limit": 100}))
+        for refund in known.auto_paging_iter():  # a 500 that is stored under the key would hide it for ever
+            if _meta(refund).get("key") == key:
+                return refund.id
         made = _said(
             lambda: self._client.v1.refunds.create(
                 {"payment_intent": intent_id, "amount": to_stripe(amount_minor, currency), "metadata": {"key": key}},
@@ -201,34 +203,40 @@ class StripePayments:
         return {name: value for name, value in fields.items() if value}
 
     def read(self, raw: bytes, signature: str | None, secrets: Sequence[str], wall: datetime) -> Notice:
-        event = self._verified(raw, signature, secrets)
+        self._verify(raw, signature, secrets)
         signed_at = dict(part.partition("=")[::2] for part in (signature or "").split(",")).get("t", "0")
         if int(signed_at) > wall.timestamp() + TOLERANCE_S:  # the SDK refuses the past only
             raise WebhookRefused("The message is signed for the future.")
-        if event.livemode != self._live:
+        event = json.loads(raw)
+        about = _object(_object(event, "data"), "object")
+        meta = _object(about, "metadata")
+        event_id, kind = _object(event).get("id"), _object(event).get("type")
+        if not isinstance(event_id, str) or not isinstance(kind, str):
+            raise WebhookRefused("The message is no event.")
+        if event.get("livemode") is not self._live:
             raise WebhookRefused("The message is of another mode than our key, live or test.")
-        about = event.data.object.to_dict() if event.data else {}
-        meta = about.get("metadata") or {}
         return Notice(
-            event_id=event.id,
-            type=event.type,
-            live=event.livemode,
-            account=getattr(event, "account", None),  # there for connected accounts only
+            event_id=event_id,
+            type=kind,
+            live=self._live,
+            account=event.get("account"),
             tenant_id=_number(meta.get("tenant_id")),
             order_id=_number(meta.get("order_id")),
             key=meta.get("key"),
             object_id=about.get("id"),
         )
 
-    def _verified(self, raw: bytes, signature: str | None, secrets: Sequence[str]) -> stripe.Event:
+    def _verify(self, raw: bytes, signature: str | None, secrets: Sequence[str]) -> None:
         why = "no signing secret is set"
         for secret in secrets:
             try:
-                return self._client.construct_event(raw, signature, secret, TOLERANCE_S)
+                self._client.construct_event(raw, signature, secret, TOLERANCE_S)
             except stripe.SignatureVerificationError as error:
                 why = str(error.user_message)
             except (ValueError, TypeError, AttributeError, KeyError):
                 why = "it cannot be read"
+            else:
+                return
         raise WebhookRefused(f"The message is not Stripe's: {why}.")
 
     def _charge_saved_card(self, ask: Ask) -> Charge:
@@ -327,12 +335,19 @@ def _line(name: str, amount_minor: int, currency: str) -> "SessionCreateParamsLi
     }
 
 
-def _meta(thing: stripe.PaymentIntent | stripe.checkout.Session) -> dict[str, str]:
+def _meta(thing: stripe.PaymentIntent | stripe.Refund | stripe.checkout.Session) -> dict[str, str]:
     return thing.metadata.to_dict() if thing.metadata else {}
 
 
-def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdigit() else None
+def _object(value: Any, name: str | None = None) -> dict[str, Any]:
+    """Return a JSON object, or the one that it holds under this name; an empty one where there is none."""
+    inner = value.get(name) if name and isinstance(value, dict) else value
+    return inner if isinstance(inner, dict) else {}
+
+
+def _number(text: object) -> int | None:
+    """Return a row's id as our metadata carries it."""
+    return int(text) if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 def _from_intent(intent: stripe.PaymentIntent) -> Charge:

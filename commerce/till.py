@@ -13,6 +13,7 @@ import psycopg
 
 from commerce import attempts, customers, orders, refunds
 from commerce.attempts import Attempt
+from commerce.errors import CannotPay, NotAllowed, Unsettled
 from commerce.order_events import OrderEvent, about
 from commerce.orders import Order, State
 from commerce.payments import Charge, Payments, ProviderError, Standing, Trouble
@@ -45,11 +46,11 @@ class Till:
         except ProviderError as error:
             if error.trouble is Trouble.DECLINED:
                 return self.declined(attempt, error, cause)
-            return self._order(attempt)
+            return self.order(attempt)
         if charge is None:
             return self._never_arrived(attempt, cause)
         if charge.key != attempt.key:  # somebody else's: nothing of it is ours to act on
-            return self._order(attempt)
+            return self.order(attempt)
         return self.settle(attempt, charge, cause)
 
     def settle(self, attempt: Attempt, charge: Charge, cause: str) -> Order:
@@ -64,7 +65,7 @@ class Till:
                 self._advance(conn, order, attempt, charge, cause)
         if surplus:
             self.give_back(attempt, charge, cause)
-        return self._order(attempt)
+        return self.order(attempt)
 
     def declined(self, attempt: Attempt, error: ProviderError, cause: str) -> Order:
         """Record that this card does not pay; the order waits for another one."""
@@ -75,7 +76,7 @@ class Till:
             attempts.mark(conn, attempt, Standing.FAILED, self.wall(), str(error))
             if order.state is State.CREATED:
                 orders.advance(conn, order.order_id, State.PAYING, self.now(), cause)
-        return self._order(attempt)
+        return self.order(attempt)
 
     def unclear(self, attempt: Attempt, cause: str) -> Order:
         """Record that nobody knows whether the provider acted; only the same key will ask again."""
@@ -85,7 +86,38 @@ class Till:
                 attempts.mark(conn, attempt, Standing.INDETERMINATE, self.wall())
             if order.state is State.CREATED:
                 orders.advance(conn, order.order_id, State.PAYING, self.now(), cause)
-        return self._order(attempt)
+        return self.order(attempt)
+
+    def cancel(self, tenant_id: int, order_id: int, cause: str) -> Order:
+        """Cancel an order that is not released yet, and let go of what is held; raises NotAllowed afterwards."""
+        with self.begin(tenant_id) as conn:
+            order = orders.lock(conn, order_id)
+            if order.state is not State.CANCELLED:
+                if order.state not in (State.CREATED, State.PAYING, State.PAID):
+                    raise NotAllowed(f"Order {order.number} is {order.state} and can no longer be cancelled.")
+                order = self.end(conn, order, cause)
+            live = [a for a in attempts.of_order(conn, order_id) if a.pending or a.state is Standing.AUTHORISED]
+        for attempt in live:
+            self.call_off(attempt, cause)
+        return order
+
+    def capture(self, held: Attempt) -> Order:
+        """Take what is held for a released order; cancels the order when the card no longer holds it.
+
+        Raises Unsettled when the provider gave no answer, and CannotPay when it refused though the card holds it.
+        """
+        try:
+            charge = self.payments.capture(held.provider_id or "")
+        except ProviderError as error:
+            if error.trouble is Trouble.INDETERMINATE:
+                raise Unsettled(str(error)) from error
+            order = self.poll(held, "capture refused")
+            with self.begin(held.tenant_id) as conn:
+                held = attempts.by_key(conn, held.key)
+            if held.state is Standing.AUTHORISED:
+                raise CannotPay(str(error)) from error
+            return order
+        return self.settle(held, charge, "capture")
 
     def call_off(self, attempt: Attempt, cause: str) -> None:
         """Close the page or let go of the money of an order that ended; what fails now is found again later."""
@@ -94,9 +126,10 @@ class Till:
             if where is None:
                 found = self.payments.find(attempt.ask, attempt.created_at)
                 if found is None:
+                    self._never_arrived(attempt, cause)
                     return
                 where = found.provider_id
-            charge = self.payments.call_off(where, f"{attempt.key}:cancel")
+            charge = self.payments.call_off(where)
         except ProviderError:
             return
         self.settle(attempt, charge, cause)
@@ -105,9 +138,9 @@ class Till:
         """Let go of, or refund, money that nobody owes; what fails now is found again later."""
         try:
             if charge.state is Standing.AUTHORISED:
-                charge = self.payments.call_off(charge.provider_id, f"{attempt.key}:cancel")
+                charge = self.payments.call_off(charge.provider_id)
             if charge.state is Standing.CAPTURED:
-                self.refund(attempt, charge.amount_minor, charge.amount_minor, f"{attempt.key}:back", cause)
+                self.refund(attempt, charge.amount_minor, charge.amount_minor, key=f"{attempt.key}:back", cause=cause)
             elif charge.state is not Standing.CANCELLED:
                 return
         except ProviderError:
@@ -115,7 +148,7 @@ class Till:
         with self.begin(attempt.tenant_id) as conn:
             attempts.mark(conn, attempt, Standing.CANCELLED, self.wall(), GIVEN_BACK)
 
-    def refund(self, attempt: Attempt, amount_minor: int, charged_minor: int, key: str, cause: str) -> None:
+    def refund(self, attempt: Attempt, amount_minor: int, charged_minor: int, *, key: str, cause: str) -> None:
         """Write a refund into the ledger, ask for it, and record the answer.
 
         Raises RefundRefused before the provider hears of it, and ProviderError.
@@ -138,6 +171,15 @@ class Till:
         with self.begin(attempt.tenant_id) as conn:
             refunds.done(conn, refund, provider_id, self.wall())
 
+    def end_if_all_went_back(self, attempt: Attempt, cause: str) -> Order:
+        """End an order when its whole charge went back."""
+        with self.begin(attempt.tenant_id) as conn:
+            order = orders.lock(conn, attempt.order_id)
+            whole = refunds.total(conn, attempt.payment_id) == attempt.amount_minor
+            if whole and order.state in orders.REFUNDABLE:
+                order = orders.advance(conn, order.order_id, State.REFUNDED, self.now(), cause)
+            return order
+
     def end(self, conn: psycopg.Connection[Any], order: Order, cause: str) -> Order:
         """Cancel an order that the caller holds, and tell it to whoever was told that it was placed."""
         ended = orders.advance(conn, order.order_id, State.CANCELLED, self.now(), cause)
@@ -151,7 +193,7 @@ class Till:
         if hint and hint.startswith("cs_" if attempt.kind == "checkout" else "pi_"):
             return self.payments.look(hint)
         found = self.payments.find(attempt.ask, attempt.created_at)
-        wanted = self._order(attempt).unpaid and self.wall() - attempt.created_at < attempts.KEY_LIFE
+        wanted = self.order(attempt).unpaid and self.wall() - attempt.created_at < attempts.KEY_LIFE
         return found or (self.payments.ask(attempt.ask) if wanted else None)
 
     def _never_arrived(self, attempt: Attempt, cause: str) -> Order:
@@ -186,7 +228,8 @@ class Till:
             news = charge.card
         self.tell(conn, about(paid, "order_paid", paid.updated_at, news))
 
-    def _order(self, attempt: Attempt) -> Order:
+    def order(self, attempt: Attempt) -> Order:
+        """Return the order that an attempt is for."""
         with self.begin(attempt.tenant_id) as conn:
             return orders.get(conn, attempt.order_id)
 

@@ -147,15 +147,16 @@ class Shop:
         quote_id = (quote or self.quote()).quote_id
         return (desk or self.desk()).guest(tenant_id=self.tenant_id, quote_id=quote_id, return_url=RETURN)
 
-    def save_card(self, token: str = "pm_card_visa") -> str:
+    def save_card(self, method: str = "pm_card_visa") -> str:
         """Let the owner have a card that was kept with their consent; return its id at the provider."""
         client = self.payments._client
         customer = self.payments.customer("owner@example.com", "test")
-        card = client.v1.payment_methods.attach(token, {"customer": customer}).id
+        card = client.v1.payment_methods.attach(method, {"customer": customer}).id
         self.standin.books.things[card]["allow_redisplay"] = "always"
         with self.begin(self.tenant_id) as conn:
             conn.execute(
-                "insert into customer (tenant_id, party_id, provider_id, payment_method, card) values (%s, %s, %s, %s, %s)",
+                """insert into customer (tenant_id, party_id, provider_id, payment_method, card)
+                   values (%s, %s, %s, %s, %s)""",
                 (self.tenant_id, self.party_id, customer, card, "Visa ••4242"),
             )
         return card
@@ -181,7 +182,7 @@ class Shop:
     def sql(self, query: str, *values: object) -> list[Any]:
         with self.pool.connection() as conn:
             found = conn.execute(query.encode(), values)
-            return found.fetchall() if found.description else []
+            return found.fetchall() if found.description is not None else []
 
     def signed(self, event: Thing, secret: str = SECRET, at: int | None = None) -> tuple[bytes, str]:
         """An event as the provider posts it: its body and its signature."""

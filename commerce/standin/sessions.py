@@ -86,7 +86,7 @@ def pay(books: Books, session: Thing, card: TestCard, keep: bool, address: dict[
     wants = books.private[session["id"]]["intent"]
     keep = keep and session["customer"] is not None and bool(session["saved_payment_method_options"])
     if address is not None:
-        place = {key: value for key, value in address.items() if key != "name"}
+        place = {"line2": None, "state": None} | {key: value for key, value in address.items() if key != "name"}
         session["collected_information"] = {"shipping_details": {"name": address["name"], "address": place}}
     intent = books.find("payment_intent", session["payment_intent"]) or intents.new(
         books,

@@ -1,0 +1,251 @@
+"""Scenarios of commerce.md where an order ends otherwise: cancelled, paid twice, refunded, sold out, for a guest."""
+
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from commerce.desk import Placed
+from commerce.errors import AlreadyOrdered, NotAllowed, OutOfStock, RefundRefused
+from commerce.no_payments import NoPayments
+from tests.shop import Shop
+
+GUEST = {"name": "A guest", "line1": "2 Other Street", "postal_code": "20095", "city": "Hamburg", "country": "DE"}
+
+
+def released(shop: Shop) -> Placed:
+    shop.save_card()
+    desk = shop.desk()
+    placed = shop.tap(desk)
+    desk.release(shop.tenant_id, placed.order.order_id)
+    return placed
+
+
+def test_undoing_inside_the_window_costs_nothing(shop: Shop) -> None:
+    """Cancelled before the release: the card holds nothing, nothing was taken, and the part is back in stock."""
+    shop.save_card()
+    desk = shop.desk()
+    placed = shop.tap(desk)
+    assert placed.order.updated_at + desk.undo == desk.undo_until(placed.order)
+    assert [(4,)] == shop.sql("select stock from offer")
+    assert "cancelled" == desk.cancel(shop.tenant_id, placed.order.order_id, "owner").state
+    assert (0, 0) == (shop.standin.held(), shop.standin.taken())
+    assert [(5,)] == shop.sql("select stock from offer")
+    assert ["order_placed", "order_paid", "order_cancelled"] == shop.kinds()
+    assert "cancelled" == desk.release(shop.tenant_id, placed.order.order_id).state
+    assert 0 == shop.standin.taken()
+
+
+def test_what_is_released_is_no_longer_cancelled(shop: Shop) -> None:
+    """After the release it takes a refund."""
+    placed = released(shop)
+    with pytest.raises(NotAllowed, match="released"):
+        shop.desk().cancel(shop.tenant_id, placed.order.order_id, "owner")
+    assert 2880 == shop.standin.taken()
+
+
+def test_a_release_that_got_no_answer_is_captured_later_once(shop: Shop) -> None:
+    """The capture's answer is lost: the money is taken once, and the parcel waits until that is known."""
+    shop.save_card()
+    desk = shop.desk()
+    placed = shop.tap(desk)
+    shop.standin.knobs.set({"timeout_after": 1, "hold_s": 4, "path": "/v1/payment_intents"})
+    with pytest.raises(Exception, match="not answered"):
+        desk.release(shop.tenant_id, placed.order.order_id)
+    with pytest.raises(NotAllowed, match="not paid for"):
+        desk.shipped(shop.tenant_id, placed.order.order_id)
+    desk.resume(shop.tenant_id, timedelta())
+    assert "shipped" == desk.shipped(shop.tenant_id, placed.order.order_id).state
+    assert 2880 == shop.standin.taken()
+
+
+def test_a_hold_that_ended_before_the_release_cancels_the_order(shop: Shop) -> None:
+    """The bank let the money go meanwhile: nothing is shipped, and the owner is told."""
+    shop.save_card()
+    desk = shop.desk()
+    placed = shop.tap(desk)
+    shop.payments.call_off(shop.standin.intents()[0]["id"])
+    assert "cancelled" == desk.release(shop.tenant_id, placed.order.order_id).state
+    assert "order_cancelled" == shop.kinds()[-1]
+
+
+def test_s18_of_two_payments_for_one_order_the_second_goes_back(shop: Shop) -> None:
+    """S18: the bank's page of the declined first attempt is paid after all, beside the second: one payment stays."""
+    shop.save_card("pm_card_authenticationRequired")
+    desk = shop.desk()
+    placed = shop.tap(desk)
+    first = placed.go_to or ""
+    shop.sql("update payment set state = 'failed'")
+    second = shop.tap(desk, quote=None).go_to or ""
+    assert "/pay/" in second
+    shop.standin.pay(second)
+    httpx.post(first, data={"answer": "yes"}, trust_env=False)
+    assert 2 * 2880 == shop.standin.held()
+    shop.deliver(desk, shop.standin.events())
+    assert 2880 == shop.standin.held()
+    assert ["cancelled", "authorised"] == sorted((str(a.state) for a in shop.attempts(placed)), reverse=True)[::-1][
+        ::-1
+    ]
+    desk.release(shop.tenant_id, placed.order.order_id)
+    assert (2880, 0) == (shop.standin.taken(), shop.standin.held())
+
+
+def test_s19_cancelling_closes_the_page(shop: Shop) -> None:
+    """S19: the open page expires with the order."""
+    desk = shop.desk()
+    placed = shop.tap(desk)
+    desk.cancel(shop.tenant_id, placed.order.order_id, "owner")
+    assert ["expired"] == [s["status"] for s in shop.standin.sessions()]
+    with httpx.Client(trust_env=False) as browser:
+        assert "This page is closed" in browser.get(placed.go_to or "").text
+
+
+def test_s19_a_payment_that_comes_after_the_cancellation_goes_back(shop: Shop) -> None:
+    """S19: the page could not be closed in time and is paid: what the card holds is let go."""
+    desk = shop.desk()
+    placed = shop.tap(desk)
+    shop.standin.knobs.set({"error_before": 1, "path": "/v1/checkout/sessions"})
+    assert "cancelled" == desk.cancel(shop.tenant_id, placed.order.order_id, "owner").state
+    shop.standin.pay(placed.go_to or "")
+    assert 2880 == shop.standin.held()
+    shop.deliver(desk, shop.standin.events())
+    assert (0, 0) == (shop.standin.held(), shop.standin.taken())
+    assert "cancelled" == shop.order(placed).state
+
+
+def test_s19_money_that_was_taken_for_a_cancelled_order_is_refunded_once(shop: Shop) -> None:
+    """S19: it was even captured, at the provider's own pages: all of it goes back, once, and the ledger says so."""
+    desk = shop.desk()
+    placed = shop.tap(desk)
+    shop.standin.knobs.set({"error_before": 1, "path": "/v1/checkout/sessions"})
+    desk.cancel(shop.tenant_id, placed.order.order_id, "owner")
+    shop.standin.pay(placed.go_to or "")
+    shop.payments.capture(shop.standin.sessions()[0]["id"])
+    assert 2880 == shop.standin.taken()
+    for _ in range(2):
+        desk.resume(shop.tenant_id, timedelta())
+        shop.deliver(desk, shop.standin.events())
+    assert 0 == shop.standin.taken()
+    assert [(2880, "done")] == shop.sql("select amount_minor, state from refund")
+
+
+def test_s10_part_and_rest_are_refunded_and_the_ledger_balances(shop: Shop) -> None:
+    """S10: a part first, then what is left; only then the order is refunded."""
+    placed = released(shop)
+    desk, order_id = shop.desk(), placed.order.order_id
+    assert "released" == desk.refund(shop.tenant_id, order_id, "goodwill", 500).state
+    assert "refunded" == desk.refund(shop.tenant_id, order_id, "withdrawal").state
+    assert 0 == shop.standin.taken()
+    assert [(500,), (2380,)] == shop.sql("select amount_minor from refund order by refund_id")
+
+
+def test_s20_too_much_or_twice_is_refused_before_the_provider_hears_of_it(shop: Shop) -> None:
+    """S20: no refund beyond what is left of the charge reaches the provider."""
+    placed = released(shop)
+    desk, order_id = shop.desk(), placed.order.order_id
+    desk.refund(shop.tenant_id, order_id, "goodwill", 2000)
+    asked = len(shop.standin.books.answers)
+    with pytest.raises(RefundRefused, match=r"€8\.80"):
+        desk.refund(shop.tenant_id, order_id, "goodwill", 881)
+    desk.refund(shop.tenant_id, order_id, "goodwill", 880)
+    with pytest.raises(RefundRefused):
+        desk.refund(shop.tenant_id, order_id, "again")
+    assert asked + 1 == len(shop.standin.books.answers)
+    assert 0 == shop.standin.taken()
+
+
+def test_a_refund_without_an_answer_is_asked_again_with_its_key(shop: Shop) -> None:
+    """The provider gave it back and its answer was lost: it goes back once."""
+    placed = released(shop)
+    shop.standin.knobs.set({"timeout_after": 1, "hold_s": 4, "path": "/v1/refunds"})
+    with pytest.raises(Exception, match="not answered"):
+        shop.desk().refund(shop.tenant_id, placed.order.order_id, "withdrawal")
+    shop.desk().resume(shop.tenant_id, timedelta())
+    assert "refunded" == shop.order(placed).state
+    assert (0, 1) == (shop.standin.taken(), len(list(shop.standin.books.every("refund"))))
+
+
+def test_s42_the_last_one_is_sold_once_and_the_other_buyer_is_told_before_a_charge(shop: Shop) -> None:
+    """S42: both saw one in stock; the second learns so before anything is charged."""
+    shop.save_card()
+    quote = shop.quote()
+    shop.sql("update offer set stock = 0")
+    with pytest.raises(OutOfStock, match="Nothing was charged"):
+        shop.tap(quote=quote)
+    assert ([], []) == (shop.orders(), shop.standin.intents())
+
+
+def test_s7_a_guest_pays_on_the_page_and_it_ships_to_the_guest(shop: Shop) -> None:
+    """S7: nobody is known; the page asks for the address, which only the provider keeps."""
+    desk = shop.desk()
+    placed = shop.guest(desk)
+    assert [] == shop.kinds()
+    asked = shop.standin.pay(placed.go_to or "")
+    assert "Please say where to ship to." in asked.text
+    shop.standin.pay(placed.go_to or "", **GUEST)
+    shop.deliver(desk, shop.standin.events())
+    order = shop.order(placed)
+    assert ("paid", None, None) == (order.state, order.party_id, order.ship_to)
+    assert GUEST == desk.address(shop.tenant_id, order.order_id)
+    assert ["order_placed", "order_paid"] == shop.kinds()
+    stored = shop.sql("select payload::text from provider_event")
+    assert stored
+    assert not [row for row in stored if "Hamburg" in row[0] or "A guest" in row[0]]
+
+
+def test_a_guest_who_went_away_does_not_stand_in_the_owners_way(shop: Shop) -> None:
+    """An unpaid guest's page is closed when the owner taps; a guest cannot do the same to the owner."""
+    desk = shop.desk()
+    left = shop.guest(desk)
+    placed = shop.tap(desk)
+    assert left.order.order_id != placed.order.order_id
+    assert "cancelled" == shop.order(left).state
+    with pytest.raises(AlreadyOrdered):
+        shop.guest(desk)
+
+
+def test_a_page_nobody_paid_on_ends_with_its_quote(shop: Shop) -> None:
+    """The order is given up, and whoever was told of it is told so."""
+    desk = shop.desk()
+    placed = shop.tap(desk)
+    shop.shift += timedelta(hours=26)
+    desk.resume(shop.tenant_id)
+    assert "cancelled" == shop.order(placed).state
+    assert ["order_placed", "order_cancelled"] == shop.kinds()
+    assert [(5,)] == shop.sql("select stock from offer")
+
+
+def test_without_a_provider_nothing_is_ordered_and_it_says_so(shop: Shop) -> None:
+    """The null adapter refuses before anything is written."""
+    desk = shop.desk(payments=NoPayments())
+    assert "Nothing can be ordered here yet" in (desk.closed or "")
+    with pytest.raises(Exception, match="no payment provider"):
+        shop.tap(desk)
+    assert [] == shop.orders()
+
+
+def test_a_fitted_part_comes_from_the_delivery_else_from_the_cupboard(shop: Shop) -> None:
+    """S8: a pack of two is delivered, one is fitted and ends the order, one waits; the next fitting takes that."""
+    shop.sql("update part set pack_size = 2")
+    placed = released(shop)
+    desk, order_id = shop.desk(), placed.order.order_id
+    desk.shipped(shop.tenant_id, order_id, "Parcel", "1Z")
+    desk.delivered(shop.tenant_id, order_id)
+    ended = []
+    for _ in range(2):
+        with shop.begin(shop.tenant_id) as conn:
+            ended.append(desk.fitted(conn, shop.unit_id, shop.slot_id, shop.now()))
+    assert ["fitted", None] == [order and str(order.state) for order in ended]
+    assert [(0,)] == shop.sql("select count from spare")
+    assert ["order_placed", "order_paid", "order_shipped", "order_delivered"] == shop.kinds()
+
+
+def test_a_part_fitted_while_nobody_said_the_parcel_came_ends_the_order(shop: Shop) -> None:
+    """The part can only have come in the parcel."""
+    placed = released(shop)
+    desk = shop.desk()
+    desk.shipped(shop.tenant_id, placed.order.order_id)
+    with shop.begin(shop.tenant_id) as conn:
+        desk.fitted(conn, shop.unit_id, shop.slot_id, shop.now())
+    assert ["created", "paid", "released", "shipped", "delivered", "fitted"] == shop.states(placed)
+    assert [(0,)] == shop.sql("select count from spare")
