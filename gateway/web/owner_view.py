@@ -70,7 +70,9 @@ class SlotView:
     pill: str
     headline: str
     interval: str
+    meanwhile: str
     percent: int | None
+    basis_pill: str
     basis_note: str
     reasons: list[str]
     part: Part | None
@@ -109,7 +111,7 @@ def offered(found: fit.Fit | fit.NoFit, now: datetime) -> tuple[Part | None, str
             name=found.name,
             pack=f"pack of {found.pack_size}" if found.pack_size > 1 else "",
             total=money.words(total, found.currency),
-            tax=f"includes {money.words(tax, found.currency)} tax" if tax else "no tax",
+            tax=f"Includes {money.words(tax, found.currency)} tax" if tax else "No tax",
             shipping=f"and {money.words(found.shipping_minor, found.currency)} shipping"
             if found.shipping_minor
             else "free shipping",
@@ -141,7 +143,9 @@ def _slot(conn: psycopg.Connection, unit: Unit, at: Standing, now: datetime) -> 
         pill=PILLS[look],
         headline=_headline(at.name, look, said),
         interval=interval if look in ("ok", "new", "soon", "due") else "",
+        meanwhile=f"The one in place: {said}{f' ({interval})' if interval else ''}." if order and said else "",
         percent=None if at.pct_left is None else round(at.pct_left),
+        basis_pill=_basis_pill(at),
         basis_note=_basis(unit, at, now),
         reasons=[reasons.say(reasons.from_json(p), "en") for p in (at.reasons or {}).get("parts", [])],
         part=part,
@@ -177,8 +181,16 @@ def _headline(name: str, look: str, said: str) -> str:
     return f"{name}: {said}" if said else f"{name}: in place, getting to know it"
 
 
+def _basis_pill(at: Standing) -> str:
+    if at.eol_q50 is None:
+        return ""
+    return "Offline" if at.stale else "Estimate" if at.basis == "estimated" else ""
+
+
 def _basis(unit: Unit, at: Standing, now: datetime) -> str:
     seen = unit.last_seen_at
+    if at.eol_q50 is None:
+        return "Its first estimate follows shortly."
     if unit.device is None:
         return "An estimate by the calendar: this product has no radio, so it cannot tell us how much it runs."
     if seen is None:

@@ -50,7 +50,7 @@ def test_an_owner_reads_one_sentence_with_its_interval(house: WebHouse) -> None:
     assert "Filter: about 6 weeks left (4 to 9)" in text
     assert "Measured by the product itself. Last heard from 4 minutes ago." in text
     assert "€39.90" in text
-    assert "includes €6.37 tax" in text
+    assert "Includes €6.37 tax" in text
     assert "Order with obligation to pay" in text
     assert "It has run 3,080 of about 4,000 rated hours." in text
 
@@ -267,6 +267,7 @@ def test_looking_never_orders_and_leaves_the_link_alive(house: WebHouse) -> None
         {"sec-fetch-site": "cross-site", "origin": "https://evil.example"},
         {"origin": "https://evil.example"},
         {"origin": "null"},
+        SAME | {"origin": "https://evil.example"},
         {"sec-fetch-site": "same-site"},
         {"sec-fetch-site": "none"},
         SAME | {"sec-fetch-mode": "cors"},  # a script's request

@@ -1,0 +1,106 @@
+"""Chromium for the page tests: Debian's own, headless, reaching nothing but this machine."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.integration.web_house import WebHouse, open_house
+
+AXE = Path(__file__).parent / "vendor" / "axe.min.js"
+AXE_SHA256 = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"  # axe-core 4.14.1, MPL-2.0
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+SERIOUS = """async () => (await axe.run(document, {resultTypes: ["violations"]})).violations
+  .filter(v => ["serious", "critical"].includes(v.impact))
+  .map(v => `${v.id}: ${v.help} at ${v.nodes.map(n => n.target.join(" ")).join(", ")}`)"""
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium; skips, saying so, where there is none."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        pytest.skip("no Chromium on the PATH: the pages are not looked at (Debian: apt install chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=list(QUIET))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def house(dsn: str) -> Iterator[WebHouse]:
+    with open_house(dsn) as opened:
+        yield opened
+
+
+Open = Callable[..., Page]
+
+
+@pytest.fixture
+def open_page(chromium: Browser) -> Iterator[Open]:
+    """Open a page in a fresh browser context and keep what it asked the network for in `page.asked`."""
+    contexts: list[BrowserContext] = []
+
+    def open_(url: str, *, width: int = 360, height: int = 640, dark: bool = False, script: bool = True) -> Page:
+        context = chromium.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if dark else "light",
+            java_script_enabled=script,
+            device_scale_factor=2,
+            bypass_csp=False,
+        )
+        contexts.append(context)
+        page = context.new_page()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(url)
+        page.asked = asked  # type: ignore[attr-defined]
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture(scope="session")
+def shots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where screenshots are kept: WEARWELL_SCREENSHOTS, or a folder of this run."""
+    folder = Path(os.environ.get("WEARWELL_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The accessibility checker's text, when it is the one that we vendored."""
+    text = AXE.read_bytes()
+    assert AXE_SHA256 == hashlib.sha256(text).hexdigest()
+    return text.decode()
+
+
+@pytest.fixture
+def accessible(axe: str) -> Callable[[Page], list[Any]]:
+    """Return the serious and critical findings of axe-core on a page; none is right.
+
+    The checker is run by the browser's inspector, which our Content-Security-Policy does not bind.
+    """
+
+    def check(page: Page) -> list[Any]:
+        page.evaluate(axe)
+        found: list[Any] = page.evaluate(SERIOUS)
+        return found
+
+    return check
