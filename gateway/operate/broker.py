@@ -54,13 +54,20 @@ def prepare(
         config = mosquitto.configure(folder, units_port=units_port, gateway_port=gateway_port, host=host)
         command = (program, "-c", str(config))
         version = "5"
+        account = mosquitto.account(folder)
         kind = f"Mosquitto {'.'.join(map(str, mosquitto.version(program)))}"
     else:
         gateway_port = units_port
         command = (sys.executable, "-m", "gateway.operate.fallback_broker", str(folder), host, str(units_port))
-        version, kind = "3.1.1", "amqtt"
+        version, kind, account = "3.1.1", "amqtt", None
     return EmbeddedBroker(
-        kind, Program("broker", command, env, pid_file=folder / PID), host, units_port, gateway_port, password, version
+        kind,
+        Program("broker", command, env, pid_file=folder / PID, account=account),
+        host,
+        units_port,
+        gateway_port,
+        password,
+        version,
     )
 
 

@@ -56,11 +56,12 @@ def version(program: str) -> tuple[int, ...]:
 def configure(folder: Path, *, units_port: int, gateway_port: int, host: str) -> Path:
     """Write the configuration into `folder` and return its path."""
     (folder / "store").mkdir(parents=True, exist_ok=True)
-    user = account(folder)
     config = folder / "mosquitto.conf"
+    # Started as root it would drop its rights before it reads its files, into an account that cannot look here.
+    stay = "user root\n" if os.geteuid() == 0 and account(folder) is None else ""
     config.write_text(
         CONFIG.format(
-            user=f"user {user}\n" if user else "",
+            user=stay,
             folder=folder.resolve(),
             units_port=units_port,
             gateway_port=gateway_port,
@@ -74,15 +75,9 @@ def configure(folder: Path, *, units_port: int, gateway_port: int, host: str) ->
 
 
 def account(folder: Path) -> str | None:
-    """Return the account Mosquitto should run as: none of its own unless we are root.
-
-    Started as root it drops its rights before it reads its files, so root stays when nobody else may look into
-    `folder`.
-    """
-    if os.geteuid() != 0:
+    """Return the account Mosquitto should run as: ours, unless we are root and others may look into `folder`."""
+    if os.geteuid() != 0 or not all(parent.stat().st_mode & 0o001 for parent in folder.resolve().parents):
         return None
-    if not all(parent.stat().st_mode & 0o001 for parent in folder.resolve().parents):
-        return "root"
     known = {entry.pw_name for entry in pwd.getpwall()}
     return "mosquitto" if "mosquitto" in known else "nobody"
 

@@ -1,6 +1,7 @@
 """Child processes: started in order, restarted with back-off, their lines passed on, stopped in reverse."""
 
 import ctypes
+import pwd
 import signal
 import subprocess
 import sys
@@ -27,6 +28,8 @@ class Program:
     command: Sequence[str]
     env: Mapping[str, str]
     cwd: Path | None = None
+    account: str | None = None
+    """Whom it runs as when we are root; one that changed its account itself would forget to die with its parent."""
     grace_s: float = 10.0
     """How long it may take to stop before it is killed."""
     lasting: bool = True
@@ -63,6 +66,9 @@ class Child:
             list(self.program.command),
             env=dict(self.program.env),
             cwd=self.program.cwd,
+            user=self.program.account,
+            group=self.program.account and pwd.getpwnam(self.program.account).pw_gid,
+            extra_groups=[] if self.program.account else None,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

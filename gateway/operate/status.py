@@ -31,7 +31,7 @@ FORECASTS = """
 select count(*) filter (where forecast_id is not null) as slots, count(*) filter (where stage = 'soon') as soon,
        count(*) filter (where stage = 'due') as due, count(*) filter (where stage = 'overdue') as overdue,
        count(*) filter (where stale) as stale, min(updated_at) as oldest,
-       (select count(*) from rescore) as waiting, (select min(since) from rescore) as waiting_since
+       (select count(distinct unit_id) from rescore) as waiting, (select min(since) from rescore) as waiting_since
 from slot_state"""
 
 OUTBOX = """

@@ -111,8 +111,7 @@ def enrol(
 def want_score(conn: psycopg.Connection, tenant_id: int, unit_ids: list[int], now: datetime) -> None:
     """Ask for a new forecast of these units."""
     conn.execute(
-        """insert into rescore (unit_id, tenant_id, since) select unnest(%s::bigint[]), %s, %s
-           on conflict (unit_id) do nothing""",
+        """insert into rescore (unit_id, tenant_id, since) select unnest(%s::bigint[]), %s, %s""",
         (unit_ids, tenant_id, now),
     )
 

@@ -32,30 +32,34 @@ with c as (
          u.last_seen_at, u.device
   from cycle c join unit u on u.unit_id = c.unit_id
   where c.slot_id = %(slot)s and upper_inf(c.period) and c.unit_id = any(%(units)s)),
-hours as materialized (
-  select c.unit_id, h.hour, h.rise, h.first, h.last_ts,
-    case when c.source = 'factory' or h.hour >= c.began then h.rise
-         when h.hour <= c.began - interval '1 hour' then 0
-         when c.start_runtime_h is not null then least(h.rise, greatest(h.last - c.start_runtime_h, 0))
-         else h.rise * (1 - extract(epoch from c.began - h.hour) / 3600) end as run
-  from c join reading_hourly h on h.unit_id = c.unit_id and h.slot_id = 0 and h.channel_id = %(runtime)s
+hours as (  -- one pass and no join of one's own rows with themselves: without statistics that becomes a nested loop
+  select c.unit_id, h.hour,
+    max(h.rise) filter (where h.channel_id = %(runtime)s) as rise,
+    max(h.first) filter (where h.channel_id = %(runtime)s) as first,
+    max(h.last_ts) filter (where h.channel_id = %(runtime)s) as last_ts,
+    max(case when h.channel_id <> %(runtime)s then null
+             when c.source = 'factory' or h.hour >= c.began then h.rise
+             when h.hour <= c.began - interval '1 hour' then 0
+             when c.start_runtime_h is not null then least(h.rise, greatest(h.last - c.start_runtime_h, 0))
+             else h.rise * (1 - extract(epoch from c.began - h.hour) / 3600) end) as run,
+    avg(h.mean) filter (where h.channel_id = %(load)s) / %(load_ref)s as ratio
+  from c join reading_hourly h on h.unit_id = c.unit_id and h.channel_id in (%(runtime)s, %(load)s)
+    and (h.slot_id = 0 or (h.slot_id = %(slot)s and h.channel_id = %(load)s))
   where h.hour <= %(at)s
-    and (c.source = 'factory' or h.hour > least(c.began, %(at)s - %(recent)s) - interval '1 hour')),
-loads as materialized (
-  select h.unit_id, h.hour, avg(h.mean) / %(load_ref)s as ratio
-  from c join reading_hourly h on h.unit_id = c.unit_id and h.slot_id in (0, %(slot)s) and h.channel_id = %(load)s
-  where h.hour <= %(at)s group by h.unit_id, h.hour),
+    and (c.source = 'factory' or h.hour > least(c.began, %(at)s - %(recent)s) - interval '1 hour')
+  group by c.unit_id, h.hour having count(*) filter (where h.channel_id = %(runtime)s) > 0),
+known as (
+  select *, max(last_ts) over one as latest, min(hour) over one as first_hour from hours
+  window one as (partition by unit_id)),
 clock as (
-  select h.unit_id, max(h.last_ts) as last_ts, min(h.hour) as first_hour,
-    (array_agg(h.first order by h.hour))[1] as head,
-    sum(h.run) as run, sum(h.run * l.ratio) as loaded, sum(h.run) filter (where l.ratio is not null) as run_loaded
-  from hours h left join loads l using (unit_id, hour) group by h.unit_id),
+  select unit_id, max(last_ts) as last_ts, min(hour) as first_hour, (array_agg(first order by hour))[1] as head,
+    sum(run) as run, sum(run * ratio) as loaded, sum(run) filter (where ratio is not null) as run_loaded
+  from known group by unit_id),
 daily as (
-  select h.unit_id, date_trunc('day', h.hour) as day, sum(h.rise) as rise, sum(h.rise * l.ratio) as loaded,
-    sum(h.rise) filter (where l.ratio is not null) as rise_loaded
-  from hours h join clock k using (unit_id) left join loads l using (unit_id, hour)
-  where h.hour > k.last_ts - %(recent)s and h.hour > k.first_hour  -- the first rise counts from nothing known
-  group by h.unit_id, day),
+  select unit_id, date_trunc('day', hour) as day, sum(rise) as rise, sum(rise * ratio) as loaded,
+    sum(rise) filter (where ratio is not null) as rise_loaded
+  from known where hour > latest - %(recent)s and hour > first_hour  -- the first rise counts from nothing known
+  group by unit_id, day),
 pace as (
   select unit_id, sum(rise) as rise, sum(rise * rise) as squares, sum(loaded) as loaded, sum(rise_loaded) as rise_loaded
   from daily group by unit_id),

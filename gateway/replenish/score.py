@@ -43,8 +43,10 @@ select st.unit_id, st.cycle_id, st.forecast_id, st.stage, st.stale, f.pct_left, 
 from slot_state st left join forecast f on f.forecast_id = st.forecast_id
 where st.slot_id = %s and st.unit_id = any(%s)"""
 WANTED = """
-delete from rescore where unit_id in (
-  select unit_id from rescore order by since limit %s for update skip locked) returning unit_id, tenant_id, since"""
+with longest as (select distinct unit_id from (select unit_id from rescore order by mark_id limit %s) marks),
+taken as (select mark_id from rescore join longest using (unit_id) for update of rescore skip locked),
+gone as (delete from rescore using taken where rescore.mark_id = taken.mark_id returning unit_id, tenant_id, since)
+select unit_id, tenant_id, min(since) from gone group by unit_id, tenant_id"""
 
 
 def score_waiting(conn: psycopg.Connection, now: datetime, limit: int = 200) -> int:
@@ -57,7 +59,7 @@ def score_waiting(conn: psycopg.Connection, now: datetime, limit: int = 200) -> 
     busy = [row for row in wanted if row[0] not in free]
     with conn.cursor() as cursor:
         cursor.executemany(
-            "insert into rescore (unit_id, tenant_id, since) values (%s, %s, %s) on conflict do nothing", busy
+            "insert into rescore (unit_id, tenant_id, since) values (%s, %s, %s)", busy
         )
     score_units(conn, sorted(free), now)
     return len(free)
@@ -69,7 +71,7 @@ def want_aged(conn: psycopg.Connection, now: datetime, limit: int = 1_000) -> in
         """insert into rescore (unit_id, tenant_id, since)
            select distinct unit_id, tenant_id, %s::timestamptz from (
              select unit_id, tenant_id from slot_state where updated_at < %s order by updated_at limit %s) aged
-           on conflict (unit_id) do nothing""",
+           where not exists (select from rescore r where r.unit_id = aged.unit_id)""",
         (now, now - AGE, limit),
     ).rowcount
 

@@ -139,11 +139,13 @@ create table reading_hourly(                 -- equal, always, to a recomputatio
   primary key (unit_id, slot_id, channel_id, hour));
 call isolate('wearwell.reading_hourly');
 
-create table rescore(                        -- units with news since their last forecast
-  unit_id bigint primary key,
+create table rescore(                        -- marks of news since the last forecast: added, never changed, so that
+  mark_id bigint generated always as identity primary key,   -- who stores never waits for who scores
+  unit_id bigint not null,
   tenant_id int not null,
   since timestamptz not null,
   foreign key (tenant_id, unit_id) references unit (tenant_id, unit_id));
+create index rescore_unit on rescore (unit_id);
 call isolate('wearwell.rescore');
 
 create table event(                          -- what happened, once: from a unit, an owner, a payment, a parcel
