@@ -43,11 +43,3 @@ class Unsettled(CommerceError):
 
 class WebhookRefused(CommerceError):
     """A message did not come from the payment provider, or not just now; it had no effect."""
-
-
-class CatalogueError(CommerceError):
-    """A catalogue cannot be taken over; `problems` holds one line for each mistake."""
-
-    def __init__(self, problems: list[str]) -> None:
-        self.problems = problems
-        super().__init__("\n".join(problems))
