@@ -1,4 +1,4 @@
-"""The worker, whole: it forecasts, prompts, pays, ships, begins the next cycle; it stops cleanly, it survives a kill."""
+"""The worker, whole: it forecasts, prompts, pays, ships, begins the next cycle; stops cleanly, and survives a kill."""
 
 import asyncio
 import os
