@@ -10,17 +10,18 @@ import psycopg
 import uvicorn
 from psycopg_pool import ConnectionPool
 
-from commerce.desk import EVERY_TENANT, Desk
+from commerce.desk import EVERY_TENANT, Desk, OrderEvent
 from commerce.no_payments import NoPayments
 from commerce.payments import Payments
 from commerce.stripe_payments import StripePayments
 from commerce.till import Begin
 from gateway import clock
 from gateway.db.pool import Role, for_tenant, open_pool
+from gateway.events import Event, EventType
 from gateway.ingest import service as ingest_service
 from gateway.operate import database, exporter
 from gateway.operate.house import join
-from gateway.replenish import reactions
+from gateway.registry import history
 from gateway.settings import Settings
 from gateway.web.app import build
 from gateway.web.services import Services
@@ -32,6 +33,13 @@ def payments(settings: Settings) -> Payments:
     if settings.stripe_key is None:
         return NoPayments()
     return StripePayments(settings.stripe_key.get_secret_value(), url=settings.stripe_url)
+
+
+def tell(conn: psycopg.Connection, told: OrderEvent) -> None:
+    """Record what commerce tells about an order as an event of its unit, in commerce's own transaction."""
+    payload = {"order_id": told.order_id} | ({"card_kept": True} if told.card_kept else {})
+    kind = EventType(told.type)
+    history.record(conn, Event(told.tenant_id, told.unit_id, told.slot_id, kind, told.key, told.at, payload))
 
 
 def transactions(pool: ConnectionPool) -> Begin:
@@ -50,7 +58,7 @@ def transactions(pool: ConnectionPool) -> Begin:
 
 def desk(settings: Settings, pool: ConnectionPool) -> Desk:
     """Return the desk that orders are placed at, over this pool."""
-    return Desk(payments(settings), transactions(pool), reactions.tell, clock.now, clock.wall)
+    return Desk(payments(settings), transactions(pool), tell, clock.now, clock.wall)
 
 
 def serve(settings: Settings) -> None:

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 SOURCE = re.compile(r"#\s*Source:?\s*(?P<where>.+?)(?:#\S*)?(?:\s*\(.*)?$")
@@ -23,6 +24,11 @@ class Recording:
     source: str
     messages: list[tuple[str, bytes]]
 
+    def span(self, otherwise: datetime) -> tuple[datetime, datetime]:
+        """Return the first and the last time that it told; twice `otherwise` for a unit without a clock."""
+        told = [at for _, payload in self.messages if (at := _time(payload)) is not None]
+        return (min(told), max(told)) if told else (otherwise, otherwise)
+
 
 def recordings(path: Path) -> Iterator[Recording]:
     """Yield a recording per file and thread; `path` is a .jsonl file or a folder of them."""
@@ -30,8 +36,9 @@ def recordings(path: Path) -> Iterator[Recording]:
     for file in files:
         for number, (source, lines) in enumerate(_threads(file).items(), start=1):
             serial = f"{file.stem}.{number}"
-            topics = [(f"{file.stem}/{serial}/status/{_leaf(line)}", line) for line in lines]
-            yield Recording(file.stem, serial, source, topics)
+            kind = file.stem.partition("-")[0]  # 438-v2 is a second file of type 438
+            messages = [(f"{kind}/{serial}/status/{_leaf(line)}", line) for line in lines]
+            yield Recording(kind, serial, source, messages)
 
 
 def _threads(file: Path) -> dict[str, list[bytes]]:
@@ -51,3 +58,11 @@ def _leaf(line: bytes) -> str:
         return LEAVES.get(json.loads(line).get("msg"), "current")
     except ValueError:
         return "current"
+
+
+def _time(line: bytes) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(json.loads(line)["time"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return at if at.tzinfo else None

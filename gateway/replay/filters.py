@@ -22,9 +22,10 @@ from gateway.replay.stage import Speaker, Stage
 from gateway.replenish import learn, reactions, score
 
 GTIN = "09520000000042"
-HOURS_PER_S = 4.0  # of the rig: a filter that lasted four minutes lasted forty days
-SEEN_AFTER_S = 1.5  # what was recorded past the end before the filter was changed
+HOURS_PER_S = 1.0  # of the rig: a filter that lasted four minutes lasted ten days
+SEEN_AFTER_S = 4.0  # what was recorded past the end before the filter was changed
 PER_BATCH = 500
+BEFORE = -1.0  # seconds: before the first sample, which is at zero
 MAKER = """
 tenant = "rig"
 name = "A rig for liquid filters"
@@ -47,8 +48,8 @@ select u.device from unit u join unnest(%s::text[], %s::bigint[]) t(device, seq)
 left join unit_session s on s.unit_id = u.unit_id where coalesce(s.high_seq, 0) < t.seq
   or exists (select from gap g where g.unit_id = u.unit_id and g.closed_at is null)"""
 UNTOLD = """
-select device from unnest(%s::text[]) device where not exists (
-  select from event e join unit u using (unit_id) where u.device = device and e.type = 'part_fitted')"""
+select d.name from unnest(%s::text[]) d(name) where not exists (
+  select from event e join unit u using (unit_id) where u.device = d.name and e.type = 'part_fitted')"""
 WAITING = "select event_id from event where handled_at is null order by event_id"
 STANDING = "select eol_q10, eol_q50, eol_q90, basis from slot_state where unit_id = %s"
 
@@ -123,14 +124,14 @@ def replay(stage: Stage, path: Path) -> list[Stood]:
     past, alive = split([run for run in phme20.runs(path, beyond_s=SEEN_AFTER_S) if run.eol_s is not None])
     lives = _enrol(stage, past, alive)
     happened, living = lives[: len(past)], lives[len(past) :]
-    _publish(stage, [(life, 0.0, life.eol_s + SEEN_AFTER_S) for life in happened])
+    _publish(stage, [(life, BEFORE, life.eol_s + SEEN_AFTER_S) for life in happened])
     _change(stage, happened)
     rows: list[Stood] = []
-    reached = 0.0
+    reached = {life.run.name: BEFORE for life in living}
     for fraction in FRACTIONS:
-        _publish(stage, [(life, reached * life.eol_s, fraction * life.eol_s) for life in living])
+        _publish(stage, [(life, reached[life.run.name], fraction * life.eol_s) for life in living])
         rows += [_forecast(stage, life, fraction) for life in living]
-        reached = fraction
+        reached = {life.run.name: fraction * life.eol_s for life in living}
     return rows
 
 
@@ -157,8 +158,9 @@ def _enrol(stage: Stage, past: list[Run], alive: list[Run]) -> list[Life]:
     runs = [*past, *alive]
     longest = timedelta(hours=HOURS_PER_S * max(float(run.time_s[-1]) for run in runs))
     fitted_at = (clock.now() - longest - timedelta(days=1)).replace(minute=0, second=0, microsecond=0)
-    speakers = stage.enrol(tenant_id, GTIN, [run.name for run in runs], fitted_at)
-    return [Life(run, speaker, fitted_at) for run, speaker in zip(runs, speakers, strict=True)]
+    lives = [Life(run, stage.enrol(tenant_id, GTIN, run.name, fitted_at), fitted_at) for run in runs]
+    stage.admit()
+    return lives
 
 
 def _publish(stage: Stage, spans: list[tuple[Life, float, float]]) -> None:

@@ -1,6 +1,5 @@
 """Recorded purifiers through the front door: what each said, and what the store made of it."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,17 +24,17 @@ slots = [
   {{ code = "sco", name = "Formaldehyde filter", life_h = 26000, life_d = 2190 }},
 ]
 """
-ASLEEP = json.dumps({"v": 1, "s": 1, "state": "sleeping"}).encode()
-AWAKE = "select device from unit where device = any(%s) and connection <> 'sleeping'"
+LAST = b'{"msg": "GOODBYE"}'  # a unit's own last word: when it is heard, everything before it has arrived
+TALKING = "select device from unit where device = any(%s) and connection <> 'lost'"
 STORED = "select count(*) from reading where unit_id = %s"
 REFUSED = "select reason, count(*) from quarantine where device = %s group by reason order by reason"
 LEFT = """
-select s.code, c.name, c.unit, count(*), (array_agg(r.value order by r.ts, r.seq))[1],
-  (array_agg(r.value order by r.ts desc, r.seq desc))[1]
+select s.code, c.name, count(*), (array_agg(r.value order by r.ts, r.seq) filter (where r.value <> 'NaN'))[1],
+  (array_agg(r.value order by r.ts desc, r.seq desc) filter (where r.value <> 'NaN'))[1]
 from reading r join slot s using (slot_id) join channel c using (channel_id)
-where r.unit_id = %s group by s.code, c.name, c.unit order by s.code, c.name"""
+where r.unit_id = %s group by s.code, c.name order by s.code, c.name"""
 FORECAST = """
-select s.code, st.eol_q10, st.eol_q50, st.eol_q90, st.basis
+select s.code, st.updated_at, st.eol_q10, st.eol_q50, st.eol_q90, st.basis
 from slot_state st join slot s using (slot_id) where st.unit_id = %s"""
 
 
@@ -45,10 +44,10 @@ class Left:
 
     slot: str
     channel: str
-    unit: str
-    readings: int
-    first: float
-    last: float
+    times: int
+    first: float | None
+    last: float | None
+    forecast_on: str
     eol_q10: str
     eol_q50: str
     eol_q90: str
@@ -62,7 +61,7 @@ class Told:
     unit: str
     source: str
     messages: int
-    readings: int
+    stored: int
     refused: dict[str, int]
     left: list[Left]
 
@@ -71,15 +70,20 @@ def replay(stage: Stage, path: Path) -> list[Told]:
     """Publish every recording as its unit, in order, and return what stands in the store afterwards."""
     recordings = list(dyson.recordings(path))
     tenant_id = stage.declare(MAKER)
-    speakers = stage.enrol(tenant_id, GTIN, [recording.serial for recording in recordings], clock.now())
+    spans = [recording.span(otherwise=clock.now()) for recording in recordings]
+    speakers = [
+        stage.enrol(tenant_id, GTIN, recording.serial, began)
+        for recording, (began, _) in zip(recordings, spans, strict=True)
+    ]
+    stage.admit()
     for recording, speaker in zip(recordings, speakers, strict=True):
         with stage.publisher(speaker) as publisher:
-            publisher.send(recording.messages)
             publisher.send(
-                [(f"ww/v1/{speaker.device}/state", ASLEEP)]
-            )  # the last word: everything before it has arrived
-    stage.wait(AWAKE, ([speaker.device for speaker in speakers],), "recorded units")
-    score.score_units(stage.conn, [speaker.unit.unit_id for speaker in speakers], clock.now())
+                [*recording.messages, (f"{recording.device_type}/{recording.serial}/status/connection", LAST)]
+            )
+    stage.wait(TALKING, ([speaker.device for speaker in speakers],), "recorded units that have not said all")
+    for speaker, (_, ended) in zip(speakers, spans, strict=True):
+        score.score_units(stage.conn, [speaker.unit.unit_id], ended)
     return [
         _told(stage, speaker.unit.unit_id, recording) for recording, speaker in zip(recordings, speakers, strict=True)
     ]
@@ -89,14 +93,14 @@ def _told(stage: Stage, unit_id: int, recording: dyson.Recording) -> Told:
     stored = stage.conn.execute(STORED, (unit_id,)).fetchone()
     forecasts = {code: dates for code, *dates in stage.conn.execute(FORECAST, (unit_id,))}
     left = []
-    for slot, channel, unit, readings, first, last in stage.conn.execute(LEFT, (unit_id,)):
+    for slot, channel, times, first, last in stage.conn.execute(LEFT, (unit_id,)):
         *dates, basis = forecasts[slot]
-        left.append(Left(slot, channel, unit, readings, first, last, *(f"{date:%Y-%m-%d}" for date in dates), basis))
+        left.append(Left(slot, channel, times, first, last, *(f"{date:%Y-%m-%d}" for date in dates), basis))
     return Told(
         unit=recording.serial,
         source=recording.source,
         messages=len(recording.messages),
-        readings=stored[0] if stored else 0,
+        stored=stored[0] if stored else 0,
         refused=dict(stage.conn.execute(REFUSED, (recording.serial,)).fetchall()),
         left=left,
     )

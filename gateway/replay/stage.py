@@ -1,13 +1,15 @@
 """A small deployment to replay into: database and broker embedded, ingest running, units that speak as themselves."""
 
+import contextlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import psycopg
 
 from commerce.desk import Desk
@@ -15,7 +17,7 @@ from gateway import app
 from gateway import settings as configuration
 from gateway.db import pool
 from gateway.errors import Unreachable
-from gateway.operate import broker
+from gateway.operate import broker, ports
 from gateway.operate.house import House, wearwell
 from gateway.operate.processes import Program, Say
 from gateway.registry import declaration, units
@@ -47,15 +49,15 @@ class Stage:
         """Declare a manufacturer and return its tenant's id."""
         return declaration.declare(self.conn, declaration.read(toml))
 
-    def enrol(self, tenant_id: int, gtin: str, names: Iterable[str], born: datetime) -> list[Speaker]:
-        """Enrol units, named by their serial, as of `born`, and let the broker know them."""
-        speakers = []
-        for name in names:
-            made = units.enrol(self.conn, tenant_id, gtin, name, device=name, now=born)
-            speakers.append(Speaker(made.unit, name, str(made.secret)))
+    def enrol(self, tenant_id: int, gtin: str, name: str, born: datetime) -> Speaker:
+        """Enrol a unit, named by its serial, as of `born`; the broker knows it after `admit`."""
+        made = units.enrol(self.conn, tenant_id, gtin, name, device=name, now=born)
+        return Speaker(made.unit, name, str(made.secret))
+
+    def admit(self) -> None:
+        """Let the broker know everyone who was enrolled."""
         settings = self.house.settings
         broker.refresh(self.conn, settings.data_dir, user=settings.mqtt_username)
-        return speakers
 
     def publisher(self, speaker: Speaker) -> Publisher:
         """Return the unit's own connection to the broker, not yet open."""
@@ -82,10 +84,25 @@ def stage(folder: Path, say: Say) -> Iterator[Stage]:
     )  # nothing is sold here
     with House(settings, say) as house:
         house.prepare()
-        house.supervisor.start(Program("ingest", wearwell("ingest"), house.env | {"WEARWELL_LOG_LEVEL": "warning"}))
+        port = ports.free(0)
+        env = house.env | {"WEARWELL_LOG_LEVEL": "warning", "WEARWELL_METRICS_PORT": str(port)}
+        house.supervisor.start(Program("ingest", wearwell("ingest"), env))
+        _listens(house, port)
         with (
             pool.connect(house.database, pool.Role.GATEWAY) as conn,
             pool.open_pool(house.database, pool.Role.GATEWAY, size=1) as transactions,
         ):
             conn.autocommit = True
             yield Stage(house, conn, app.desk(settings, transactions))
+
+
+def _listens(house: House, port: int) -> None:
+    """Wait until ingest has subscribed: what is published before that reaches nobody."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        house.supervisor.watch()
+        with contextlib.suppress(httpx.HTTPError):
+            if "\nwearwell_ingest_ready 1.0" in httpx.get(f"http://{ports.LOOPBACK}:{port}/metrics").text:
+                return
+        time.sleep(GLANCE_S)
+    raise Unreachable("ingest does not get ready; see its lines above")

@@ -1,0 +1,52 @@
+"""Recorded data of real units go through the same door as live ones: `wearwell replay`."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import pytest
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+
+
+def replay(folder: str) -> list[dict[str, Any]]:
+    if not (DATA / folder).is_dir():
+        pytest.skip(f"the recorded data of {folder} are not on this machine")
+    command = [sys.executable, "-m", "gateway.cli", "replay", str(DATA / folder), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert 0 == done.returncode, done.stderr
+    rows: list[dict[str, Any]] = json.loads(done.stdout)
+    return rows
+
+
+@pytest.mark.timeout(330)
+def test_messages_of_real_purifiers_land_as_readings_of_the_right_unit_and_slot() -> None:
+    """Hours left, percent left, and what a unit without a filter says; nothing is lost and little is refused."""
+    rows = {(row["unit"], row["slot"]): row for row in replay("dyson-mqtt")}
+    depleting = rows["455.2", "filter"]
+    assert ("left_h", 2899, 2877, "2020-01-28") == tuple(
+        depleting[name] for name in ("channel", "first", "last", "forecast_on")
+    )
+    assert "measured" == depleting["basis"]
+    assert depleting["eol_q10"] < depleting["eol_q50"] < depleting["eol_q90"]
+    assert (100, 91) == tuple(rows["438E.1", "hepa"][name] for name in ("first", "last"))
+    assert rows["358-v1.4", "carbon"]["last"] is None  # no carbon filter is fitted: its number means nothing
+    assert {"unbelievable"} >= {reason for row in rows.values() for reason in row["refused"]}
+
+
+@pytest.mark.timeout(330)
+def test_clogging_filters_are_forecast_beside_the_truth() -> None:
+    """Forecasts as they stood at 50, 70 and 90 % of life: closer and narrower the longer a filter runs."""
+    rows = replay("phme20")
+    at = {fraction: [row for row in rows if row["fraction"] == fraction] for fraction in (0.5, 0.7, 0.9)}
+    assert [12, 12, 12] == [len(of) for of in at.values()]
+    errors = [mean(abs(row["q50"] - row["truth_s"]) for row in of) for of in at.values()]
+    widths = [mean(row["q90"] - row["q10"] for row in of) for of in at.values()]
+    assert sorted(errors, reverse=True) == errors
+    assert sorted(widths, reverse=True) == widths
+    assert errors[-1] < 0.05 * mean(row["truth_s"] for row in rows)
+    assert mean(row["q10"] <= row["truth_s"] <= row["q90"] for row in rows) >= 0.7
+    assert {"measured"} == {row["basis"] for row in rows}
