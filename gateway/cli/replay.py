@@ -54,11 +54,11 @@ def messages(opened: "Stage", path: Path) -> list[talk.Row]:
     """Return a row for each recorded unit and slot."""
     from gateway.replay import purifiers
 
+    nothing_left = dict.fromkeys(field.name for field in fields(purifiers.Left))
     return [
-        {"unit": told.unit, "messages": told.messages, "readings": told.readings, "refused": told.refused}
-        | (asdict(left) if left else dict.fromkeys(field.name for field in fields(purifiers.Left)))
+        {"unit": told.unit, "messages": told.messages, "stored": told.stored, "refused": told.refused} | left
         for told in purifiers.replay(opened, path)
-        for left in told.left or [None]
+        for left in [asdict(left) for left in told.left] or [nothing_left]
     ]
 
 

@@ -95,7 +95,8 @@ def _told(stage: Stage, unit_id: int, recording: dyson.Recording) -> Told:
     left = []
     for slot, channel, times, first, last in stage.conn.execute(LEFT, (unit_id,)):
         *dates, basis = forecasts[slot]
-        left.append(Left(slot, channel, times, first, last, *(f"{date:%Y-%m-%d}" for date in dates), basis))
+        on, q10, q50, q90 = (f"{date:%Y-%m-%d}" for date in dates)
+        left.append(Left(slot, channel, times, first, last, on, q10, q50, q90, basis))
     return Told(
         unit=recording.serial,
         source=recording.source,
