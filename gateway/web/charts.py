@@ -9,8 +9,9 @@ from gateway.notify.words import days_between, span
 from gateway.registry.timeline import CycleOf, Day, ForecastAt
 from gateway.web import words
 
-WIDTH = 720.0
+WIDTH, SMALL = 720.0, 400.0
 LEFT, RIGHT, TOP, BOTTOM = 56.0, 12.0, 14.0, 24.0
+NARROW = 36.0  # room for the numbers of a small chart
 STEPS_D = (1, 2, 7, 14, 30, 61, 91, 182, 365, 730)
 NAMES = {"runtime": "Running time", "pm25": "PM2.5", "pm10": "PM10", "left_pct": "Left, by its own report",
          "left_h": "Hours left, by its own report", "rssi": "Signal", "tds": "Dissolved solids"}  # fmt: skip
@@ -49,7 +50,9 @@ class Chart:
 
     title: str
     sentence: str
+    width: float
     height: float
+    left: float
     xs: list[Tick]
     ys: list[Tick]
     areas: list[str]
@@ -118,7 +121,9 @@ def forecast_band(
         sentence=f"The latest forecast, of {words.date(latest.made_at)}, says {words.date(latest.eol_q50)}, between "
         f"{words.date(latest.eol_q10)} and {words.date(latest.eol_q90)}: a range of {width}. "
         "The band holds eight in ten; the dotted line is the day of the forecast itself.",
+        width=WIDTH,
         height=height,
+        left=LEFT,
         xs=_dates(begin, last, x, 7),
         ys=_dates(low, high, y, 5),
         areas=areas,
@@ -155,18 +160,20 @@ def _channel(days: list[Day], slot: str) -> Chart:
     end = datetime(days[-1].day.year, days[-1].day.month, days[-1].day.day, tzinfo=UTC) + timedelta(days=1)
     low = 0.0 if counter else min(0.0, *(d.low for d in days))
     high = max([d.rise if counter else d.high for d in days]) or 1.0
-    x = Scale(0, max(days_between(end, begin), 1), LEFT, WIDTH - RIGHT)
+    x = Scale(0, max(days_between(end, begin), 1), NARROW, SMALL - RIGHT)
     y = Scale(low, high, height - BOTTOM, TOP)
     at = {d.day: (d.day - first.day).days for d in days}
-    wide = max(round((WIDTH - LEFT - RIGHT) / x.high * 0.7, 1), 1.0)
+    wide = max(round((SMALL - NARROW - RIGHT) / x.high * 0.7, 1), 1.0)
     name = NAMES.get(first.channel, first.channel.replace("_", " ").capitalize()) + (f", {slot}" if slot else "")
     middle = [(round(x(at[d.day] + 0.5), 1), y(d.mean)) for d in days]
     lonely = len(days) == 1
     return Chart(
         title=f"{name} ({first.unit} a day)" if counter else f"{name} ({first.unit})",
         sentence=_said(days, first.unit, counter),
+        width=SMALL,
         height=height,
-        xs=_dates(begin, end, Scale(_stamp(begin), _stamp(end), LEFT, WIDTH - RIGHT), 7),
+        left=NARROW,
+        xs=_dates(begin, end, Scale(_stamp(begin), _stamp(end), NARROW, SMALL - RIGHT), 5),
         ys=_numbers(low, high, y),
         areas=[]
         if counter or lonely
@@ -242,7 +249,7 @@ def cycle_bars(cycles: Sequence[CycleOf], now: datetime) -> Cycles | None:
     return Cycles(
         sentence=f"{words.count(len(cycles), 'cycle')} since {words.date(begin)}, {len(over)} of them finished.{mean}",
         height=ROW * len(slots) + BOTTOM,
-        xs=_dates(begin, end, x, 7),
+        xs=[tick for tick in _dates(begin, end, x, 7) if 30 < tick.at < WIDTH - 30],
         labels=[Tick(ROW * i + 12, slot) for i, slot in enumerate(slots)],
         stretches=[
             Stretch(

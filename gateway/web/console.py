@@ -28,21 +28,21 @@ class Kind(NamedTuple):
 KINDS = (
     Kind(
         "overdue",
-        "past the end of their life, with nothing ordered",
+        "Past the end of their life, with nothing ordered",
         "overdue",
         "/console/units?stage=overdue",
         "See them",
     ),
     Kind(
-        "unpaid", "payments without a clear answer; they are asked about again", "overdue", "/console/orders", "Orders"
+        "unpaid", "Payments without a clear answer; they are asked about again", "overdue", "/console/orders", "Orders"
     ),
-    Kind("to_ship", "paid orders wait to be shipped", "due", "/console/orders", "Ship them"),
-    Kind("silent", "units have said nothing for three days", "due", "/console/units?link=silent", "See them"),
-    Kind("failed_mail", "mails could not be delivered", "due", "/console/outbox?only=failed", "See them"),
-    Kind("gaps", "units have readings missing; replay was asked for", "soon", "/console/units", "Fleet"),
+    Kind("to_ship", "Paid orders that wait to be shipped", "due", "/console/orders", "Ship them"),
+    Kind("silent", "Units silent for three days or more", "due", "/console/units?link=silent", "See them"),
+    Kind("failed_mail", "Mails that could not be delivered", "due", "/console/outbox?only=failed", "See them"),
+    Kind("gaps", "Units with readings missing; replay was asked for", "soon", "/console/units", "Fleet"),
     Kind(
         "quarantined",
-        "messages were refused and are kept with their reason",
+        "Messages refused, and kept with their reason",
         "soon",
         "/console/quarantine",
         "Read them",

@@ -1,0 +1,175 @@
+"""The console as staff see it: what needs attention, the fleet, a unit drawn over time, its label."""
+
+import math
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+from psycopg.types.json import Jsonb
+
+from gateway import clock
+from gateway.registry import channels
+from gateway.registry.units import Unit
+from tests.browser.conftest import Open
+from tests.integration.web_house import PASSWORD, WebHouse
+
+pytestmark = pytest.mark.browser
+
+
+def live(house: WebHouse, unit: Unit, days: int = 120) -> None:
+    """Give a unit a past: readings by the hour, a finished cycle, forecasts that narrow, a gap."""
+    now = clock.now().replace(minute=0, second=0, microsecond=0)
+    known = channels.of_tenant(house.conn, house.tenant_id)
+    rows = []
+    for day in range(days):
+        used = 5 + 3 * math.sin(day / 9) + (2 if day % 7 > 4 else 0)
+        dust = 14 + 9 * math.sin(day / 17 + 1) ** 2 + (25 if day % 31 == 3 else 0)
+        at = now - timedelta(days=days - day)
+        rows += [
+            ("runtime", 0, at, used * day, used * (day + 1), used, used),
+            ("pm25", 0, at, max(dust - 8, 0), dust + 12, dust, 0),
+            ("left_pct", house.slots["hepa"], at, 100 - day * 0.6, 100 - day * 0.6, 100 - day * 0.6, 0),
+        ]
+    with house.conn.cursor() as cursor:
+        cursor.executemany(
+            """insert into reading_hourly (tenant_id, unit_id, slot_id, channel_id, hour, n, low, high, mean, first,
+                 last, last_ts, rise) values (%s, %s, %s, %s, %s, 60, %s, %s, %s, %s, %s, %s, %s)""",
+            [
+                (house.tenant_id, unit.unit_id, slot, known[name].channel_id, at, low, high, mean, low, high, at, rise)
+                for name, slot, at, low, high, mean, rise in rows
+            ],
+        )
+    cycle = house.conn.execute(
+        "select cycle_id, lower(period) from cycle where unit_id = %s and slot_id = %s",
+        (unit.unit_id, house.slots["hepa"]),
+    ).fetchone()
+    assert cycle
+    house.conn.execute(
+        """insert into cycle (tenant_id, model_id, unit_id, slot_id, period, start_runtime_h, end_runtime_h, source,
+             removed_reason) values (%s, %s, %s, %s, tstzrange(%s, %s), 0, 1630, 'factory', 'worn')""",
+        (
+            house.tenant_id, unit.model_id, unit.unit_id, house.slots["hepa"],
+            cycle[1] - timedelta(days=260), cycle[1],
+        ),
+    )  # fmt: skip
+    end = now + timedelta(days=42)
+    for week in range(17):
+        made = now - timedelta(days=7 * (17 - week))
+        wide = timedelta(days=95 * (1 - week / 20))
+        drift = timedelta(days=24 * math.exp(-week / 6) * math.cos(week / 2))
+        house.conn.execute(
+            """insert into forecast (tenant_id, unit_id, slot_id, cycle_id, made_at, eol_q10, eol_q50, eol_q90,
+                 order_at, pct_left, basis, predictor, reasons, inputs)
+               values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'measured', 'weibull', %s, '{}')""",
+            (
+                house.tenant_id, unit.unit_id, house.slots["hepa"], cycle[0], made, end + drift - wide * 0.7,
+                end + drift, end + drift + wide, end, 95 - week * 4, Jsonb({"sentence": "It runs."}),
+            ),
+        )  # fmt: skip
+
+
+def fleet(house: WebHouse) -> Unit:
+    """A fleet of some forty units in every state, one of them with a past; returns that one."""
+    first, party, _ = house.due()
+    live(house, first)
+    house.keep_card(party)
+    stages = ["ok"] * 6 + ["soon", "due", "overdue"]
+    for i in range(40):
+        unit = house.unit(f"FLEET{i:011d}", radio=i % 7 != 3, name=("Office", "Hall", "Studio", None)[i % 4])
+        stage = stages[i % 9]
+        mid = {"ok": 90 + i * 7, "soon": 24, "due": 5, "overdue": -6}[stage] + i / 10
+        house.stand(
+            unit,
+            left_d=(mid - 3 - i / 4, mid, mid + 6 + i / 2),
+            pct=max(0, min(100, mid / 3)),
+            stage=stage,
+            basis="measured" if unit.device else "estimated",
+        )
+    house.conn.execute(
+        "update unit set last_seen_at = last_seen_at - interval '6 days', connection = 'lost' where unit_id % 11 = 0"
+    )
+    house.conn.execute(
+        """insert into gap (tenant_id, unit_id, session, seqs, found_at) values (%s, %s, 1, '[10,20)', %s)""",
+        (house.tenant_id, first.unit_id, clock.now()),
+    )
+    house.conn.execute(
+        """insert into quarantine (tenant_id, device, topic, payload, reason, detail, received_at, digest)
+           values (%s, 'acme.X', 'ww/v1/acme.X/tlm', '{"v":1}', 'unbelievable',
+                   'The unit says that pm25 is 90000 ug/m3; at most 5000 can be believed.', %s, 'x')""",
+        (house.tenant_id, clock.now()),
+    )
+    return first
+
+
+def signed_in(house: WebHouse, open_page: Open, path: str, *, width: int = 1280, dark: bool = False) -> Page:
+    house.staff()
+    page = open_page(f"{house.settings.public_url}/console/login?next={path}", width=width, height=800, dark=dark)
+    page.get_by_label("Email address").fill("staff@example.com")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(f"**{path}")
+    return page
+
+
+PAGES = {
+    "home": ("/console", "Needs attention"),
+    "units": ("/console/units", "Fleet"),
+    "unit": ("/console/units/{unit}", "Wear cycles"),
+    "orders": ("/console/orders", "Orders"),
+    "outbox": ("/console/outbox", "Mails"),
+    "quarantine": ("/console/quarantine", "at most 5000 can be believed"),
+    "label": ("/console/units/{unit}/label", "Scan to see when its parts are due"),
+}
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_of_the_console_is_readable(
+    house: WebHouse,
+    open_page: Open,
+    accessible: Callable[[Page], list[str]],
+    shots: Path,
+    name: str,
+    *,
+    dark: bool,
+) -> None:
+    """On a desktop, in both themes, with axe-core; and on a phone nothing but tables scrolls sideways."""
+    path, says = PAGES[name]
+    unit = fleet(house)
+    page = signed_in(house, open_page, path.format(unit=unit.unit_id), dark=dark)
+    assert says in page.locator("main").inner_text()
+    page.screenshot(path=shots / f"console-{name}-{'dark' if dark else 'light'}.png", full_page=True)
+    assert [] == accessible(page)
+    page.set_viewport_size({"width": 360, "height": 640})
+    page.screenshot(path=shots / f"console-{name}-phone-{'dark' if dark else 'light'}.png", full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_every_chart_has_a_sentence_and_a_table(house: WebHouse, open_page: Open) -> None:
+    """What is drawn is also said, and stands in a table; nothing is drawn by a script."""
+    unit = fleet(house)
+    page = signed_in(house, open_page, f"/console/units/{unit.unit_id}")
+    charts = page.locator("figure")
+    assert charts.count() >= 5
+    for i in range(charts.count()):
+        figure = charts.nth(i)
+        assert 1 == figure.locator("svg[role=img]").count()
+        assert figure.locator("figcaption").inner_text().endswith(".")
+        assert figure.locator("table tbody tr").count() > 0
+    assert 0 == page.locator("script, [style]").count()
+
+
+def test_a_fleet_is_searched_and_turned_page_by_page(house: WebHouse, open_page: Open) -> None:
+    """Filters stand in the address; paging forward shows every row once."""
+    fleet(house)
+    page = signed_in(house, open_page, "/console/units")
+    first = page.locator("tbody tr").count()
+    assert 50 == first
+    page.get_by_role("link", name="Next page").click()
+    assert page.locator("tbody tr").count() > 10
+    page.get_by_label("Serial, device or name").fill("FLEET00000000007")
+    page.get_by_role("button", name="Show", exact=True).click()
+    assert "q=FLEET00000000007" in page.url
+    assert {"FLEET00000000007"} == set(page.locator("tbody .mono").all_inner_texts())
