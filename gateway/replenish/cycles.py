@@ -158,7 +158,7 @@ def _known(running_cycle: Cycle, source: Source, at: datetime) -> bool:
 def close(conn: psycopg.Connection, cycle: Cycle, at: datetime, runtime_h: float | None) -> None:
     """End a cycle at `at`: why, the counter's value, and its label."""
     slot = models.get_slot(conn, cycle.slot_id)
-    seen = features.read(conn, slot, [cycle.unit_id], at)
+    seen = features.read(conn, slot, [cycle.unit_id], at, exact=True)
     label = labels.label(conn, cycle.cycle_id, seen)
     end_h = runtime_h if runtime_h is not None and runtime_h >= (cycle.start_runtime_h or 0) else None
     conn.execute(

@@ -15,44 +15,25 @@ from numpy.typing import NDArray
 from psycopg.rows import dict_row
 
 from gateway.registry.models import Slot
+from gateway.replenish.exposure import HOURS, KEPT_FOR, RECENT, WORTH_KEEPING
 from predictors.batch import SlotBatch
 from predictors.declaration import Declaration
 from predictors.indicator import crossings
 
 CALM = 3  # hours over which an indicator is smoothed
-RECENT = timedelta(days=28)  # what the pace of use is taken from, whatever part was in place
 WEEKLY = 7.0  # days of a household resemble each other: a week is worth about one independent look
 Array = NDArray[np.float64]
 Marks = NDArray[np.bool_]
 NAMES = ("run_h", "load_h", "age_d", "h_per_day", "h_per_day_sd", "load_per_h", "left_pct", "left_h", "silent_d")
 
-READ = """
-with c as (
-  select c.cycle_id, c.tenant_id, c.unit_id, lower(c.period) as began, c.start_runtime_h, c.source,
-         u.last_seen_at, u.device
-  from cycle c join unit u on u.unit_id = c.unit_id
-  where c.slot_id = %(slot)s and upper_inf(c.period) and c.unit_id = any(%(units)s)),
-hours as (  -- one pass and no join of one's own rows with themselves: without statistics that becomes a nested loop
-  select c.unit_id, h.hour,
-    max(h.rise) filter (where h.channel_id = %(runtime)s) as rise,
-    max(h.first) filter (where h.channel_id = %(runtime)s) as first,
-    max(h.last_ts) filter (where h.channel_id = %(runtime)s) as last_ts,
-    max(case when h.channel_id <> %(runtime)s then null
-             when c.source = 'factory' or h.hour >= c.began then h.rise
-             when h.hour <= c.began - interval '1 hour' then 0
-             when c.start_runtime_h is not null then least(h.rise, greatest(h.last - c.start_runtime_h, 0))
-             else h.rise * (1 - extract(epoch from c.began - h.hour) / 3600) end) as run,
-    avg(h.mean) filter (where h.channel_id = %(load)s) / %(load_ref)s as ratio
-  from c join reading_hourly h on h.unit_id = c.unit_id and h.channel_id in (%(runtime)s, %(load)s)
-    and (h.slot_id = 0 or (h.slot_id = %(slot)s and h.channel_id = %(load)s))
-  where h.hour <= %(at)s
-    and (c.source = 'factory' or h.hour > least(c.began, %(at)s - %(recent)s) - interval '1 hour')
-  group by c.unit_id, h.hour having count(*) filter (where h.channel_id = %(runtime)s) > 0),
+READ = (
+    HOURS
+    + """
 known as (
-  select *, max(last_ts) over one as latest, min(hour) over one as first_hour from hours
-  window one as (partition by unit_id)),
+  select *, max(last_ts) over one as latest, coalesce(kept_first, min(hour) over one) as first_hour
+  from hours window one as (partition by unit_id)),
 clock as (
-  select unit_id, max(last_ts) as last_ts, min(hour) as first_hour, (array_agg(first order by hour))[1] as head,
+  select unit_id, max(last_ts) as last_ts, min(first_hour) as first_hour, (array_agg(first order by hour))[1] as head,
     sum(run) as run, sum(run * ratio) as loaded, sum(run) filter (where ratio is not null) as run_loaded
   from known group by unit_id),
 daily as (
@@ -73,18 +54,26 @@ own as (
         and h.hour <= %(at)s and h.last_ts >= c.began
       order by h.hour desc limit 3) recent) o
   where o.last is not null)
-select c.cycle_id, c.unit_id, c.device, c.source, c.began, c.start_runtime_h, c.last_seen_at, k.last_ts, k.first_hour,
-  k.head, k.run, k.loaded, k.run_loaded, p.rise, p.squares, p.loaded as recent_loaded, p.rise_loaded,
+select c.cycle_id, c.unit_id, c.device, c.source, c.began, c.start_runtime_h, c.last_seen_at, c.through,
+  greatest(k.last_ts, c.kept_ts) as last_ts, coalesce(c.kept_first, k.first_hour) as first_hour,
+  coalesce(c.kept_head, k.head) as head, coalesce(k.run + c.kept_run, k.run, c.kept_run) as run,
+  coalesce(k.loaded + c.kept_loaded, k.loaded, c.kept_loaded) as loaded,
+  coalesce(k.run_loaded + c.kept_run_loaded, k.run_loaded, c.kept_run_loaded) as run_loaded,
+  p.rise, p.squares, p.loaded as recent_loaded, p.rise_loaded,
   (select last from own where own.unit_id = c.unit_id and name = 'left_pct') as left_pct,
   (select last from own where own.unit_id = c.unit_id and name = 'left_h') as left_h,
   (select last from own where own.unit_id = c.unit_id and name = %(indicator_name)s) as indicator,
   (select max(last_ts) from own where own.unit_id = c.unit_id) as own_ts
 from c left join clock k using (unit_id) left join pace p using (unit_id) order by c.unit_id"""
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What is known of one slot of many units at one moment; every column has a row for each of `unit_ids`."""
+    """What is known of one slot of many units at one moment; every column has a row for each of `unit_ids`.
+
+    `unkept` are the units whose exposure was summed hour by hour, and is worth keeping (exposure.py).
+    """
 
     slot: Slot
     at: datetime
@@ -93,6 +82,8 @@ class Seen:
     devices: list[str | None]
     batch: SlotBatch
     indicator: Array
+    unkept: list[int]
+    asked: dict[str, Any]
 
     @property
     def ended(self) -> Marks:
@@ -130,13 +121,17 @@ def declared(slot: Slot) -> Declaration:
     return Declaration(slot.life_h, slot.life_d, slot.indicator_eol)
 
 
-def read(conn: psycopg.Connection, slot: Slot, unit_ids: list[int], at: datetime) -> Seen:
-    """Return what is known at `at` of the running cycles in this slot of these units; those without one are absent."""
+def read(conn: psycopg.Connection, slot: Slot, unit_ids: list[int], at: datetime, *, exact: bool = False) -> Seen:
+    """Return what is known at `at` of the running cycles in this slot of these units; those without one are absent.
+
+    `exact` sums every hour again, where otherwise sums that were kept are used.
+    """
     channels = _channels(conn, slot)
     asked = {
         "slot": slot.slot_id,
         "units": unit_ids,
         "at": at,
+        "kept_since": at if exact else at - KEPT_FOR,
         "recent": RECENT,
         "load_ref": slot.load_ref or 1.0,
         "indicator_name": slot.indicator_channel or "",
@@ -156,6 +151,8 @@ def read(conn: psycopg.Connection, slot: Slot, unit_ids: list[int], at: datetime
         devices=[row["device"] for row in rows],
         batch=batch,
         indicator=np.array([_number(row["indicator"]) for row in rows], dtype=np.float64),
+        unkept=[row["unit_id"] for row in rows if row["through"] is None and _worth_keeping(row)],
+        asked=asked,
     )
 
 
@@ -202,6 +199,10 @@ def _features(row: dict[str, Any], slot: Slot, at: datetime) -> tuple[float, ...
         _number(row["left_h"]),
         silent_d,
     )
+
+
+def _worth_keeping(row: dict[str, Any]) -> bool:
+    return row["last_ts"] is not None and row["last_ts"] - row["first_hour"] > RECENT + WORTH_KEEPING
 
 
 def _pace(row: dict[str, Any]) -> tuple[float, float]:

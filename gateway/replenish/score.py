@@ -16,7 +16,7 @@ from psycopg.types.json import Jsonb
 from gateway.notify import outbox
 from gateway.registry import models
 from gateway.registry.models import Slot
-from gateway.replenish import cycles, delivery, features, learn, why
+from gateway.replenish import cycles, delivery, exposure, features, learn, why
 from gateway.replenish.outlook import Outlook, Standing, says_something_new, stage
 from predictors.decision import order_quantile
 
@@ -49,7 +49,7 @@ gone as (delete from rescore using taken where rescore.mark_id = taken.mark_id r
 select unit_id, tenant_id, min(since) from gone group by unit_id, tenant_id"""
 
 
-def score_waiting(conn: psycopg.Connection, now: datetime, limit: int = 200) -> int:
+def score_waiting(conn: psycopg.Connection, now: datetime, limit: int = 100) -> int:
     """Score units that have news, oldest news first, and return how many; the caller commits soon.
 
     A unit that somebody is changing at this moment keeps its place for the next call.
@@ -58,9 +58,7 @@ def score_waiting(conn: psycopg.Connection, now: datetime, limit: int = 200) -> 
     free = set(cycles.hold_free(conn, [row[0] for row in wanted]))
     busy = [row for row in wanted if row[0] not in free]
     with conn.cursor() as cursor:
-        cursor.executemany(
-            "insert into rescore (unit_id, tenant_id, since) values (%s, %s, %s)", busy
-        )
+        cursor.executemany("insert into rescore (unit_id, tenant_id, since) values (%s, %s, %s)", busy)
     score_units(conn, sorted(free), now)
     return len(free)
 
@@ -94,6 +92,7 @@ def _score_slot(conn: psycopg.Connection, slot: Slot, unit_ids: list[int], now: 
     seen = features.read(conn, slot, unit_ids, now)
     if not seen.unit_ids:
         return
+    exposure.keep(conn, seen.asked, seen.unkept, now)
     chosen = learn.in_force(conn, slot)
     s = order_quantile(slot.cost_early, slot.cost_late)
     quantiles = sorted({0.1, 0.5, 0.9, s})

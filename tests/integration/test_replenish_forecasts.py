@@ -78,6 +78,30 @@ def test_one_bad_report_is_not_believed(conn: psycopg.Connection, house: House) 
     assert read(conn, house, unit_id, BORN + DAY)["left_pct"] == 60
 
 
+def test_kept_sums_are_the_sums(conn: psycopg.Connection, house: House) -> None:
+    """What is kept of long ago and what is summed since are together what summing every hour gives."""
+    unit_id = fleet.enrol(conn, house)
+    now = fleet.run(conn, unit_id, 60, load=3.0)
+    fleet.scored(conn, unit_id, now)
+    assert [(True,)] == conn.execute("select through < %s from wear_clock", (now - 28 * DAY,)).fetchall()
+    now = fleet.run(conn, unit_id, 1, load=1.0, since=now) - timedelta(hours=1)
+    kept = features.read(conn, house.slot, [unit_id], now)
+    exact = features.read(conn, house.slot, [unit_id], now, exact=True)
+    assert ([], [unit_id]) == (kept.unkept, exact.unkept)
+    assert exact.as_json() == kept.as_json()
+    assert 61 * 8 == exact.batch.run_h[0]
+
+
+def test_what_comes_very_late_counts_within_a_day(conn: psycopg.Connection, house: House) -> None:
+    """Sums are kept for a day: readings that arrive for months ago change them with the next."""
+    unit_id = fleet.enrol(conn, house)
+    now = fleet.run(conn, unit_id, 60)
+    fleet.scored(conn, unit_id, now)
+    conn.execute("update reading_hourly set rise = rise + 1 where hour = %s", (BORN + timedelta(hours=5),))
+    rises = [features.read(conn, house.slot, [unit_id], now + d * DAY).as_json()[0]["run_h"] for d in (0, 2)]
+    assert [480, 481] == rises
+
+
 def test_a_new_part_counts_from_its_fitting(conn: psycopg.Connection, house: House) -> None:
     """Hours before the fitting belong to the old part, to the minute that the counter tells; the pace is the unit's."""
     unit_id = fleet.enrol(conn, house)

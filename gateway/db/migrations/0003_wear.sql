@@ -39,6 +39,23 @@ create table cycle(                          -- one part in one slot of one unit
 create unique index one_open_cycle on cycle (unit_id, slot_id) where upper_inf(period);
 call isolate('wearwell.cycle');
 
+create table wear_clock(                     -- exposure summed up to a while ago, so that each new reading need not sum it again
+  tenant_id int not null,
+  unit_id bigint not null,
+  slot_id int not null,
+  cycle_id bigint not null,
+  made_at timestamptz not null,
+  through timestamptz not null,              -- the last hour it holds
+  first_hour timestamptz not null,
+  last_ts timestamptz not null,
+  head double precision,                     -- the counter at the unit's first word
+  run double precision,                      -- running hours of this part, and those weighted by load
+  loaded double precision,
+  run_loaded double precision,
+  primary key (unit_id, slot_id),
+  foreign key (tenant_id, cycle_id) references cycle (tenant_id, cycle_id));
+call isolate('wearwell.wear_clock');
+
 create table forecast(                       -- the distribution of the end-of-life date as it stood at made_at
   forecast_id bigint generated always as identity primary key,
   tenant_id int not null,
