@@ -25,6 +25,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m firmware_stubs", description=__doc__)
     parser.add_argument("--url", default="mqtt://127.0.0.1:1883", help="the broker, mqtt:// or mqtts://")
     parser.add_argument("--ca-file", type=Path, help="certificate authority of an mqtts:// broker")
+    parser.add_argument("--mqtt", choices=("5", "3.1.1"), default="5", help="MQTT version the broker speaks")
     parser.add_argument("--credentials", type=Path, required=True, help="CSV: device,secret and, optionally, slots")
     parser.add_argument("--speed", type=float, default=1.0, help="world seconds per wall-clock second")
     parser.add_argument(
@@ -49,7 +50,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
 
 def fleet_of(options: argparse.Namespace) -> Fleet:
     """Make the fleet that the command line describes; raises ValueError or OSError with what is wrong."""
-    broker = Broker(options.url, options.ca_file)
+    broker = Broker(options.url, options.ca_file, options.mqtt)
     broker.address()
     if not options.speed > 0 or options.sample_hours < 1 or not 0 <= options.faults < 1 or options.history_days < 0:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""One unit's connection: MQTT 5, a persistent session, its own credential, and patience."""
+"""One unit's connection: MQTT 5 (or 3.1.1), a persistent session, its own credential, and patience."""
 
 import asyncio
 import contextlib
@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import aiomqtt
 import numpy as np
+from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
@@ -32,6 +33,7 @@ class Broker:
 
     url: str
     ca_file: Path | None = None
+    version: str = "5"  # of MQTT; with 3.1.1 the encoding is told by the first byte alone
 
     def address(self) -> tuple[str, int, ssl.SSLContext | None]:
         """Return host, port and, for mqtts, how to check its certificate. Raises ValueError."""
@@ -105,6 +107,7 @@ class Radio:
 
     def _client(self) -> aiomqtt.Client:
         host, port, context = self._broker.address()
+        five = self._broker.version == "5"
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = SESSION_S
         will = wire.encode(wire.state(self.unit.session, "lost"), cbor=self._cbor)
@@ -114,9 +117,10 @@ class Radio:
             username=self.unit.device,
             password=self._secret,
             identifier=self.unit.device,
-            protocol=aiomqtt.ProtocolVersion.V5,
-            clean_start=False,
-            properties=properties,
+            protocol=aiomqtt.ProtocolVersion.V5 if five else aiomqtt.ProtocolVersion.V311,
+            clean_session=None if five else False,
+            clean_start=False if five else MQTT_CLEAN_START_FIRST_ONLY,
+            properties=properties if five else None,
             will=aiomqtt.Will(wire.topic(self.unit.device, "state"), will, qos=1, retain=True),
             tls_context=context,
             timeout=60,
@@ -172,8 +176,10 @@ class Radio:
             self._heard.set()
 
     async def _say(self, client: aiomqtt.Client, leaf: str, message: Message, *, retain: bool = False) -> None:
-        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-        properties.ContentType = wire.CBOR if self._cbor else wire.JSON
+        properties = None
+        if self._broker.version == "5":
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+            properties.ContentType = wire.CBOR if self._cbor else wire.JSON
         payload = wire.encode(message, cbor=self._cbor)
         self.sent += len(message.get("r", ()))
         await client.publish(

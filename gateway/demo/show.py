@@ -25,6 +25,9 @@ from gateway.operate.house import House
 from gateway.operate.processes import Program
 
 START_S = 60.0
+FRESH = timedelta(days=3)
+LOOK_S = 0.25
+STARTING = timedelta(seconds=15)  # about what the processes need until they listen; the world runs meanwhile
 DRAW_S = 1.0
 PLAIN_S = 10.0
 TAIL = 15
@@ -83,6 +86,7 @@ class Demo:
         self.settings = settings.load(data_dir=place, http_port=8000, metrics_port=0)
         self.house = House(self.settings, self._log, cwd=place)
         self.said: dict[str, deque[str]] = {}
+        self.listening = threading.Event()  # the broker knows the ingest: what comes before that, it throws away
 
     def start(self) -> "Stage":
         """Start services, make the world, and let its time run."""
@@ -97,13 +101,21 @@ class Demo:
         broker.refresh(conn, self.place, user=self.settings.mqtt_username)
         conn.rollback()
         payments = self._start_payments()
-        pace = f"{origin.isoformat()},{clock.wall().isoformat()},{self.speed}"
+        since = clock.wall() + STARTING
+        pace = f"{origin.isoformat()},{since.isoformat()},{self.speed}"
         clock.accelerate(clock.pace_from(pace))
         self.house.env |= settings.environment(pace=pace, **payments, log_level="info")
-        self.house.start_services()
-        if not ports.answers(self.house.http_port, within_s=START_S):
-            raise Unreachable("the pages did not come up within a minute")
+        self.house.start_services(("ingest", "serve"))
+        if not ports.answers(self.house.http_port, within_s=START_S) or not self.listening.wait(START_S):
+            raise Unreachable("the pages or the ingest did not come up within a minute")
         fleet = self.house.supervisor.start(Program("fleet", self._fleet(made, pace), self.house.env, cwd=self.place))
+        _say("the units tell what they have lived through")
+        deadline = time.monotonic() + START_S
+        while story.up_to_date(conn, clock.now() - FRESH) < self.units and time.monotonic() < deadline:
+            conn.rollback()
+            self.house.supervisor.watch()
+            time.sleep(LOOK_S)
+        self.house.start_services(("work",))  # only now: who forecasts from half a history prompts for nothing
         return Stage(conn, made, self.house, Courier(fleet.tell, lambda line: self._log("courier", line)))
 
     def tail(self) -> str:
@@ -129,10 +141,13 @@ class Demo:
         return (
             *(sys.executable, "-m", "firmware_stubs", "--commands", "--json", "--every", "5", "--flush", "0.5"),
             *("--url", self.house.units_url, "--credentials", str(made.fleet), "--pace", pace),
+            *("--mqtt", self.house.mqtt_version),
             *("--history-days", str(world.HISTORY.days), "--sample-hours", str(SAMPLE_H), "--refit-at", str(REFIT_AT)),
         )
 
     def _log(self, name: str, line: str) -> None:
+        if name == "ingest" and "subscribed" in line:
+            self.listening.set()
         self.said.setdefault(name, deque(maxlen=TAIL)).append(line)
         with (self.place / "demo.log").open("a") as file:
             file.write(f"{name:<8} | {line}\n")

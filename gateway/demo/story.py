@@ -27,6 +27,10 @@ left join lateral (select state from purchase p where p.unit_id = u.unit_id and 
                    and p.cycle_id = t.cycle_id order by order_id desc limit 1) o on true
 where t.eol_q50 is not null order by t.eol_q50, u.unit_id limit %s"""
 
+UP_TO_DATE = """
+select count(*) from unit u where u.device is not null
+  and exists (select from reading_hourly h where h.unit_id = u.unit_id and h.last_ts > %s)"""
+
 PROMPTED = """
 select p.prompt_id, p.unit_id, p.slot_id, p.cycle_id, p.created_at, coalesce(u.name, u.serial) as unit, s.name as slot,
        m.rendered ->> 'subject' as subject, m.rendered ->> 'text' as text
@@ -78,6 +82,12 @@ class Prompted:
 def counts(conn: psycopg.Connection) -> dict[str, int]:
     """Return how many of each thing there are."""
     return _row(conn, COUNTS) or {}
+
+
+def up_to_date(conn: psycopg.Connection, since: datetime) -> int:
+    """Return how many units have a reading later than `since`."""
+    row = conn.execute(UP_TO_DATE, (since,)).fetchone()
+    return int(row[0]) if row else 0
 
 
 def slots(conn: psycopg.Connection, limit: int) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from gateway.registry import declaration, owners, staff, units
 PURIFIER = "9520000000011"
 JUG = "9520000000028"
 JUGS = 2
-HISTORY = timedelta(days=60)
+HISTORY = timedelta(days=50)
 EDITOR = "staff@example.com"
 FLEET = "fleet.csv"
 ROOMS = ("Kitchen", "Bedroom", "Study", "Living room", "Nursery", "Hall", "Workshop", "Office")

@@ -3,6 +3,7 @@
 import json
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -61,9 +62,9 @@ class House:
         given |= {"http_port": str(self.http_port), "public_url": self.public_url}
         self.env = environment(**given)
 
-    def start_services(self) -> None:
-        """Start the gateway's own processes and write down where everything is."""
-        for i, name in enumerate(SERVICES):
+    def start_services(self, names: Sequence[str] = SERVICES) -> None:
+        """Start the gateway's own processes, or some of them, and write down where everything is."""
+        for i, name in enumerate(names):
             env = self.env | environment_of_metrics(self.settings.metrics_port, i)
             self.supervisor.start(Program(name, wearwell(name), env, cwd=self.cwd))
         self._write_down()
