@@ -43,6 +43,7 @@ GRACE_S = 20.0
 MONTHS_AHEAD = timedelta(days=62)
 LONGEST_RETRY_S = 3_600
 CONCURRENCY = 4
+REACT_ATTEMPTS = 8  # about eight minutes: a unit's later events wait behind the one that fails
 log = structlog.get_logger()
 
 
@@ -119,7 +120,8 @@ class Worker:
 
     def _name_tasks(self) -> None:
         for work in (self.react, self.send, self.hear, self.release, self.fulfil):
-            self.queue.task(name=work.__name__, retry=Retry())(_in_thread(work))
+            retry = Retry(REACT_ATTEMPTS) if work == self.react else Retry()
+            self.queue.task(name=work.__name__, retry=retry)(_in_thread(work))
 
     # Chores: what time brings.
 

@@ -5,7 +5,7 @@ published by the worker's one MQTT connection (mqtt.py), which looks for rows th
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
 import psycopg
@@ -118,11 +118,3 @@ def failed(conn: psycopg.Connection, message_id: int, error: str, *, give_up: bo
         "update outbox set error = %s, failed_at = %s where message_id = %s",
         (error[:500], clock.now() if give_up else None, message_id),
     )
-
-
-def oldest_waiting(conn: psycopg.Connection) -> timedelta:
-    """Return for how long the oldest due message has waited, in world time."""
-    row = conn.execute(
-        "select min(due_at) from outbox where sent_at is null and failed_at is null and due_at <= %s", (clock.now(),)
-    ).fetchone()
-    return clock.now() - row[0] if row and row[0] else timedelta(0)

@@ -41,7 +41,6 @@ class Standing:
     order_at: datetime | None
     basis: str | None
     model_version_id: int | None
-    made_at: datetime | None
 
 
 def stage(now: datetime, pct_left: float, eol_q50: datetime, order_at: datetime) -> str:

@@ -68,14 +68,6 @@ def get(conn: psycopg.Connection, prompt_id: int) -> Prompt:
     return _one(conn, "where prompt_id = %s", prompt_id)
 
 
-def of_cycle(conn: psycopg.Connection, cycle_id: int) -> Prompt | None:
-    """Return the prompt of a cycle, if it was asked."""
-    try:
-        return _one(conn, "where cycle_id = %s", cycle_id)
-    except NotFound:
-        return None
-
-
 def rehearse(conn: psycopg.Connection, now: datetime, *, tenant_id: int | None = None) -> list[Verdict]:
     """Return what would be said now and why, and what would not and why not; writes nothing."""
     found = candidates.find(conn, now, tenant_id=tenant_id, everyone=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import psycopg
+import structlog
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
@@ -24,6 +25,7 @@ STALE_D = 7.0  # without a word for so long, a unit with a radio is stale
 BLIND_D = 30.0  # and after so long its forecast is an estimate
 AGE = timedelta(days=1)  # a slot nobody spoke of is scored again, for time passes
 
+log = structlog.get_logger()
 
 FORECAST = """
 insert into forecast (tenant_id, unit_id, slot_id, cycle_id, model_version_id, made_at, eol_q10, eol_q50, eol_q90,
@@ -39,7 +41,7 @@ on conflict (unit_id, slot_id) do update set cycle_id = excluded.cycle_id, forec
   updated_at = excluded.updated_at"""
 BEFORE = """
 select st.unit_id, st.cycle_id, st.forecast_id, st.stage, st.stale, f.pct_left, f.eol_q50, f.order_at, f.basis,
-  f.model_version_id, f.made_at
+  f.model_version_id
 from slot_state st left join forecast f on f.forecast_id = st.forecast_id
 where st.slot_id = %s and st.unit_id = any(%s)"""
 WANTED = """
@@ -85,7 +87,11 @@ def score_units(conn: psycopg.Connection, unit_ids: list[int], now: datetime) ->
         (unit_ids,),
     ).fetchall()
     for slot_id, units in slots:
-        _score_slot(conn, models.get_slot(conn, slot_id), units, now)
+        try:
+            with conn.transaction():  # one slot that cannot be scored keeps no other from it
+                _score_slot(conn, models.get_slot(conn, slot_id), units, now)
+        except (ValueError, LookupError):  # a declaration or an artifact that cannot be
+            log.exception("slot not scored", slot_id=slot_id, units=len(units))
 
 
 def _score_slot(conn: psycopg.Connection, slot: Slot, unit_ids: list[int], now: datetime) -> None:

@@ -186,6 +186,15 @@ def _count(conn: psycopg.Connection, table: str) -> int:
     return int(row[0])
 
 
+def test_a_slot_that_cannot_be_scored_keeps_no_other_from_it(conn: psycopg.Connection, house: House) -> None:
+    """A declaration that cannot be, an indicator that ends below zero, is logged; other slots get their forecast."""
+    broken = fleet.enrol(conn, house, "D1", "04006381333955")
+    sound = fleet.enrol(conn, house, "A1")
+    conn.execute("update slot set indicator_eol = -5 where indicator_eol is not null")
+    score.score_units(conn, [broken, sound], BORN)
+    assert [(sound,)] == conn.execute("select unit_id from forecast").fetchall()
+
+
 def test_news_is_scored_once_and_time_is_news(conn: psycopg.Connection, house: House) -> None:
     """An enrolled unit waits for its forecast, then no more, and again after a day without anybody looking."""
     unit_id = fleet.enrol(conn, house)
