@@ -25,6 +25,7 @@ RANK = {
 PENDING = frozenset({Standing.CREATED, Standing.INDETERMINATE, Standing.REQUIRES_ACTION})
 HELD = frozenset({Standing.AUTHORISED, Standing.CAPTURED})
 OVER = frozenset({Standing.CAPTURED, Standing.CANCELLED, Standing.EXPIRED})
+PAGE_POLL = timedelta(minutes=15)
 KEY_LIFE = timedelta(hours=23)  # Stripe forgets keys after 24 hours: then the same key would charge anew
 
 
@@ -129,16 +130,21 @@ def held(conn: psycopg.Connection[Any], order_id: int) -> Attempt | None:
 
 
 def unsettled(conn: psycopg.Connection[Any], tenant_id: int, before: datetime) -> list[Attempt]:
-    """Return what should be asked about again: pending, held for an order that ended, or released and not captured."""
+    """Return what should be asked about again: unclear, held for an order that ended, or released and not captured.
+
+    An open page is asked about now and then only: its webhook tells sooner.
+    """
     return _many(
         conn,
         """join purchase o using (tenant_id, order_id)
            where payment.tenant_id = %s and payment.updated_at < %s
-             and (payment.state in ('created', 'indeterminate', 'requires_action')
-                  or (payment.state = 'authorised' and o.state not in ('paid')))
-           order by payment_id limit 100""",
+             and (payment.state in ('created', 'indeterminate')
+                  or (payment.state = 'requires_action' and (o.state = 'cancelled' or payment.updated_at < %s))
+                  or (payment.state = 'authorised' and o.state <> 'paid'))
+           order by payment.updated_at limit 100""",
         tenant_id,
         before,
+        before - PAGE_POLL,
     )
 
 

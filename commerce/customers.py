@@ -42,10 +42,9 @@ def keep_card(conn: psycopg.Connection[Any], party_id: int, payment_method: str,
     return bool(kept.rowcount)
 
 
-def forget_card(conn: psycopg.Connection[Any], party_id: int, payment_method: str | None = None) -> None:
-    """Forget a person's card, or this one of theirs; the next order goes through the payment page."""
+def forget_card(conn: psycopg.Connection[Any], party_id: int, payment_method: str | None) -> None:
+    """Forget this card of a person's; the next order goes through the payment page."""
     conn.execute(
-        """update customer set payment_method = null, card = null
-           where party_id = %s and (%s::text is null or payment_method = %s)""",
-        (party_id, payment_method, payment_method),
+        "update customer set payment_method = null, card = null where party_id = %s and payment_method = %s",
+        (party_id, payment_method),
     )

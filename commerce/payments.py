@@ -24,6 +24,7 @@ class Trouble(StrEnum):
     """What a provider's refusal means for what comes next."""
 
     DECLINED = "declined"  # this card does not pay; another may
+    CARD_GONE = "card_gone"  # the saved card is no longer there; another may pay
     INDETERMINATE = "indeterminate"  # nobody knows whether it happened: ask again with the same key, never another
     REFUSED = "refused"  # the request itself is wrong, or not permitted; asking again is pointless
 

@@ -309,7 +309,11 @@ def _said(call: Callable[[], T]) -> T:
         raise ProviderError(
             Trouble.REFUSED, "This payment was asked for with another amount before. Nothing was charged."
         ) from error
-    except (stripe.InvalidRequestError, stripe.AuthenticationError, stripe.PermissionError) as error:
+    except stripe.InvalidRequestError as error:
+        if error.param == "payment_method":
+            raise ProviderError(Trouble.CARD_GONE, "The card you kept is no longer there.") from error
+        raise ProviderError(Trouble.REFUSED, f"The payment provider refused: {error.user_message}") from error
+    except (stripe.AuthenticationError, stripe.PermissionError) as error:
         raise ProviderError(Trouble.REFUSED, f"The payment provider refused: {error.user_message}") from error
     except stripe.StripeError as error:  # no connection, too many requests, 409 while the same key is at work, 5xx
         raise ProviderError(Trouble.INDETERMINATE, NO_ANSWER) from error

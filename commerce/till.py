@@ -44,7 +44,7 @@ class Till:
         try:
             charge = self._truth(attempt, hint)
         except ProviderError as error:
-            if error.trouble is Trouble.DECLINED:
+            if error.trouble in (Trouble.DECLINED, Trouble.CARD_GONE):
                 return self.declined(attempt, error, cause)
             return self.order(attempt)
         if charge is None:
@@ -59,8 +59,10 @@ class Till:
             order = orders.lock(conn, attempt.order_id)
             attempt = attempts.by_key(conn, attempt.key)
             surplus = _surplus(conn, order, attempt, charge)
-            if surplus:
+            if surplus:  # unclear until it went back, so that a crash in between is found again
                 attempts.found_at(conn, attempt, charge.provider_id, self.wall())
+                if attempt.state in (Standing.CANCELLED, Standing.EXPIRED):
+                    attempts.mark(conn, attempt, Standing.INDETERMINATE, self.wall())
             elif attempt.state not in attempts.OVER:
                 self._advance(conn, order, attempt, charge, cause)
         if surplus:
@@ -74,6 +76,8 @@ class Till:
             if error.charge is not None:
                 attempts.found_at(conn, attempt, error.charge.provider_id, self.wall())
             attempts.mark(conn, attempt, Standing.FAILED, self.wall(), str(error))
+            if error.trouble is Trouble.CARD_GONE and order.party_id is not None:
+                customers.forget_card(conn, order.party_id, attempt.ask.payment_method)
             if order.state is State.CREATED:
                 orders.advance(conn, order.order_id, State.PAYING, self.now(), cause)
         return self.order(attempt)
@@ -159,7 +163,7 @@ class Till:
                 conn, attempt, amount_minor, charged_minor=charged_minor, key=key, cause=cause, wall=self.wall()
             )
             where = attempts.by_key(conn, attempt.key).provider_id or ""
-        if refund.state != "created":
+        if refund.state == "done":
             return
         try:
             provider_id = self.payments.refund(where, refund.amount_minor, attempt.currency, refund.key)
@@ -236,11 +240,12 @@ class Till:
 
 def _surplus(conn: psycopg.Connection[Any], order: Order, attempt: Attempt, charge: Charge) -> bool:
     """Tell whether a charge holds money that is not owed: the order ended, is paid already, or costs something else."""
-    if charge.state not in attempts.HELD or attempt.state in (Standing.CANCELLED, Standing.EXPIRED):
+    if charge.state not in attempts.HELD:
         return False
     holder = attempts.held(conn, order.order_id)
     return (
         order.state is State.CANCELLED
+        or attempt.state in (Standing.CANCELLED, Standing.EXPIRED)  # over, it was said, and paid after all
         or (holder is not None and holder.payment_id != attempt.payment_id)
         or (charge.amount_minor, charge.currency) != (attempt.amount_minor, attempt.currency)
     )

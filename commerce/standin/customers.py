@@ -31,6 +31,7 @@ def attach(books: Books, asked: dict[str, Any], method_id: str) -> Thing:
 
 def detach(books: Books, _asked: dict[str, Any], method_id: str) -> Thing:
     kept = cards.method(books, method_id)
-    kept["customer"] = None
+    kept.update(customer=None, allow_redisplay="unspecified")
+    books.private[method_id] = {"detached": True}
     books.tell("payment_method.detached", kept)
     return kept

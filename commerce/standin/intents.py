@@ -4,6 +4,7 @@ from typing import Any
 
 from commerce.standin import cards
 from commerce.standin.books import Books, Thing
+from commerce.standin.cards import BY_TOKEN as TOKENS
 from commerce.standin.refusal import Refusal, unexpected_state
 
 THREE_DECIMALS = {"bhd", "jod", "kwd", "omr", "tnd"}
@@ -177,9 +178,19 @@ def check_amount(amount: int, currency: str) -> None:
 
 
 def _method_for(books: Books, intent: Thing, method_id: str) -> Thing:
+    if method_id not in TOKENS and books.find("payment_method", method_id) is None:
+        raise Refusal(f"No such PaymentMethod: '{method_id}'", code="resource_missing", param="payment_method")
     chosen = cards.method(books, method_id)
+    if method_id in books.private:
+        raise Refusal(
+            "The provided PaymentMethod was detached from a Customer. It may not be used again.", param="payment_method"
+        )
     if chosen["customer"] is not None and chosen["customer"] != intent["customer"]:
-        raise Refusal("The PaymentMethod does not belong to this Customer.", code="payment_method_customer_mismatch")
+        raise Refusal(
+            "The PaymentMethod does not belong to this Customer.",
+            code="payment_method_customer_mismatch",
+            param="payment_method",
+        )
     return chosen
 
 

@@ -65,6 +65,9 @@ def expire(books: Books, _asked: dict[str, Any], session_id: str) -> Thing:
             f"This Checkout Session has a status of {session['status']}."
         )
     session.update(status="expired", url=None)
+    begun = books.find("payment_intent", session["payment_intent"])
+    if begun is not None:
+        intents.cancel(books, {}, begun["id"])
     books.tell("checkout.session.expired", session)
     return session
 

@@ -98,3 +98,27 @@ def test_s31_a_declined_card_says_why_and_opens_the_page(shop: Shop) -> None:
     assert "Your card was declined." in declined.text
     shop.standin.pay(placed.go_to)
     assert "paid" == desk.refresh(shop.tenant_id, placed.order.order_id).state
+
+
+def test_s31_a_card_that_is_gone_is_forgotten_and_the_page_takes_another(shop: Shop) -> None:
+    """S31: detached at the provider; the tap opens the page, and the next one does not try that card again."""
+    card = shop.save_card()
+    shop.payments._client.v1.payment_methods.detach(card)
+    desk = shop.desk()
+    placed = shop.tap(desk)
+    assert "The card you kept is no longer there." == placed.note
+    shop.standin.pay(placed.go_to or "")
+    assert "paid" == desk.refresh(shop.tenant_id, placed.order.order_id).state
+    assert [(None, None)] == shop.sql("select payment_method, card from customer")
+
+
+def test_s31_a_card_that_was_saved_and_pays_no_more_is_asked_once_for_each_order(shop: Shop) -> None:
+    """S31: bounded: one attempt with the saved card, then the page."""
+    desk = shop.desk()
+    shop.standin.pay(shop.tap(desk).go_to or "", "pm_card_chargeCustomerFail", keep="1")
+    shop.deliver(desk, shop.standin.events())
+    desk.cancel(shop.tenant_id, shop.orders()[0].order_id, "owner")
+    placed = shop.tap(desk)
+    assert "Your card was declined." == placed.note
+    assert placed.go_to == shop.tap(desk).go_to
+    assert ["failed", "requires_action"] == [a.state for a in shop.attempts(placed)]

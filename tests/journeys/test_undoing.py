@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from commerce.desk import Placed
-from commerce.errors import AlreadyOrdered, NotAllowed, OutOfStock, RefundRefused
+from commerce.errors import AlreadyOrdered, CannotPay, NotAllowed, OutOfStock, RefundRefused
 from commerce.no_payments import NoPayments
 from tests.shop import Shop
 
@@ -249,3 +249,31 @@ def test_a_part_fitted_while_nobody_said_the_parcel_came_ends_the_order(shop: Sh
         desk.fitted(conn, shop.unit_id, shop.slot_id, shop.now())
     assert ["created", "paid", "released", "shipped", "delivered", "fitted"] == shop.states(placed)
     assert [(0,)] == shop.sql("select count from spare")
+
+
+def test_a_refund_that_the_provider_refused_is_not_taken_for_done(shop: Shop) -> None:
+    """The ledger keeps the refusal, the order stays as it was, and the amount may be asked for again."""
+    placed = released(shop)
+    shop.sql("update payment set provider_id = 'pi_nothing'")
+    with pytest.raises(CannotPay):
+        shop.desk().refund(shop.tenant_id, placed.order.order_id, "withdrawal")
+    shop.sql("update payment set provider_id = %s", shop.standin.intents()[0]["id"])
+    assert "released" == shop.order(placed).state
+    assert "refunded" == shop.desk().refund(shop.tenant_id, placed.order.order_id, "withdrawal").state
+    assert [("failed",), ("done",)] == shop.sql("select state from refund order by refund_id")
+    assert 0 == shop.standin.taken()
+
+
+def test_a_page_that_was_closed_and_paid_all_the_same_gives_the_money_back(shop: Shop) -> None:
+    """The provider said expired, and then that the card holds the money: it is let go, if need be later."""
+    desk = shop.desk()
+    placed = shop.tap(desk)
+    desk.cancel(shop.tenant_id, placed.order.order_id, "owner")
+    session = shop.standin.sessions()[0]
+    session["status"] = "open"
+    shop.standin.pay(placed.go_to or "")
+    shop.standin.knobs.set({"error_before": 1, "path": "/v1/payment_intents"})
+    shop.deliver(desk, shop.standin.events()[-1:])
+    assert (2880, ["indeterminate"]) == (shop.standin.held(), [a.state for a in shop.attempts(placed)])
+    desk.resume(shop.tenant_id, timedelta())
+    assert (0, ["cancelled"]) == (shop.standin.held(), [a.state for a in shop.attempts(placed)])

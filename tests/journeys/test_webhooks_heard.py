@@ -3,6 +3,7 @@
 import json
 import random
 import time
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -179,3 +180,24 @@ def test_webhooks_come_over_http_whatever_the_network_does(shop: Shop, knobs: di
     assert ["paid"] == [str(o.state) for o in shop.orders()]
     assert 1 == shop.kinds().count("order_paid")
     assert refused
+
+
+def test_s27_an_endpoint_that_was_down_for_four_days_is_made_up_for(shop: Shop) -> None:
+    """S27: no webhook ever came; looking again finds the payment, though its quote is long over."""
+    desk = shop.desk()
+    paid_on_the_page(shop, desk)
+    shop.shift += timedelta(days=4)
+    desk.resume(shop.tenant_id)
+    assert ["paid"] == [str(o.state) for o in shop.orders()]
+    assert 2880 == shop.standin.held()
+
+
+def test_a_stored_webhook_whose_job_was_lost_is_worked_on_later(shop: Shop) -> None:
+    """Stored, and the process died before its work was queued: resuming finds it; a redelivery asks for it too."""
+    desk = shop.desk()
+    event = paid_on_the_page(shop, desk)[-1]
+    received = desk.receive(*shop.signed(event), [SECRET])
+    assert received == desk.receive(*shop.signed(event), [SECRET])
+    desk.resume(shop.tenant_id, timedelta())
+    assert desk.receive(*shop.signed(event), [SECRET]) is None
+    assert ["paid"] == [str(o.state) for o in shop.orders()]
