@@ -7,8 +7,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 
+from commerce.errors import CommerceError, NotHere
 from gateway.errors import Conflict, NotFound
 from gateway.registry.gtin import BadCode
 from gateway.web import (
@@ -44,7 +44,7 @@ def build(services: Services) -> FastAPI:
     app.add_exception_handler(BadCode, _bad_code)
     app.add_exception_handler(NotFound, _not_found)
     app.add_exception_handler(Conflict, _conflict)
-    app.add_exception_handler(ClientDisconnect, _too_large)
+    app.add_exception_handler(CommerceError, _commerce)
     app.add_exception_handler(console_door.SignInFirst, console_door.sign_in_first)
     app.add_exception_handler(console_door.NotYourRole, console_door.not_your_role)
     for away in (psycopg.OperationalError, PoolTimeout):
@@ -78,8 +78,10 @@ def _conflict(_: Request, error: Exception) -> Response:
     return pages.message(409, "This did not work", f"{str(error)[:1].upper()}{str(error)[1:]}.")
 
 
-def _too_large(_: Request, __: Exception) -> Response:
-    return pages.message(413, "That is too much", "What was sent is larger than anything this page asks for.")
+def _commerce(_: Request, error: Exception) -> Response:
+    if isinstance(error, NotHere):
+        return _not_found(_, error)
+    return pages.message(409, "This did not work", str(error))
 
 
 def _away(_: Request, error: Exception) -> Response:

@@ -76,7 +76,7 @@ class Guard:
             if refusal:
                 await refusal(scope, receive, answer)
             else:
-                await self.app(scope, self._limited(scope, receive), answer)
+                await self.app(scope, receive, answer)
         finally:
             route = scope.get("route")  # its pattern, never the path: paths carry tokens
             log.info(
@@ -97,7 +97,10 @@ class Guard:
                 "This did not come from our page",
                 "For your safety we only accept what is pressed on the page itself. Open it again and press there.",
             )
-        if int(length if (length := headers.get("content-length", "0")).isdecimal() else 0) > _largest(path):
+        length = headers.get("content-length", "")
+        if not length.isdecimal() and "transfer-encoding" in headers:
+            return pages.message(411, "How much is it?", "What is sent here has to say its length first.")
+        if int(length if length.isdecimal() else 0) > _largest(path):
             return pages.message(413, "That is too much", "What was sent is larger than anything this page asks for.")
         return None
 
@@ -106,17 +109,6 @@ class Guard:
         return frozenset(
             (f"{public.scheme}://{public.netloc}", f"{scope['scheme']}://{headers.get('host', public.netloc)}")
         )
-
-    def _limited(self, scope: Scope, receive: Receive) -> Receive:
-        left = _largest(scope["path"])
-
-        async def limited() -> Message:
-            nonlocal left
-            message = await receive()
-            left -= len(message.get("body", b""))
-            return message if left >= 0 else {"type": "http.disconnect"}
-
-        return limited
 
     def _dress(self, headers: MutableHeaders) -> None:
         forms = " ".join(["'self'", *checkout_origins(self.settings)])

@@ -76,9 +76,11 @@ class WebHouse:
         self.clients.append(client)
         return client
 
-    def unit(self, serial: str = "7Q4T2M9XKD3F8A1B", *, radio: bool = True, name: str | None = "Kitchen") -> Unit:
+    def unit(
+        self, serial: str = "7Q4T2M9XKD3F8A1B", *, radio: bool = True, name: str | None = "Kitchen", gtin: str = GTIN
+    ) -> Unit:
         """Enrol a unit that was heard a moment ago, with nobody owning it."""
-        unit = units.enrol(self.conn, self.tenant_id, GTIN, serial, radio=radio, name=name, now=clock.now()).unit
+        unit = units.enrol(self.conn, self.tenant_id, gtin, serial, radio=radio, name=name, now=clock.now()).unit
         if radio:
             self.conn.execute(
                 "update unit set last_seen_at = %s, connection = 'online' where unit_id = %s",
