@@ -20,6 +20,7 @@ from gateway.db.pool import Role, for_tenant, open_pool
 from gateway.events import Event, EventType
 from gateway.ingest import service as ingest_service
 from gateway.operate import database, exporter
+from gateway.operate.fleet_metrics import FleetFigures
 from gateway.operate.house import join
 from gateway.registry import history
 from gateway.settings import Settings
@@ -87,5 +88,8 @@ def work(settings: Settings) -> None:
     """Forecast, prompt and react until SIGINT or SIGTERM; jobs under way are finished."""
     settings = join(settings)
     dsn = database.dsn(settings)
-    with open_pool(dsn, Role.GATEWAY) as pool, exporter.exported(settings.metrics_port):
+    with (
+        open_pool(dsn, Role.GATEWAY) as pool,
+        exporter.exported(settings.metrics_port, FleetFigures(pool.connection, clock.now)),
+    ):
         Worker(settings, dsn, pool, desk(settings, pool)).run()

@@ -25,7 +25,7 @@ max_keepalive 3600
 # For the gateway, whose processes share one login and differ in their client ids.
 listener {gateway_port} {host}
 
-message_size_limit {max_packet}
+max_packet_size {max_packet}
 max_queued_messages {queue}
 max_queued_bytes 268435456
 persistent_client_expiration 14d

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 import typer.main
-from prometheus_client import REGISTRY
-from prometheus_client.metrics import MetricWrapperBase
 from typer.core import TyperGroup
 
 from gateway import metrics
 from gateway.cli import app
 from gateway.errors import Exit
+from gateway.operate import fleet_metrics
 from gateway.settings import Settings
 
-PAGE = (Path(__file__).parents[2] / "docs" / "operating.md").read_text()
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "operating.md").read_text()
 
 
 def section(title: str) -> str:
@@ -56,13 +56,19 @@ def test_every_exit_code_has_its_line() -> None:
 
 def test_every_metric_has_its_line() -> None:
     """What a process exports, the page explains, by the name that Prometheus shows."""
-    defined = [value for value in vars(metrics).values() if isinstance(value, MetricWrapperBase)]
-    exported = {family.name: family.type for value in defined for family in value.collect()}
-    named = dict(re.findall(r"^\| `(wearwell_\w+?)(?:\{[^}]*\})?` \| (\w+) \|", section("Watching it"), re.MULTILINE))
-    assert exported == {
-        name.removesuffix("_total") if kind == "counter" else name: kind for name, kind in named.items()
-    }
-    assert REGISTRY
+    exported = {(metric.name, metric.label, metric.kind) for metric in metrics.METRICS}
+    exported |= {(figure.name, figure.label, "gauge") for figure in fleet_metrics.FIGURES}
+    rows = re.findall(r"^\| `wearwell_(\w+?)(?:\{(\w+)\})?` \| (\w+) \|", section("Watching it"), re.MULTILINE)
+    assert exported == set(rows)
+
+
+def test_the_dashboard_draws_metrics_that_exist() -> None:
+    """A panel over a metric that nobody exports stays empty for ever."""
+    drawn = set(re.findall(r"wearwell_(\w+)", (ROOT / "deploy" / "grafana" / "wearwell.json").read_text()))
+    known = {metric.name for metric in metrics.METRICS} | {figure.name for figure in fleet_metrics.FIGURES}
+    known |= {f"{metric.name}_bucket" for metric in metrics.METRICS if metric.kind == "histogram"}
+    assert drawn
+    assert set() == drawn - known
 
 
 @pytest.mark.parametrize("word", re.findall(r"WEARWELL_[A-Z_]+[A-Z]", PAGE))

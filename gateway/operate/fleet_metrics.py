@@ -1,0 +1,78 @@
+"""Figures of the whole fleet for Prometheus, read from the tables at each scrape by one process, the worker."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import psycopg
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+from psycopg_pool import PoolTimeout
+
+from gateway.metrics import PREFIX
+
+Begin = Callable[[], AbstractContextManager[psycopg.Connection[Any]]]
+
+
+class Figure(NamedTuple):
+    """One gauge without the prefix; the query returns values, or labels and values where `label` is set."""
+
+    name: str
+    says: str
+    query: str
+    label: str = ""
+
+
+FIGURES = (
+    Figure("units", "units by their connection", "select connection, count(*) from unit group by 1", "connection"),
+    Figure("quarantined", "refused messages that wait", "select count(*) from quarantine where released_at is null"),
+    Figure(
+        "forecast_oldest_seconds",
+        "age of the slot that was scored longest ago, in world time",
+        "select coalesce(extract(epoch from %(now)s - min(updated_at)), 0) from slot_state",
+    ),
+    Figure("rescore_waiting", "units that wait for a new forecast", "select count(distinct unit_id) from rescore"),
+    Figure("slots", "slots by their stage", "select stage, count(*) from slot_state group by 1", "stage"),
+    Figure("prompts", "prompts by their state", "select state, count(*) from prompt group by 1", "state"),
+    Figure("orders", "orders by their state", "select state, count(*) from purchase group by 1", "state"),
+    Figure(
+        "outbox_oldest_seconds",
+        "how long the oldest due message has waited, in world time",
+        """select coalesce(extract(epoch from %(now)s - min(due_at)), 0) from outbox
+           where sent_at is null and failed_at is null and due_at <= %(now)s""",
+    ),
+    Figure(
+        "jobs", "jobs by their status", "select status::text, count(*) from procrastinate_jobs group by 1", "status"
+    ),
+)
+
+
+class FleetFigures(Collector):
+    """Asks the database at each scrape; a database that is away gives no figures, which is what an alert looks for."""
+
+    def __init__(self, begin: Begin, now: Callable[[], datetime]) -> None:
+        self.begin = begin
+        self.now = now
+
+    def describe(self) -> Iterable[GaugeMetricFamily]:
+        """Name the gauges without asking the database."""
+        return [_gauge(figure) for figure in FIGURES]
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield each figure as it stands."""
+        try:
+            with self.begin() as conn:
+                yield from [self._asked(conn, figure) for figure in FIGURES]
+        except (psycopg.OperationalError, PoolTimeout):
+            return
+
+    def _asked(self, conn: psycopg.Connection[Any], figure: Figure) -> GaugeMetricFamily:
+        gauge = _gauge(figure)
+        for *labels, value in conn.execute(figure.query, {"now": self.now()}):
+            gauge.add_metric([str(label) for label in labels], float(value))
+        return gauge
+
+
+def _gauge(figure: Figure) -> GaugeMetricFamily:
+    return GaugeMetricFamily(PREFIX + figure.name, figure.says, labels=[figure.label] if figure.label else [])
