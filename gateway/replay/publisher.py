@@ -1,15 +1,19 @@
 """A recorded unit's connection: its own credential, QoS 1, every message acknowledged before it hangs up."""
 
+import threading
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
 from gateway.errors import Unreachable
 
 PATIENCE_S = 60.0
+WELCOME_S = 15.0
 UNDER_WAY = 500  # messages without acknowledgement: brokers queue a bounded number
 
 
@@ -20,14 +24,29 @@ class Publisher:
         self._where = (host, port)
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, device, protocol=mqtt.MQTTv311)
         self._client.username_pw_set(device, secret)
+        self._client.reconnect_delay_set(min_delay=1, max_delay=2)
+        self._client.on_connect = self._answered
+        self._welcome = threading.Event()
+        self._said = "it says nothing"
 
     def __enter__(self) -> Self:
+        """Connect; a broker that was told of a new credential a moment ago may refuse it for another moment."""
         try:
             self._client.connect(*self._where)
         except OSError as error:
             raise Unreachable(f"the broker at {self._where[0]}:{self._where[1]} does not answer: {error}") from None
         self._client.loop_start()
+        if not self._welcome.wait(WELCOME_S):
+            self._client.loop_stop()
+            raise Unreachable(f"the broker does not let the unit in: {self._said}")
         return self
+
+    def _answered(
+        self, _: mqtt.Client, __: object, ___: mqtt.ConnectFlags, reason: ReasonCode, ____: Properties | None
+    ) -> None:
+        self._said = str(reason)
+        if not reason.is_failure:
+            self._welcome.set()
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None

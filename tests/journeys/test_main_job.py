@@ -24,6 +24,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.reasoncodes import ReasonCode
 
 from commerce.standin.app import build
 from commerce.standin.books import Books
@@ -83,13 +84,20 @@ class Appliance:
         self.heard: dict[str, Any] = {}
         self.retained: set[str] = set()
         self.receipted = 0
+        self._welcome = threading.Event()
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, device, protocol=mqtt.MQTTv5)
         self._client.username_pw_set(device, secret)
-        self._client.on_connect = lambda client, *_: client.subscribe(f"ww/v1/{device}/dn/#", qos=1)
+        self._client.on_connect = self._connected
         self._client.on_message = self._hear
         host, port = url.removeprefix("mqtt://").split(":")
         self._client.connect(host, int(port))
         self._client.loop_start()
+        assert self._welcome.wait(15), "the broker does not let the unit in"
+
+    def _connected(self, client: mqtt.Client, _: object, __: object, reason: ReasonCode, ___: object) -> None:
+        if not reason.is_failure:  # a broker that was told of a new unit a moment ago may refuse it once
+            client.subscribe(f"ww/v1/{self.device}/dn/#", qos=1)
+            self._welcome.set()
 
     def _hear(self, _: mqtt.Client, __: object, message: mqtt.MQTTMessage) -> None:
         leaf, said = message.topic.rpartition("/")[2], json.loads(message.payload)
