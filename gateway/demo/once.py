@@ -111,10 +111,9 @@ class Once:
 
 
 def _words(forecast: dict[str, Any]) -> str:
-    days = {q: (forecast[q] - clock.now()).days for q in ("eol_q10", "eol_q50", "eol_q90")}
     return (
-        f"{forecast['pct_left']:.0f} % left, end of life in {days['eol_q50']} days"
-        f" ({days['eol_q10']} to {days['eol_q90']}), {forecast['basis']} by {forecast['predictor']},"
+        f"{forecast['pct_left']:.0f} % left, end of life in {story.left(forecast, clock.now())},"
+        f" {forecast['basis']} by {forecast['predictor']},"
         f" forecast no. {forecast['made']} of this cycle"
     )
 

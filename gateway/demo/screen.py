@@ -1,6 +1,7 @@
 """What a newcomer sees in the terminal: where to click, and the fleet living."""
 
 from datetime import datetime
+from typing import Any
 
 import psycopg
 from rich.console import Console, Group, RenderableType
@@ -12,6 +13,7 @@ from gateway import clock
 from gateway.demo import story
 
 ROWS = 8
+NEWS = 4
 STAGE = {"ok": "green", "soon": "yellow", "due": "red", "overdue": "bold red"}
 
 
@@ -34,30 +36,38 @@ def draw(conn: psycopg.Connection, where: Table, base: str, speed: float) -> Ren
     found = story.counts(conn)
     rows = story.slots(conn, ROWS)
     prompt = story.prompted(conn)
+    happened = story.news(conn, NEWS)
     conn.rollback()
     figures = Text(
         f"{now:%d %B %Y}, {speed / 86_400:.2g} days a second · {found['readings']:,} readings"
         f" of {found['online']}/{found['units']} units · {found['forecasts']:,} forecasts · {found['prompts']} prompts"
         f" · {found['orders']} orders · {found['finished']} cycles finished"
     )
-    news = Text("No prompt waits for an answer.", style="dim")
+    asked = Text("No prompt waits for an answer.", style="dim")
     if prompt:
-        news = Text(f"A prompt has arrived: “{prompt.subject}”. Read it at {base}/outbox and tap.", style="bold yellow")
+        asked = Text(
+            f"A prompt has arrived: “{prompt.subject}”. Read it at {base}/outbox and tap.", style="bold yellow"
+        )
     note = Text("No money moves: the payment page is a stand-in. Ctrl-C stops it all.", style="dim")
-    return Panel(Group(where, Text(""), figures, _slots(rows, now), news, note), title="Wearwell demo")
+    parts = (where, Text(""), figures, Text(""), _slots(rows, now), Text(""), asked, *map(_line, happened), note)
+    return Panel(Group(*parts), title="Wearwell demo")
 
 
-def _slots(rows: list[dict[str, object]], now: datetime) -> Table:
+def _line(event: dict[str, Any]) -> Text:
+    what = f"{event['occurred_at']:%d %B}  {str(event['type']).replace('_', ' ')}: {event['slot']} of {event['unit']}"
+    return Text(what, style="green")
+
+
+def _slots(rows: list[dict[str, Any]], now: datetime) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("unit", "part", "left", "end of life in", "basis", "order"):
         table.add_column(name)
     for row in rows:
-        days = [(row[q] - now).days for q in ("eol_q10", "eol_q50", "eol_q90")]  # type: ignore[operator]  # times, by the query
         table.add_row(
             str(row["unit"]),
             str(row["slot"]),
             Text(f"{row['pct_left']:.0f} %", style=STAGE.get(str(row["stage"]), "")),
-            f"{days[1]} days ({days[0]} to {days[2]})",
+            story.left(row, now),
             str(row["basis"]),
             str(row["ordered"] or ""),
         )

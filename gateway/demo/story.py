@@ -27,6 +27,12 @@ left join lateral (select state from purchase p where p.unit_id = u.unit_id and 
                    and p.cycle_id = t.cycle_id order by order_id desc limit 1) o on true
 where t.eol_q50 is not null order by t.eol_q50, u.unit_id limit %s"""
 
+NEWS = """
+select e.occurred_at, e.type, coalesce(u.name, u.serial) as unit, s.name as slot
+from event e join unit u using (unit_id) left join slot s on s.slot_id = e.slot_id
+where e.type = any(%s) order by e.event_id desc limit %s"""
+TOLD = ["order_placed", "order_paid", "order_cancelled", "order_shipped", "order_delivered", "part_fitted"]
+
 UP_TO_DATE = """
 select count(*) from unit u where u.device is not null
   and exists (select from reading_hourly h where h.unit_id = u.unit_id and h.last_ts > %s)"""
@@ -94,6 +100,18 @@ def slots(conn: psycopg.Connection, limit: int) -> list[dict[str, Any]]:
     """Return the slots that end soonest, as they stand."""
     with conn.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(SLOTS, (limit,)).fetchall()
+
+
+def news(conn: psycopg.Connection, limit: int) -> list[dict[str, Any]]:
+    """Return what happened last to orders and parts, newest first."""
+    with conn.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(NEWS, (TOLD, limit)).fetchall()
+
+
+def left(forecast: dict[str, Any], now: datetime) -> str:
+    """Say when a forecast sees the end of life: its median, and 80 % of the chance."""
+    early, median, late = ((forecast[q] - now).days for q in ("eol_q10", "eol_q50", "eol_q90"))
+    return f"{median} days ({max(early, 0)} to {late})" if median > 0 else "now"
 
 
 def prompted(conn: psycopg.Connection) -> Prompted | None:
