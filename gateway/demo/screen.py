@@ -49,8 +49,9 @@ def draw(conn: psycopg.Connection, where: Table, base: str, speed: float) -> Ren
             f"A prompt has arrived: “{prompt.subject}”. Read it at {base}/outbox and tap.", style="bold yellow"
         )
     note = Text("No money moves: the payment page is a stand-in. Ctrl-C stops it all.", style="dim")
-    parts = (where, Text(""), figures, Text(""), _slots(rows, now), Text(""), asked, *map(_line, happened), note)
-    return Panel(Group(*parts), title="Wearwell demo")
+    lines = Group(*map(_line, happened))
+    whole = Group(where, Text(""), figures, Text(""), _slots(rows, now), Text(""), asked, lines, note)
+    return Panel(whole, title="Wearwell demo")
 
 
 def _line(event: dict[str, Any]) -> Text:
