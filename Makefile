@@ -40,7 +40,8 @@ faults: $(DEV) ## the ledger under faults, at length: SEEDS=200
 	$(BIN)/pytest tests/faults $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
 
 bench: $(DEV) ## benchmarks; figures, not verdicts
-	$(BIN)/python -m tests.benchmarks $(ARGS)
+	@for each in tests/benchmarks/[a-z]*.py; do \
+	  $(BIN)/python -m tests.benchmarks.$$(basename $$each .py) $(ARGS) || exit 1; done
 
 lock: $(DEV) ## resolve the dependencies again; the files name versions and hashes, and no host
 	$(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url --no-header \

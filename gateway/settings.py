@@ -102,7 +102,7 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 def forget() -> None:
-    """Drop every setting from this process's environment: the demo stands for itself and must reach nobody's services."""
+    """Drop every setting from this process's environment: the demo must reach nobody's services."""
     for name in [name for name in os.environ if name.startswith("WEARWELL_")]:
         del os.environ[name]
 

@@ -34,12 +34,13 @@ class Shell:
 
     def __call__(self, *words: str, **settings: str) -> Ended:
         self.captured.readouterr()
-        with self.patch.context() as patch, pytest.raises(SystemExit) as ended:
+        with self.patch.context() as patch:
             patch.setattr(sys, "argv", ["wearwell", *words])
             patch.setattr(sys, "stdin", io.StringIO())
             for name, value in settings.items():
                 patch.setenv(name, value)
-            cli.main()
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
         said = self.captured.readouterr()
         return Ended(int(ended.value.code or 0), said.out, said.err)
 
