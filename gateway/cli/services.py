@@ -101,6 +101,12 @@ def migrate(as_json: talk.AsJson = False) -> None:
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def simulate(context: typer.Context) -> None:
-    """Run simulated units against a broker; the arguments are those of `python -m firmware_stubs`."""
-    ended = subprocess.run([sys.executable, "-m", "firmware_stubs", *context.args], check=False)  # noqa: S603  # ours
+    """Run simulated units, against a running `up` or --url; the arguments are those of `python -m firmware_stubs`."""
+    from gateway.operate import house
+
+    given = context.args
+    if "--url" not in given:
+        url, version = house.units_door(settings.load())
+        given = ["--url", url, "--mqtt", version, *given]
+    ended = subprocess.run([sys.executable, "-m", "firmware_stubs", *given], check=False)  # noqa: S603  # ours
     raise typer.Exit(Exit.OK if ended.returncode == 0 else Exit.FAILED)

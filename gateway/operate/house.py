@@ -118,6 +118,15 @@ def environment_of_metrics(port: int, offset: int) -> dict[str, str]:
     return {"WEARWELL_METRICS_PORT": str(chosen)}
 
 
+def units_door(settings: Settings) -> tuple[str, str]:
+    """Return where units connect to and which MQTT is spoken there: a running `wearwell up`, else what is set."""
+    place = settings.data_dir / RUNNING
+    if "mqtt_url" in settings.model_fields_set or not place.exists():
+        return settings.mqtt_url, settings.mqtt_version
+    found = json.loads(place.read_text())
+    return found["units_url"], found["mqtt_version"]
+
+
 def join(settings: Settings) -> Settings:
     """Fill in where the embedded broker of a running `wearwell up` listens, for a command beside it."""
     folder = broker.folder_of(settings.data_dir)

@@ -22,12 +22,12 @@ def section(title: str) -> str:
     return PAGE.split(f"\n## {title}\n")[1].split("\n## ")[0]
 
 
-def commands(group: TyperGroup, before: str = "wearwell") -> Iterator[str]:
+def helps(group: TyperGroup, before: str = "wearwell") -> Iterator[tuple[str, str]]:
     for name, command in group.commands.items():
         if isinstance(command, TyperGroup):
-            yield from commands(command, f"{before} {name}")
+            yield from helps(command, f"{before} {name}")
         else:
-            yield f"{before} {name}"
+            yield f"{before} {name}", (command.help or "").strip().splitlines()[0]
 
 
 def test_every_setting_has_its_line() -> None:
@@ -39,14 +39,12 @@ def test_every_setting_has_its_line() -> None:
 
 
 def test_every_command_has_its_line() -> None:
-    """What `wearwell --help` knows, the page knows."""
+    """What `wearwell --help` knows, the page knows, in the same sentence."""
     group = typer.main.get_command(app)
     assert isinstance(group, TyperGroup)
-    named = {
-        " ".join(word for word in found.split() if word[0].islower())
-        for found in re.findall(r"^\| `(wearwell [^`]+)` \|", section("Commands"), re.MULTILINE)
-    }
-    assert set(commands(group)) == named
+    rows = re.findall(r"^\| `(wearwell [^`]+)` \| (.*) \|$", section("Commands"), re.MULTILINE)
+    said = {" ".join(word for word in found.split() if word[0].islower()): line for found, line in rows}
+    assert dict(helps(group)) == said
 
 
 def test_every_exit_code_has_its_line() -> None:
