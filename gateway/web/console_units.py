@@ -27,6 +27,7 @@ LINKS = {"online": "Online", "sleeping": "Sleeping", "lost": "Lost", "silent": "
 COLUMNS = ("serial", "device", "model", "unit_name", "slot", "connection", "last_seen_at", "firmware", "stage",
            "pct_left", "eol_q10", "eol_q50", "eol_q90", "basis", "order_state")  # fmt: skip
 WINDOWS = (30, 90, 365)
+PIECE = 64 * 1024
 EVENTS = {
     "part_fitted": "New part fitted",
     "part_removed": "Part taken out",
@@ -99,12 +100,18 @@ def as_csv(
 
 
 def _lines(services: Services, tenant_id: int, wanted: Filter) -> Iterator[str]:
-    yield ",".join(COLUMNS) + "\r\n"
+    """Yield the table in pieces of many rows: each piece costs a change of threads."""
+    piece = io.StringIO()
+    write = csv.writer(piece).writerow
+    write(COLUMNS)
     with pool.for_tenant(services.pool, tenant_id) as conn:
         for row in fleet.every(conn, wanted, clock.now()):
-            line = io.StringIO()
-            csv.writer(line).writerow([harmless(getattr(row, column)) for column in COLUMNS])
-            yield line.getvalue()
+            write([harmless(getattr(row, column)) for column in COLUMNS])
+            if piece.tell() > PIECE:
+                yield piece.getvalue()
+                piece.seek(0)
+                piece.truncate()
+    yield piece.getvalue()
 
 
 def harmless(value: object) -> str:
