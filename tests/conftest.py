@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,7 +51,14 @@ def dsn(server_dsn: str, template_db: str) -> Iterator[str]:
     """A migrated, empty database of this test's own, as its superuser's DSN."""
     name = f"ww_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(server_dsn, autocommit=True) as conn:
-        conn.execute(f"create database {name} template {template_db}")
+        for last in (False,) * 9 + (True,):
+            try:
+                conn.execute(f"create database {name} template {template_db}")
+                break
+            except psycopg.errors.ObjectInUse:  # TimescaleDB's scheduler looks into every database now and then
+                if last:
+                    raise
+                time.sleep(0.5)
     yield conninfo.make_conninfo(server_dsn, dbname=name)
     with psycopg.connect(server_dsn, autocommit=True) as conn:
         conn.execute(f"drop database {name} with (force)")

@@ -4,15 +4,17 @@
 create extension if not exists btree_gist with schema public;
 
 do $$ begin
-  if not exists (select from pg_roles where rolname = 'wearwell_app') then
+  begin
     create role wearwell_app nologin;        -- the web: one tenant per transaction
-  end if;
-  if not exists (select from pg_roles where rolname = 'wearwell_gateway') then
+  exception when duplicate_object or unique_violation then null;   -- roles belong to the server, not to this database
+  end;
+  begin
     create role wearwell_gateway nologin;    -- ingest and worker: every tenant, no DDL
-  end if;
+  exception when duplicate_object or unique_violation then null;
+  end;
   begin    -- to hand the door functions over to it; a login that was granted it by somebody else needs nothing more
     execute format('grant wearwell_gateway to %I', current_user);
-  exception when insufficient_privilege then null;
+  exception when insufficient_privilege or unique_violation then null;
   end;
 end $$;
 grant usage on schema wearwell to wearwell_app, wearwell_gateway;
