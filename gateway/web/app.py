@@ -49,7 +49,6 @@ def build(services: Services) -> FastAPI:
     app.add_exception_handler(console_door.NotYourRole, console_door.not_your_role)
     for away in (psycopg.OperationalError, PoolTimeout):
         app.add_exception_handler(away, _away)
-    app.add_exception_handler(Exception, _failed)
     return app
 
 
@@ -91,8 +90,3 @@ def _away(_: Request, error: Exception) -> Response:
     )
     answer.headers["retry-after"] = "30"
     return answer
-
-
-def _failed(_: Request, error: Exception) -> Response:
-    log.error("request failed", exc_info=error)
-    return pages.message(500, "That went wrong on our side", "Nothing was changed. Please try again in a moment.")

@@ -15,6 +15,9 @@ SAFE = ("GET", "HEAD", "OPTIONS")
 LARGEST_FORM = 64 * 1024
 LARGEST_WEBHOOK = 1024 * 1024
 CHECKOUTS = ("https://checkout.stripe.com", "https://hooks.stripe.com")
+WRONG = pages.message(
+    500, "That went wrong on our side", "Nothing was changed. Please try again in a moment, or scan the code again."
+)
 log = structlog.get_logger()
 
 
@@ -57,12 +60,13 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started, status = time.perf_counter(), 500
+        started, status, begun = time.perf_counter(), 500, False
         method, scope = scope["method"], dict(scope)
 
         async def answer(message: Message) -> None:
-            nonlocal status
+            nonlocal status, begun
             if message["type"] == "http.response.start":
+                begun = True
                 status = message["status"]
                 self._dress(MutableHeaders(scope=message))
             elif method == "HEAD":
@@ -72,11 +76,12 @@ class Guard:
         if method == "HEAD":  # answered as GET without its body, so that a mail scanner's look changes as little
             scope["method"] = "GET"
         try:
-            refusal = self._refusal(scope)
-            if refusal:
-                await refusal(scope, receive, answer)
-            else:
-                await self.app(scope, receive, answer)
+            await (self._refusal(scope) or self.app)(scope, receive, answer)
+        except Exception as error:
+            log.exception("request failed", exc_info=error)
+            if begun:  # half an answer is out already: closing the connection is the only honest end
+                raise
+            await WRONG(scope, receive, answer)
         finally:
             route = scope.get("route")  # its pattern, never the path: paths carry tokens
             log.info(

@@ -54,6 +54,16 @@ def live(house: WebHouse, unit: Unit, days: int = 120) -> None:
             cycle[1] - timedelta(days=260), cycle[1],
         ),
     )  # fmt: skip
+    for kind, payload in (
+        ("prompt_answered", {"answer": "remind"}),
+        ("part_fitted", {"by": "owner"}),
+        ("fault_set", {}),
+    ):
+        house.conn.execute(
+            """insert into event (tenant_id, unit_id, slot_id, type, key, payload, occurred_at, recorded_at)
+               values (%s, %s, %s, %s, %s, %s, %s, %s)""",
+            (house.tenant_id, unit.unit_id, house.slots["hepa"], kind, kind, Jsonb(payload), now, now),
+        )
     end = now + timedelta(days=42)
     for week in range(17):
         made = now - timedelta(days=7 * (17 - week))

@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute
 from structlog.testing import capture_logs
 
 from gateway import clock
-from gateway.registry import links
+from gateway.registry import fleet, links
 from tests.integration.web_house import EMAIL, SAME, WebHouse, maker, open_house
 
 
@@ -135,6 +135,24 @@ def test_what_is_too_large_is_refused(house: WebHouse) -> None:
     client = house.client()
     assert 413 == client.post("/sign-in", content=b"x" * 1_000_000, headers=SAME).status_code
     assert 411 == client.post("/sign-in", content=endless(), headers=SAME).status_code
+
+
+def test_what_goes_wrong_is_told_without_a_trace(house: WebHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of ours answers 500 with a page for people, dressed like any other; its trace is in the log only."""
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("planted canary 8a1f")
+
+    monkeypatch.setattr(fleet, "wants", broken)
+    client = house.at_desk("reader")
+    with capture_logs() as lines:
+        answer = client.get("/console")
+    assert 500 == answer.status_code
+    assert "went wrong on our side" in answer.text
+    assert "canary" not in answer.text
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    assert "request failed" in [line["event"] for line in lines]
+    assert 200 == client.get("/healthz").status_code
 
 
 def test_behind_tls_cookies_are_bound_to_the_host(dsn: str) -> None:
