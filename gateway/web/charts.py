@@ -14,7 +14,9 @@ LEFT, RIGHT, TOP, BOTTOM = 56.0, 12.0, 14.0, 24.0
 NARROW = 36.0  # room for the numbers of a small chart
 STEPS_D = (1, 2, 7, 14, 30, 61, 91, 182, 365, 730)
 NAMES = {"runtime": "Running time", "pm25": "PM2.5", "pm10": "PM10", "left_pct": "Left, by its own report",
-         "left_h": "Hours left, by its own report", "rssi": "Signal", "tds": "Dissolved solids"}  # fmt: skip
+         "left_h": "Hours left, by its own report", "rssi": "Signal", "tds": "Dissolved solids",
+         "running": "Running, share of the time"}  # fmt: skip
+UNITS = {"ug/m3": "µg/m³", "m3/h": "m³/h", "degC": "°C", "1": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +116,13 @@ def forecast_band(
         areas.append(_points(upper + lower))
         lines.append(_points([(x(_stamp(f.made_at)), y(_stamp(f.eol_q50))) for f in run]))
     latest = forecasts[-1]
-    width = span(days_between(latest.eol_q90, latest.eol_q10), "en")
+    reach = days_between(latest.eol_q90, latest.eol_q10)
+    width = f": a range of {span(reach, 'en')}" if reach >= 1 else ""
     meets = min(last, high)
     return Chart(
         title=f"{slot}: when it ends, as forecast over time",
         sentence=f"The latest forecast, of {words.date(latest.made_at)}, says {words.date(latest.eol_q50)}, between "
-        f"{words.date(latest.eol_q10)} and {words.date(latest.eol_q90)}: a range of {width}. "
+        f"{words.date(latest.eol_q10)} and {words.date(latest.eol_q90)}{width}. "
         "The band holds eight in ten; the dotted line is the day of the forecast itself.",
         width=WIDTH,
         height=height,
@@ -164,12 +167,13 @@ def _channel(days: list[Day], slot: str) -> Chart:
     y = Scale(low, high, height - BOTTOM, TOP)
     at = {d.day: (d.day - first.day).days for d in days}
     wide = max(round((SMALL - NARROW - RIGHT) / x.high * 0.7, 1), 1.0)
+    unit = UNITS.get(first.unit, first.unit)
     name = NAMES.get(first.channel, first.channel.replace("_", " ").capitalize()) + (f", {slot}" if slot else "")
     middle = [(round(x(at[d.day] + 0.5), 1), y(d.mean)) for d in days]
     lonely = len(days) == 1
     return Chart(
-        title=f"{name} ({first.unit} a day)" if counter else f"{name} ({first.unit})",
-        sentence=_said(days, first.unit, counter),
+        title=f"{name} ({unit} a day)" if counter else f"{name} ({unit})" if unit else name,
+        sentence=_said(days, unit, counter),
         width=SMALL,
         height=height,
         left=NARROW,
@@ -201,13 +205,13 @@ def _channel(days: list[Day], slot: str) -> Chart:
 
 
 def _said(days: list[Day], unit: str, counter: bool) -> str:
-    n = words.count(len(days), "day")
+    n, unit = words.count(len(days), "day"), f" {unit}" if unit else ""
     if counter:
         total = sum(d.rise for d in days)
-        return f"Rose by {total:,.1f} {unit} on {n}, {total / len(days):,.1f} {unit} a day."
+        return f"Rose by {total:,.1f}{unit} on {n}, {total / len(days):,.1f}{unit} a day."
     mean = sum(d.mean for d in days) / len(days)
     low, high = min(d.low for d in days), max(d.high for d in days)
-    return f"{mean:,.1f} {unit} on average over {n}, between {low:,.1f} and {high:,.1f}."
+    return f"{mean:,.1f}{unit} on average over {n}, between {low:,.1f} and {high:,.1f}."
 
 
 @dataclass(frozen=True, slots=True)

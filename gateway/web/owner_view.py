@@ -15,6 +15,7 @@ from gateway.registry.units import Unit
 from gateway.web import words
 
 NEW = timedelta(days=7)
+END = timedelta(days=2)
 PILLS = {
     "new": "New",
     "ok": "All good",
@@ -170,6 +171,8 @@ def _look(at: Standing, order: Order | None, now: datetime) -> str:
 def _left(at: Standing, now: datetime) -> tuple[str, str]:
     if at.eol_q10 is None or at.eol_q50 is None or at.eol_q90 is None:
         return "", ""
+    if at.stage == "overdue" and now - at.eol_q50 < END:  # what still runs past its end is forecast to end today
+        return "at the end of its life", ""
     return words.left(now, at.eol_q10, at.eol_q50, at.eol_q90)
 
 
