@@ -39,9 +39,7 @@ def enrol(conn: psycopg.Connection, serials: Iterable[str] = ("1",), gtin: str =
     """Declare the tenant and enrol units with these serials; the caller commits."""
     tenant_id = declare(conn)
     device = (lambda serial: serial) if gtin == DYSON_GTIN else (lambda serial: f"acme.{serial}")
-    return [
-        units.enrol(conn, tenant_id, gtin, serial, now=NOW, device=device(serial)).unit for serial in serials
-    ]
+    return [units.enrol(conn, tenant_id, gtin, serial, now=NOW, device=device(serial)).unit for serial in serials]
 
 
 def batch(

@@ -65,6 +65,7 @@ class LedgerUnit:
         self.through = 0
         self.moved = time.monotonic()
         self._sent: dict[int, range] = {}
+        self._early: set[int] = set()  # acknowledged before we had noted what it was
         self._lock = threading.Lock()
         self._runtime = 0.0
         self._random = random.Random(device)
@@ -96,9 +97,13 @@ class LedgerUnit:
         base = self.journal[seqs[0]][0]
         told = {"v": 1, "s": self.session, "q": seqs[0], "t": base, "c": "synced"}
         told["r"] = [[round(self.journal[seq][0] - base, 3), self.journal[seq][1]] for seq in seqs]
+        # Not under the lock: paho holds its own both while publishing and while it tells of an acknowledgement.
+        mid = self.client.publish(f"ww/v1/{self.device}/tlm", json.dumps(told), qos=1).mid
         with self._lock:
-            sent = self.client.publish(f"ww/v1/{self.device}/tlm", json.dumps(told), qos=1)
-            self._sent[sent.mid] = seqs
+            self._sent[mid] = seqs
+            early = mid in self._early
+        if early:
+            self._acknowledged(None, None, mid)
 
     def settled(self) -> bool:
         """Say whether everything is receipted; send again what has waited for long."""
@@ -116,8 +121,9 @@ class LedgerUnit:
 
     def _acknowledged(self, _: Any, __: Any, mid: int, *___: Any) -> None:
         with self._lock:
-            seqs = self._sent.pop(mid, range(0))
-        for seq in seqs:
+            seqs = self._sent.pop(mid, None)
+            (self._early.add if seqs is None else self._early.discard)(mid)
+        for seq in seqs or ():
             self.book.note("acknowledged", (self.device, self.session, seq))
 
     def _hear(self, _: Any, __: Any, message: mqtt.MQTTMessage) -> None:
@@ -129,7 +135,9 @@ class LedgerUnit:
         elif message.topic.endswith("/dn/cmd") and told.get("cmd") == "replay" and told["s"] == self.session:
             self.send(range(told["from"], told["to"] + 1))
             reply = {"v": 1, "id": told["id"], "status": "done"}
-            self.client.publish(f"ww/v1/{self.device}/up/reply", json.dumps(reply), qos=1)
+            mid = self.client.publish(f"ww/v1/{self.device}/up/reply", json.dumps(reply), qos=1).mid
+            with self._lock:
+                self._sent[mid] = range(0)
 
 
 class Publisher:
@@ -163,7 +171,7 @@ class Publisher:
         """Wait until everything is receipted, sending again where it takes long; say whether it was."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            if all([unit.settled() for unit in self.units]):
+            if all(unit.settled() for unit in self.units):
                 return True
             time.sleep(0.05)
         return False

@@ -72,10 +72,17 @@ samples = st.lists(
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(told=samples, size=st.integers(1, 8), data=st.data())
-def test_rollups_equal_a_recomputation(conn: psycopg.Connection, told: list[Any], size: int, data: st.DataObject) -> None:
+def test_rollups_equal_a_recomputation(
+    conn: psycopg.Connection, told: list[Any], size: int, data: st.DataObject
+) -> None:
     """Any values, in any order, cut into any batches, some of them twice."""
     envelopes = [
-        batch(place + 1, [{"pm25": pm25, "hepa.runtime": runtime}], at=NOW + timedelta(minutes=minutes), received=NOW + timedelta(days=1))
+        batch(
+            place + 1,
+            [{"pm25": pm25, "hepa.runtime": runtime}],
+            at=NOW + timedelta(minutes=minutes),
+            received=NOW + timedelta(days=1),
+        )
         for place, (minutes, pm25, runtime) in enumerate(told)
     ]
     order = data.draw(st.lists(st.sampled_from(envelopes), max_size=10)) + data.draw(st.permutations(envelopes))

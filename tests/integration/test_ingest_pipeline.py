@@ -39,7 +39,8 @@ def through(outcome: Outcome) -> list[object]:
 
 def values(conn: psycopg.Connection, channel: str) -> list[float]:
     rows = conn.execute(
-        "select value from reading join channel using (channel_id) where name = %s order by ts, session, seq", (channel,)
+        "select value from reading join channel using (channel_id) where name = %s order by ts, session, seq",
+        (channel,),
     )
     return [row[0] for row in rows]
 
@@ -120,7 +121,14 @@ def test_reset_counter_may_begin_again(conn: psycopg.Connection) -> None:
     fleet.enrol(conn)
     take(conn, batch(1, [{"runtime": 100.0, "hepa.volume": 9.0}]))
     events = [
-        {"id": "a", "t": NOW.timestamp() + 60, "c": "synced", "type": "counter_reset", "channel": "runtime", "value": 0},
+        {
+            "id": "a",
+            "t": NOW.timestamp() + 60,
+            "c": "synced",
+            "type": "counter_reset",
+            "channel": "runtime",
+            "value": 0,
+        },
         {"id": "b", "t": NOW.timestamp() + 60, "c": "synced", "type": "part_fitted", "slot": "hepa", "by": "button"},
     ]
     outcome = take(conn, *(message("evt", event) for event in events))

@@ -202,7 +202,7 @@ def test_sigterm_stores_what_is_held(
         gateway.start()
         wait_for(gateway.connected)
         device.say(recent(1))
-        wait_for(lambda: device.receipts())
+        wait_for(device.receipts)
         device.say(*(recent(q) for q in range(2, 60)))
         assert 0 == gateway.kill(signal.SIGTERM)
         device.say(*(recent(q) for q in range(60, 80)))

@@ -64,7 +64,9 @@ def test_real_depletion_is_read() -> None:
 @recorded
 def test_unit_without_a_clock_is_told_apart() -> None:
     """A time of 0000-00-00 is no time."""
-    clocks = {batch.c for line in lines("358-v1.jsonl") for batch in parcel_of(line).contents if isinstance(batch, Batch)}
+    clocks = {
+        batch.c for line in lines("358-v1.jsonl") for batch in parcel_of(line).contents if isinstance(batch, Batch)
+    }
     assert {"synced", "none"} == clocks
 
 
@@ -108,9 +110,10 @@ def test_new_filter_is_an_event() -> None:
     told = {"msg": "STATE-CHANGE", "time": "2025-08-24T07:24:46.002Z",
             "productState": {"hflt": ["NONE", "GCOM"], "cflt": ["CARF", "NONE"], "hflr": ["0000", "0100"]}}  # fmt: skip
     events = [content for content in parcel_of(told).contents if isinstance(content, DeviceEvent)]
-    assert [(EventType.PART_FITTED, "hepa", {"by": "itself", "tag": "GCOM"}), (EventType.PART_REMOVED, "carbon", {"by": "itself"})] == [
-        (event.type, event.slot, event.payload) for event in events
-    ]
+    assert [
+        (EventType.PART_FITTED, "hepa", {"by": "itself", "tag": "GCOM"}),
+        (EventType.PART_REMOVED, "carbon", {"by": "itself"}),
+    ] == [(event.type, event.slot, event.payload) for event in events]
     again = [content for content in parcel_of(told).contents if isinstance(content, DeviceEvent)]
     assert [event.id for event in events] == [event.id for event in again]
 

@@ -68,7 +68,14 @@ def test_synced_time_is_taken_as_it_is() -> None:
 
 @pytest.mark.parametrize(
     ("t", "flags"),
-    [(0.0, 0), (86_400.0, 0), (4_291_747_200.0, Flag.FUTURE), (-62_167_219_200.0, 0), (1e300, Flag.FUTURE), (-1e300, 0)],
+    [
+        (0.0, 0),
+        (86_400.0, 0),
+        (4_291_747_200.0, Flag.FUTURE),
+        (-62_167_219_200.0, 0),
+        (1e300, Flag.FUTURE),
+        (-1e300, 0),
+    ],
     ids=["1970", "the day after", "2106", "year 0", "beyond calendars", "before calendars"],
 )
 def test_unbelievable_time_is_placed_by_receipt(t: float, flags: int) -> None:

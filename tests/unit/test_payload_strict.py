@@ -15,7 +15,13 @@ from gateway.ingest.envelope import Envelope
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
 BATCH = {"v": 1, "s": 7, "q": 1, "t": 1748779200.0, "c": "synced", "r": [[0, {"runtime": 812.25}]]}
-TOPICS = ("ww/v1/acme.1/tlm", "ww/v1/acme.1/state", "ww/v1/acme.1/evt", "ww/v1/acme.1/up/reply", "455/AB1/status/current")
+TOPICS = (
+    "ww/v1/acme.1/tlm",
+    "ww/v1/acme.1/state",
+    "ww/v1/acme.1/evt",
+    "ww/v1/acme.1/up/reply",
+    "455/AB1/status/current",
+)
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
