@@ -16,6 +16,13 @@ def server(folder: Path) -> PostgresServer:
     return get_server(folder / "postgres")
 
 
+def leave(folder: Path) -> None:
+    """Leave the server in `folder`, if this process uses it: asking for it again would start it again."""
+    running = PostgresServer._instances.get((folder / "postgres").resolve())  # noqa: SLF001  # it offers no way to ask
+    if running is not None:
+        running.cleanup()
+
+
 def start(folder: Path) -> str:
     """Start (or join) the server in `folder` and return a DSN for its database `wearwell`.
 

@@ -58,7 +58,7 @@ def start_embedded(data_dir: Path) -> str:
 
 def leave_embedded(data_dir: Path) -> None:
     """Leave the embedded server; it stops with the last process that uses it."""
-    embedded.server(data_dir.resolve()).cleanup()
+    embedded.leave(data_dir.resolve())
 
 
 def connect(settings: Settings) -> psycopg.Connection:

@@ -78,7 +78,7 @@ class House:
         """Stop everything that was started here; the embedded database stops with its last user."""
         (self.settings.data_dir / RUNNING).unlink(missing_ok=True)
         self.supervisor.stop()
-        if self.settings.database_dsn is None and self.database:
+        if self.settings.database_dsn is None:
             database.leave_embedded(self.settings.data_dir)
 
     def _start_broker(self) -> dict[str, str]:
