@@ -25,6 +25,8 @@ def test_a_lock_names_versions_and_hashes_and_no_address(lock: str) -> None:
 
 def test_every_dependency_is_locked() -> None:
     """What pyproject.toml asks for stands in the locks: `make lock` was not forgotten."""
-    locked = set(re.findall(r"^([a-z0-9._-]+)(?:\[.*\])?==", (ROOT / "requirements-dev.lock").read_text(), re.MULTILINE))
+    locked = set(
+        re.findall(r"^([a-z0-9._-]+)(?:\[.*\])?==", (ROOT / "requirements-dev.lock").read_text(), re.MULTILINE)
+    )
     asked = [*PROJECT["project"]["dependencies"], *PROJECT["dependency-groups"]["dev"]]
     assert set() == {name_of(requirement) for requirement in asked} - locked
