@@ -6,8 +6,6 @@ from datetime import datetime, timedelta
 
 import psycopg
 
-KEPT = timedelta(days=1)
-
 
 @dataclass(frozen=True, slots=True)
 class Limit:
@@ -39,8 +37,3 @@ def note(conn: psycopg.Connection, limit: Limit, who: str, wall: datetime) -> No
     """Count one attempt, and forget those that are too old to matter."""
     conn.execute("insert into attempt (bucket, at) values (%s, %s)", (limit.bucket(who), wall))
     conn.execute("delete from attempt where bucket = %s and at < %s", (limit.bucket(who), wall - limit.window))
-
-
-def forget(conn: psycopg.Connection, wall: datetime) -> int:
-    """Delete what no limit counts any more, and return how many rows that was."""
-    return conn.execute("delete from attempt where at < %s", (wall - KEPT,)).rowcount

@@ -10,7 +10,6 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from commerce import money
 from gateway import clock
 from gateway.web import words
 
@@ -38,9 +37,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    env.globals.update(asset=asset, now=clock.now, wall=clock.wall)
+    env.globals.update(asset=asset, now=clock.now)
     env.filters.update(
-        money=money.words,
         day=words.date,
         moment=words.moment,
         ago=lambda at: words.ago(clock.now(), at),
