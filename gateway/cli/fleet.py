@@ -9,7 +9,7 @@ import typer
 
 from gateway import clock, settings
 from gateway.cli import talk
-from gateway.errors import ConfigurationError, Exit, WearwellError
+from gateway.errors import ConfigurationError, Exit, NotFound, WearwellError
 
 app = typer.Typer()
 parts = typer.Typer(help="Parts, what they fit, and what they cost.")
@@ -96,6 +96,21 @@ def enrol(
     talk.say(f"{len(made)} enrolled{f'; secrets in {out}' if out else ''}")
     if not told:
         talk.say("the broker learns of them with: wearwell broker-files")
+
+
+@app.command()
+def revoke(device: Annotated[str, typer.Argument(help="The unit's MQTT name.")]) -> None:
+    """Revoke a unit's credential: the broker ends its session and lets it in no more; its history stays."""
+    from gateway.operate import broker, database
+    from gateway.registry import credentials
+
+    loaded = settings.load()
+    with database.connect(loaded) as conn:
+        if not credentials.revoke(conn, device, clock.now()):
+            raise NotFound(f"{device!r} has no live credential")
+        conn.commit()
+        told = broker.refresh(conn, loaded.data_dir, user=loaded.mqtt_username)
+    talk.say(f"{device} is let in no more" if told else "revoked; tell the broker: wearwell broker-files")
 
 
 @people.command("import")

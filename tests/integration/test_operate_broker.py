@@ -134,6 +134,9 @@ def test_new_and_revoked_units_are_told_to_the_running_broker(
 ) -> None:
     """A unit enrolled while the broker runs may log in at once; one that was revoked may not any more."""
     own, secrets, folder = house
+    live = Peer(own.units_port, "acme.B2", secrets["acme.B2"], "acme.B2")
+    gone = []
+    live.client.on_disconnect = lambda *given: gone.append(given)
     tenant = conn.execute("select tenant_id from tenant").fetchone()
     assert tenant
     made = units.enrol(conn, tenant[0], "04006381333931", "C3", now=clock.now())
@@ -148,6 +151,9 @@ def test_new_and_revoked_units_are_told_to_the_running_broker(
 
     assert wait(lambda: may("acme.C3", made.secret or ""))
     assert not may("acme.B2", secrets["acme.B2"])
+    if own.kind != "amqtt":  # which leaves the session, and lets nothing through it any more
+        assert wait(lambda: bool(gone))
+    live.close()
 
 
 def test_nobody_takes_over_another_units_session(

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from gateway import cli, clock
-from gateway.registry import staff
+from gateway.registry import credentials, staff
 
 EXAMPLE = Path(__file__).parents[2] / "gateway" / "demo"
 GTIN = "9520000000011"
@@ -184,6 +184,14 @@ def test_broker_files_hold_every_unit_and_the_gateway(shell: Shell, tmp_path: Pa
     assert ["wearwell", "example.A1"] == [line.split(":")[0] for line in lines]
     assert all(line.split(":")[1].startswith("$7$") for line in lines)
     assert 0o600 == (tmp_path / "access" / "passwords").stat().st_mode & 0o777
+
+
+def test_a_revoked_unit_is_in_the_brokers_files_no_more(shell: Shell, conn: psycopg.Connection) -> None:
+    """Its credential ends; revoking what has none is said."""
+    shell.good("enrol", "--tenant", "example", "--gtin", GTIN, "--serial", "A1")
+    shell.good("revoke", "example.A1")
+    assert "" == credentials.password_file(conn)
+    assert 1 == shell("revoke", "example.A1").returncode
 
 
 def test_status_tells_the_fleet_and_one_unit(shell: Shell) -> None:
