@@ -19,6 +19,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from gateway import clock, metrics
+from gateway.ingest.buffered import BufferedClient
 from gateway.ingest.envelope import Envelope, Handle
 from gateway.ingest.inbox import Inbox
 from gateway.ingest.receipts import Message
@@ -44,13 +45,13 @@ class Broker:
         self.stale = False  # a new client is wanted
         self._connection = 0
         self._lock = threading.Lock()
-        self._client: Client | None = None
+        self._client: BufferedClient | None = None
 
     def start(self) -> None:
         """Begin to connect, and to reconnect whenever the connection is lost."""
         self.stale = False
         settings, five = self.settings, self.version == "5"
-        client = Client(
+        client = BufferedClient(
             CallbackAPIVersion.VERSION2,
             client_id=settings.mqtt_client,
             clean_session=None if five else False,
@@ -64,6 +65,7 @@ class Broker:
         if secure:
             client.tls_set_context(ssl.create_default_context(cafile=settings.mqtt_ca_file))
         client.on_connect, client.on_disconnect, client.on_message = self._connected, self._lost, self._message
+        client.arrived = self._arrived
         client.on_subscribe = self._subscribed
         client.max_inflight_messages_set(settings.mqtt_window)
         client.max_queued_messages_set(UNSENT)
@@ -99,9 +101,7 @@ class Broker:
         with self._lock:
             if not self.connected or self._client is None:
                 return
-            for handle in handles:
-                if handle and handle.connection == self._connection:
-                    self._client.ack(handle.mid, 1)
+            self._client.ack_all(handle.mid for handle in handles if handle and handle.connection == self._connection)
 
     def publish(self, messages: Iterable[Message]) -> None:
         """Publish at QoS 1; while the broker is away receipts are dropped, since later ones say the same."""
@@ -158,16 +158,14 @@ class Broker:
             topic = message.topic
         except UnicodeDecodeError:
             topic = "\N{REPLACEMENT CHARACTER}"
-        said = message.properties
+        said = vars(message.properties) if message.properties else {}
+        handle = Handle(self._connection, message.mid) if message.qos else None
+        payload, now = bytes(message.payload), clock.now()
         self.inbox.put(
-            Envelope(
-                topic,
-                bytes(message.payload),
-                clock.now(),
-                vars(said).get("ContentType") if said else None,
-                message.retain,
-                message.dup,
-                None,
-                Handle(self._connection, message.mid) if message.qos else None,
-            )
+            Envelope(topic, payload, now, said.get("ContentType"), message.retain, message.dup, handle=handle)
         )
+
+    def _arrived(self, topic: bytes, payload: bytes, mid: int, *, again: bool, retained: bool) -> None:
+        handle = Handle(self._connection, mid)
+        name = topic.decode("utf-8", "replace")
+        self.inbox.put(Envelope(name, payload, clock.now(), None, retained, again, handle=handle))

@@ -7,27 +7,29 @@ from collections import deque
 from gateway.ingest.envelope import Envelope
 
 LINGER = 0.02  # seconds that a batch waits for company
+PATIENCE = 10.0  # seconds that the broker's thread waits for room, well within the keepalive
 
 
 class Inbox:
-    """A buffer between the broker's thread and the one that stores; what finds no room is let go unacknowledged.
+    """A buffer between the broker's thread and the one that stores.
 
-    The broker keeps what is not acknowledged, and delivers it again on the next connection: `spilled` says that one
-    is needed.
+    When it is full, the broker's thread waits, so that the broker is slowed down; brokers have been seen to send far
+    more than the window they were told. While nothing is stored for long, messages are let go unacknowledged: the
+    broker keeps them and delivers them again on the next connection, and `spilled` says that one is needed.
     """
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.spilled = 0
         self._held: deque[Envelope] = deque()
-        self._news = threading.Event()
+        self._news, self._room = threading.Event(), threading.Event()
 
     def __len__(self) -> int:
         return len(self._held)
 
     def put(self, envelope: Envelope) -> None:
-        """Add a message, or count it as spilled."""
-        if len(self._held) >= self.size:
+        """Add a message, when there is room; after `PATIENCE` seconds without, count it as spilled."""
+        if len(self._held) >= self.size and not self._wait_for_room():
             self.spilled += 1
             return
         self._held.append(envelope)
@@ -44,4 +46,13 @@ class Inbox:
         found = [self._held.popleft() for _ in range(min(limit, len(self._held)))]
         if self._held:
             self._news.set()
+        self._room.set()
         return found
+
+    def _wait_for_room(self) -> bool:
+        end = time.monotonic() + PATIENCE
+        while not self.spilled and len(self._held) >= self.size:  # once some are gone, their followers are of no use
+            self._room.clear()
+            if len(self._held) >= self.size and not self._room.wait(max(end - time.monotonic(), 0)):
+                return False
+        return not self.spilled

@@ -36,6 +36,7 @@ def take(conn: psycopg.Connection, directory: Directory, envelopes: Iterable[Env
     parcels = [opened(envelope) for envelope in envelopes]
     know_senders(conn, directory, parcels)
     haul = locked(conn, parcels)
+    leave_out_repeats(conn, haul, parcels)
     for parcel in parcels:
         for content in parcel.contents:
             try:
@@ -64,19 +65,21 @@ def opened(envelope: Envelope) -> Parcel:
 
 def know_senders(conn: psycopg.Connection, directory: Directory, parcels: Iterable[Parcel]) -> None:
     """Find each message's unit by its topic; a message of an unknown one is refused whole."""
-    known = directory.units(conn, {parcel.address.device for parcel in parcels if parcel.address})
+    devices = {parcel.address.device for parcel in parcels if parcel.address}
+    known = directory.units(conn, devices)
+    senders = {
+        device: Sender(unit, device, directory.shelf(conn, unit)) for device in devices if (unit := known.get(device))
+    }
     for parcel in parcels:
         if parcel.address is None:
             continue
-        unit = known.get(parcel.address.device)
-        if unit is not None:
-            parcel.sender = Sender(unit, parcel.address.device, directory.shelf(conn, unit))
+        sender = parcel.sender = senders.get(parcel.address.device)
         if parcel.refused:
             continue
-        if unit is None:
+        if sender is None:
             parcel.refuse(rejection.UnknownUnit(f"It says {parcel.address.device!r}."))
-        elif unit.adapter != parcel.address.adapter:
-            parcel.refuse(rejection.OtherAdapter(f"The unit speaks {unit.adapter!r}."))
+        elif sender.unit.adapter != parcel.address.adapter:
+            parcel.refuse(rejection.OtherAdapter(f"The unit speaks {sender.unit.adapter!r}."))
 
 
 def locked(conn: psycopg.Connection, parcels: Iterable[Parcel]) -> Haul:
@@ -105,6 +108,23 @@ def locked(conn: psycopg.Connection, parcels: Iterable[Parcel]) -> Haul:
     if keys:
         haul.sessions = sessions.load(conn, keys)
     return haul
+
+
+def leave_out_repeats(conn: psycopg.Connection, haul: Haul, parcels: Iterable[Parcel]) -> None:
+    """Empty redelivered messages that have neither sequence nor time, so that no key would find them again.
+
+    Only the broker's own word that it may have delivered them before tells them from news that read the same.
+    """
+    for parcel in parcels:
+        if not parcel.envelope.again or parcel.sender is None:
+            continue
+        for content in parcel.contents:
+            if isinstance(content, Batch) and content.s == UNNUMBERED and content.c == "none":
+                unit, shelf = parcel.sender.unit, parcel.sender.shelf
+                channels = [target.channel.channel_id for name in content.r[0][1] if (target := shelf.target(name))]
+                if store.holds(conn, unit.unit_id, channels, content.q, parcel.envelope.received_at):
+                    haul.outcome.duplicates += len(content.r)
+                    parcel.contents = []
 
 
 def file(conn: psycopg.Connection, haul: Haul, parcel: Parcel, content: Content) -> None:

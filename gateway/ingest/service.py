@@ -1,5 +1,6 @@
 """The process `wearwell ingest`: from the broker to the store, acknowledged and receipted after COMMIT."""
 
+import gc
 import random
 import signal
 import threading
@@ -17,6 +18,7 @@ from gateway.ingest.directory import Directory
 from gateway.ingest.envelope import Envelope
 from gateway.ingest.inbox import Inbox
 from gateway.ingest.parcel import Outcome
+from gateway.ingest.receipts import Outgoing
 from gateway.ingest.settle import settle
 from gateway.settings import Settings
 
@@ -24,12 +26,15 @@ log = structlog.get_logger()
 
 IDLE = 0.25  # seconds between looks at an empty inbox
 ASK_EVERY, RELEASE_EVERY = 1.0, 15.0  # seconds
+TELL_EVERY = 0.5  # seconds that receipts may wait for each other while there is much to store
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0  # seconds between tries while the database is away
 
 
 def run(settings: Settings, dsn: str) -> None:
     """Run until SIGINT or SIGTERM; what was received by then is stored and acknowledged first."""
     stop = threading.Event()
+    gc.freeze()  # what is loaded by now stays
+    gc.set_threshold(100_000, 50, 50)  # a batch makes many objects that live as long as it and hold no cycles
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     Ingest(settings, dsn).run(stop)
@@ -46,7 +51,8 @@ class Ingest:
         self.directory = Directory()
         self.trouble = True  # until the database has answered once
         self._conn: psycopg.Connection | None = None
-        self._asked = self._released = float("-inf")
+        self.outgoing = Outgoing()
+        self._asked = self._released = self._told = float("-inf")
 
     @property
     def ready(self) -> bool:
@@ -64,6 +70,7 @@ class Ingest:
             held = len(self.inbox)  # what comes now is the next process's
             while held > 0 and (batch := self.inbox.take(min(self.limit, held), 0)) and self.store(batch, stop):
                 held -= len(batch)
+            self.tell(time.monotonic())
         finally:
             self.broker.stop()
             self.hang_up()
@@ -88,9 +95,16 @@ class Ingest:
         self.trouble = False
         committed = time.monotonic()
         self.acknowledge(batch)
-        self.broker.publish(outcome.messages)
+        self.outgoing.add(outcome.messages)
+        if not self.inbox or committed - self._told > TELL_EVERY:
+            self.tell(committed)
         self.account(batch, outcome, committed - began)
         return True
+
+    def tell(self, now: float) -> None:
+        """Publish what units are to hear."""
+        self._told = now
+        self.broker.publish(self.outgoing.take())
 
     def settle(self, batch: Sequence[Envelope]) -> Outcome:
         """Commit a batch; raises psycopg.Error while the database cannot take it."""

@@ -1,13 +1,14 @@
 """Sequence sessions and their gaps as rows."""
 
 from collections.abc import Collection, Iterable
+from collections.abc import Sequence as Rows
 from dataclasses import dataclass
 from datetime import datetime
 
 import psycopg
 
 from gateway.ingest.arrays import MICROS, TIMES, literal
-from gateway.ingest.sequence import Gap, Sequence, changes
+from gateway.ingest.sequence import Changes, Gap, Sequence, changes
 
 SELECT = f"""select s.unit_id, s.session, s.high_seq, {MICROS.format("s.anchor")}
     from unit_session s join unnest(%s::bigint[], %s::bigint[]) k(unit_id, session)
@@ -22,13 +23,15 @@ UPSERT = f"""insert into unit_session (tenant_id, unit_id, session, high_seq, an
     from unnest(%s::int[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
         t(tenant_id, unit_id, session, high, anchor)
     on conflict (unit_id, session) do update set high_seq = excluded.high_seq, anchor = excluded.anchor"""
-OPEN = (
-    """insert into gap (tenant_id, unit_id, session, seqs, found_at) values (%s, %s, %s, int8range(%s, %s, '[]'), %s)"""
-)
-SHRINK = "update gap set seqs = int8range(%s, %s, '[]') where gap_id = %s"
+OPEN = """insert into gap (tenant_id, unit_id, session, seqs, found_at)
+    select tenant_id, unit_id, session, int8range(low, high, '[]'), %s
+    from unnest(%s::int[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
+        t(tenant_id, unit_id, session, low, high)"""
+SHRINK = """update gap set seqs = int8range(low, high, '[]')
+    from unnest(%s::bigint[], %s::bigint[], %s::bigint[]) t(low, high, row) where gap_id = row"""
 SPLIT = """insert into gap (tenant_id, unit_id, session, seqs, found_at, asked_at, asks, closed_at, outcome)
-    select tenant_id, unit_id, session, int8range(%s, %s, '[]'), found_at, asked_at, asks, closed_at, outcome
-    from gap where gap_id = %s"""
+    select tenant_id, unit_id, session, int8range(low, high, '[]'), found_at, asked_at, asks, closed_at, outcome
+    from unnest(%s::bigint[], %s::bigint[], %s::bigint[]) t(low, high, row) join gap on gap_id = row"""
 FILL = "update gap set closed_at = %s, outcome = 'filled' where gap_id = any(%s)"
 
 SessionKey = tuple[int, int]  # unit, session
@@ -72,30 +75,28 @@ def load(conn: psycopg.Connection, keys: Iterable[tuple[int, int, int]]) -> dict
 
 def save(conn: psycopg.Connection, sessions: Collection[Session], now: datetime) -> tuple[int, int]:
     """Write what changed and return how many gaps opened and how many were filled."""
-    opened = filled = 0
     changed = [this for this in sessions if this.changed]
     if changed:
-        conn.execute(
-            UPSERT,
-            (
-                now,
-                literal(this.tenant_id for this in changed),
-                literal(this.unit_id for this in changed),
-                literal(this.session for this in changed),
-                literal(this.sequence.high for this in changed),
-                literal(this.anchor for this in changed),
-            ),
-        )
+        columns = [(this.tenant_id, this.unit_id, this.session, this.sequence.high, this.anchor) for this in changed]
+        conn.execute(UPSERT, (now, *_columns(columns)))
+    opened: list[tuple[int, ...]] = []
+    found = Changes([], [], [], [])
     for this in sessions:
-        if this.sequence.gaps == this.stored:
-            continue
-        found = changes(this.stored, this.sequence.gaps)
-        whose = (this.tenant_id, this.unit_id, this.session)
-        with conn.cursor() as cursor:
-            cursor.executemany(OPEN, [(*whose, gap.first, gap.last, now) for gap in found.opened])
-            cursor.executemany(SPLIT, [(gap.first, gap.last, gap.row) for gap in found.split])
-            cursor.executemany(SHRINK, [(gap.first, gap.last, gap.row) for gap in found.shrunk])
-            cursor.execute(FILL, (now, found.filled))
-        opened += len(found.opened)
-        filled += len(found.filled)
-    return opened, filled
+        if this.sequence.gaps != this.stored:
+            news = changes(this.stored, this.sequence.gaps)
+            opened += [(this.tenant_id, this.unit_id, this.session, gap.first, gap.last) for gap in news.opened]
+            found.filled.extend(news.filled)
+            found.shrunk.extend(news.shrunk)
+            found.split.extend(news.split)
+    if opened:
+        conn.execute(OPEN, (now, *_columns(opened)))
+    for statement, gaps in ((SPLIT, found.split), (SHRINK, found.shrunk)):
+        if gaps:
+            conn.execute(statement, _columns([(gap.first, gap.last, gap.row) for gap in gaps]))
+    if found.filled:
+        conn.execute(FILL, (now, found.filled))
+    return len(opened), len(found.filled)
+
+
+def _columns(rows: Rows[tuple[int | None, ...]]) -> tuple[str, ...]:
+    return tuple(map(literal, zip(*rows, strict=True)))

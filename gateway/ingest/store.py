@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import psycopg
@@ -21,6 +22,7 @@ _HEAD = "!hiiiqiiiiiqidiqiq"  # tenant_id … seq
 _WITH_RAW = struct.Struct(_HEAD + "iqiqicih")
 _WITHOUT_RAW = struct.Struct(_HEAD + "iiqicih")
 
+REDELIVERED = timedelta(days=7)  # the longest that a broker keeps our session
 STRETCH = 28 * 86_400 * 1_000_000  # microseconds; no month is shorter
 
 
@@ -50,6 +52,16 @@ def append(conn: psycopg.Connection, rows: Sequence[Row]) -> int:
         with cursor.copy(f"copy staging ({COLUMNS}) from stdin (format binary)") as copy:
             copy.write(packed(rows))
         return cursor.execute(APPEND).rowcount
+
+
+def holds(conn: psycopg.Connection, unit_id: int, channels: list[int], number: int, received_at: datetime) -> bool:
+    """Say whether an unnumbered message of this digest was stored in the days before `received_at`."""
+    found = conn.execute(
+        """select 1 from reading where unit_id = %s and channel_id = any(%s) and session = 0 and seq = %s
+           and ts between %s and %s limit 1""",
+        (unit_id, channels, number, received_at - REDELIVERED, received_at),
+    )
+    return found.fetchone() is not None
 
 
 def packed(rows: Sequence[Row]) -> bytes:

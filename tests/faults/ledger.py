@@ -68,7 +68,7 @@ class LedgerUnit:
         self._early: set[int] = set()  # acknowledged before we had noted what it was
         self._lock = threading.Lock()
         self._runtime = 0.0
-        self._random = random.Random(device)
+        self._random = random.Random(device)  # seeded, so that a run can be repeated
         self.client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=device, clean_session=False)
         if password is not None:
             self.client.username_pw_set(username, password)

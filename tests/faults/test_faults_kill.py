@@ -100,7 +100,7 @@ def test_gateway_killed_at_seeded_points(ready: None, broker: Mosquitto, dsn: st
         gateway.kill()
         with Publishing(path, broker.url) as publishing:
             for seed in range(seeds):
-                chance = random.Random(seed)
+                chance = random.Random(seed)  # seeded, so that a run can be repeated
                 gateway.start(point=POINTS[seed % len(POINTS)], nth=chance.randint(1, 4))
                 wait_for(gateway.died, 60)
                 assert -signal.SIGKILL == gateway.kill()

@@ -34,8 +34,8 @@ def book(conn: psycopg.Connection, tmp_path: Path) -> Iterator[Path]:
 
 FAULTS = {
     "lost": "delete from reading where seq = 4",
-    "doubled": """insert into reading select tenant_id, unit_id, slot_id, channel_id, ts + interval '1 millisecond', value,
-        session, seq, device_ts, received_at, clock, flags from reading where seq = 4""",
+    "doubled": """insert into reading select tenant_id, unit_id, slot_id, channel_id, ts + interval '1 millisecond',
+        value, session, seq, device_ts, received_at, clock, flags from reading where seq = 4""",
     "altered": "update reading set device_ts = device_ts + interval '1 second' where seq = 4",
     "invented": """insert into reading select tenant_id, unit_id, slot_id, channel_id, ts, value, session, seq + 100,
         device_ts, received_at, clock, flags from reading where seq = 4""",

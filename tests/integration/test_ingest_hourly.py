@@ -18,8 +18,8 @@ from gateway.ingest.envelope import Envelope
 from tests.faults import fleet
 from tests.faults.fleet import NOW, batch
 
-HOURLY = """select unit_id, slot_id, channel_id, hour, n, low, high, mean, first, last, last_ts, rise from reading_hourly
-    order by 1, 2, 3, 4"""
+HOURLY = """select unit_id, slot_id, channel_id, hour, n, low, high, mean, first, last, last_ts, rise
+    from reading_hourly order by 1, 2, 3, 4"""
 
 
 def hour_of(at: datetime) -> datetime:
@@ -104,7 +104,7 @@ def test_sums_do_not_depend_on_the_order(conn: psycopg.Connection) -> None:
             for place in range(96)
         ]  # fmt: skip
         if seed:
-            random.Random(seed).shuffle(envelopes)
+            random.Random(seed).shuffle(envelopes)  # the same shuffle each time
         take_all(conn, envelopes + envelopes[:50], 7)
     totals = conn.execute("select unit_id, sum(rise), sum(n) from reading_hourly group by 1 order by 1").fetchall()
     assert [(pytest.approx(95 / 4 + 9 / 60), 960)] * 2 == [row[1:] for row in totals]

@@ -56,7 +56,7 @@ def test_readings_land_at_their_unit_and_slot(conn: psycopg.Connection) -> None:
 
 
 def test_redelivery_is_silent_and_receipted_again(conn: psycopg.Connection) -> None:
-    """The same batch again changes nothing, even re-cut and with its time moved; the unit still hears that it is safe."""
+    """The same batch again changes nothing, even re-cut and with its time moved; the unit hears again: safe."""
     fleet.enrol(conn)
     take(conn, batch(1, [{"runtime": 1.0}, {"runtime": 2.0}]))
     moved = batch(2, [{"runtime": 2.0}, {"runtime": 3.0}], at=NOW + timedelta(milliseconds=61_001))
@@ -78,7 +78,7 @@ def test_gap_holds_up_the_receipt_until_it_is_filled(conn: psycopg.Connection) -
 
 
 def test_gap_is_asked_for_with_back_off_and_closed_as_lost(conn: psycopg.Connection) -> None:
-    """A gap is asked for once it had time to fill, again later and with a new id; `lost` closes it and moves the receipt."""
+    """A gap is asked for when it had time to fill, and later with a new id; `lost` closes it and moves the receipt."""
     fleet.enrol(conn)
     take(conn, batch(1), batch(5))
     assert [] == gaps.ask(conn, NOW - timedelta(days=1))
@@ -180,7 +180,7 @@ def test_sentinels_are_kept_with_their_reason_and_counted_nowhere(conn: psycopg.
 
 
 def test_part_that_cannot_be_stored_is_quarantined_and_the_rest_stored(conn: psycopg.Connection) -> None:
-    """An undeclared channel and an impossible value leave their message in quarantine and their neighbours in the store."""
+    """An undeclared channel and an impossible value put their message into quarantine; their neighbours are stored."""
     fleet.enrol(conn)
     envelope = batch(1, [{"runtime": 1.0, "ozone": 3.0, "pm25": 1e9}])
     outcome = take(conn, envelope)
@@ -192,7 +192,7 @@ def test_part_that_cannot_be_stored_is_quarantined_and_the_rest_stored(conn: psy
 
 
 def test_released_message_stores_what_was_left_out(conn: psycopg.Connection) -> None:
-    """Once the channel is declared, the message goes through: its new readings are stored, the others stay as they were."""
+    """Once the channel is declared, the message goes through: its new readings are stored, the others stay."""
     [unit] = fleet.enrol(conn)
     take(conn, batch(1, [{"runtime": 1.0, "ozone": 3.0}]))
     [kept] = quarantine.listed(conn)
@@ -268,6 +268,17 @@ def test_poison_does_not_hold_up_its_neighbours(conn: psycopg.Connection, monkey
     assert {"indigestible": 1} == quarantine.counted(conn)
 
 
+def test_clockless_unnumbered_message_is_stored_once(conn: psycopg.Connection) -> None:
+    """Without sequence and clock, only a redelivery is a duplicate; the same words said again are news."""
+    fleet.enrol(conn, ["AB1"], fleet.DYSON_GTIN)
+    raw = b'{"msg":"CURRENT-STATE","time":"0000-00-00T00:00:00.000Z","product-state":{"filf":"2899"}}'
+    one = Envelope("455/AB1/status/current", raw, NOW)
+    take(conn, one)
+    again = take(conn, one._replace(received_at=NOW + timedelta(hours=1), again=True))
+    assert (0, 1) == (again.stored, again.duplicates)
+    assert 1 == take(conn, one._replace(received_at=NOW + timedelta(hours=2))).stored
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(raw=st.binary(max_size=80) | st.text(max_size=80).map(str.encode), topic=st.text(max_size=20))
 def test_any_message_is_stored_or_quarantined(conn: psycopg.Connection, raw: bytes, topic: str) -> None:
@@ -280,7 +291,7 @@ def test_any_message_is_stored_or_quarantined(conn: psycopg.Connection, raw: byt
 
 @pytest.mark.skipif(not DYSON.is_dir(), reason="the recorded messages are not on this machine")
 def test_real_dyson_messages_land(conn: psycopg.Connection) -> None:
-    """A real unit's recorded messages: hours left, running, times that go backwards; redelivered, they change nothing."""
+    """A real unit's messages: hours left, running, times that go backwards; redelivered, they change nothing."""
     fleet.enrol(conn, ["AB1"], fleet.DYSON_GTIN)
     raws = [line for line in (DYSON / "455.jsonl").read_bytes().splitlines() if line.startswith(b"{")]
     envelopes = [Envelope("455/AB1/status/current", raw, NOW + timedelta(days=365)) for raw in raws]

@@ -9,12 +9,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import cbor2
 import paho.mqtt.client as mqtt
 import psycopg
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from gateway.db import pool
+from gateway.ingest import quarantine
 from gateway.ingest.service import Ingest
 from gateway.settings import Settings
 from tests.faults import fleet
@@ -158,6 +162,28 @@ def test_older_brokers_are_spoken_to_in_their_own_version(
     assert 30 == stored(dsn)
 
 
+def test_content_type_is_heard(
+    conn: psycopg.Connection, dsn: str, broker: Mosquitto, started: Callable[..., Ingest]
+) -> None:
+    """A message with MQTT 5 properties, at QoS 0 or 1, is read as its content type says."""
+    enrolled(conn)
+    ingest = started()
+    told = cbor2.dumps(json.loads(recent(1).payload))
+    properties = Properties(PacketTypes.PUBLISH)
+    properties.ContentType = "application/cbor"
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+    client.connect("127.0.0.1", broker.port)
+    client.loop_start()
+    client.publish("ww/v1/acme.1/tlm", told, qos=0, properties=properties).wait_for_publish(10)
+    wait_for(lambda: 1 == stored(dsn))
+    properties.ContentType = "application/json"
+    client.publish("ww/v1/acme.1/tlm", told, qos=1, properties=properties).wait_for_publish(10)
+    wait_for(lambda: {"bad_text": 1} == quarantine.counted(conn) or conn.rollback())
+    client.disconnect()
+    client.loop_stop()
+    assert ingest.ready
+
+
 def test_message_survives_a_database_that_is_away(
     conn: psycopg.Connection, dsn: str, device: Device, started: Callable[..., Ingest]
 ) -> None:
@@ -181,9 +207,10 @@ def test_message_survives_a_database_that_is_away(
 
 
 def test_buffer_is_bounded_and_what_it_lets_go_comes_again(
-    conn: psycopg.Connection, dsn: str, device: Device, started: Callable[..., Ingest]
+    conn: psycopg.Connection, dsn: str, device: Device, started: Callable[..., Ingest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Messages that find no room are not acknowledged, and delivered again on a new connection."""
+    monkeypatch.setattr("gateway.ingest.inbox.PATIENCE", 0.0)
     enrolled(conn)
     ingest = started()
     ingest.inbox.size = 5
