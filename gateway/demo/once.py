@@ -114,8 +114,14 @@ def _words(forecast: dict[str, Any]) -> str:
     return (
         f"{forecast['pct_left']:.0f} % left, end of life in {story.left(forecast, clock.now())},"
         f" {forecast['basis']} by {forecast['predictor']},"
-        f" forecast no. {forecast['made']} of this cycle"
+        f" forecast no. {forecast['made']} of this cycle{_narrowed(forecast)}"
     )
+
+
+def _narrowed(forecast: dict[str, Any]) -> str:
+    """Say how wide the interval is, and how wide it was when the cycle's first forecast was made."""
+    width, first = forecast["eol_q90"] - forecast["eol_q10"], forecast["first_width"]
+    return f", an interval of {width.days} days after {first.days} at first" if forecast["made"] > 1 else ""
 
 
 def _gist(html: str) -> str:

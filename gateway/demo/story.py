@@ -43,7 +43,9 @@ select p.prompt_id, p.unit_id, p.slot_id, p.cycle_id, p.created_at, coalesce(u.n
 from prompt p join unit u using (unit_id) join slot s using (slot_id)
 join outbox m on m.kind = 'prompt' and m.party_id = p.party_id and m.sent_at is not null
      and m.payload -> 'prompts' @> to_jsonb(p.prompt_id)
-where u.device is not null and p.state = 'open' and m.rendered is not null order by p.prompt_id limit 1"""
+join forecast f on f.forecast_id = p.forecast_id
+where u.device is not null and p.state = 'open' and m.rendered is not null and f.eol_q50 > f.made_at
+order by p.prompt_id limit 1"""
 
 FORECAST = """
 select made_at, eol_q10, eol_q50, eol_q90, pct_left, basis, predictor, reasons ->> 'sentence' as sentence,
@@ -115,7 +117,7 @@ def left(forecast: dict[str, Any], now: datetime) -> str:
 
 
 def prompted(conn: psycopg.Connection) -> Prompted | None:
-    """Return the first prompt for a unit with a radio whose mail is out and unanswered."""
+    """Return the first prompt for a unit with a radio whose part still lasts, whose mail is out and unanswered."""
     with conn.cursor(row_factory=class_row(Prompted)) as cursor:
         return cursor.execute(PROMPTED).fetchone()
 

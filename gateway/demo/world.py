@@ -16,12 +16,12 @@ from gateway.registry import declaration, owners, staff, units
 PURIFIER = "9520000000011"
 JUG = "9520000000028"
 JUGS = 2
-HISTORY = timedelta(days=50)
+HISTORY = timedelta(days=170)
 EDITOR = "staff@example.com"
 FLEET = "fleet.csv"
 ROOMS = ("Kitchen", "Bedroom", "Study", "Living room", "Nursery", "Hall", "Workshop", "Office")
 # What the maker built in, as the stubs read it: the true lives scatter around these, and only the stub knows them.
-SLOTS = "hepa life_h=450 load_ref=12 part=EX-HEPA-1; water life_h=700 part=EX-WATER-1"
+SLOTS = "hepa life_h=450 load_ref=12 part=EX-HEPA-1; water life_h=1100 part=EX-WATER-1"
 
 
 @dataclass(frozen=True, slots=True)
