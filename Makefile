@@ -23,7 +23,7 @@ demo: $(RUN) ## a living fleet in accelerated time; ONCE=1 runs it unattended to
 
 test: $(DEV) lint wheel ## everything: lint, types, imports, the wheel's demo, then every test
 	@tools/machine test
-	$(BIN)/pytest -n 2 $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(DEV) ## style, types, who may import whom
 	$(BIN)/ruff check .

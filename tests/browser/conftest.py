@@ -28,9 +28,9 @@ SERIOUS = """async () => (await axe.run(document, {resultTypes: ["violations"]})
   .map(v => `${v.id}: ${v.help} at ${v.nodes.map(n => n.target.join(" ")).join(", ")}`)"""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium; skips, saying so, where there is none."""
+    """Debian's Chromium, for one file of tests: its loop must not outlive them. Skips, saying so, where there is none."""
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if found is None:
         pytest.skip("no Chromium on the PATH: the pages are not looked at (Debian: apt install chromium)")
