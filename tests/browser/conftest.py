@@ -30,7 +30,7 @@ SERIOUS = """async () => (await axe.run(document, {resultTypes: ["violations"]})
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium, for one file of tests: its loop must not outlive them. Skips, saying so, where there is none."""
+    """Debian's Chromium, for one file of tests, which its loop must not outlive; skips, saying so, without one."""
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if found is None:
         pytest.skip("no Chromium on the PATH: the pages are not looked at (Debian: apt install chromium)")

@@ -21,7 +21,7 @@ class Walk:
 
     def __init__(self, shop: Shop, seed: int) -> None:
         self.shop = shop
-        self.dice = random.Random(seed)  # noqa: S311  # a walk, no secret
+        self.dice = random.Random(seed)  # a walk, no secret
         self.desk = shop.desk()
 
     def latest(self) -> int:

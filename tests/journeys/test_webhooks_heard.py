@@ -44,7 +44,7 @@ def test_s24_events_out_of_order_lead_to_the_same_end(shop: Shop, seed: int) -> 
     """S24: whatever comes first, the truth is asked for, so the end is the same; the old news after the release too."""
     desk = shop.desk()
     events = paid_on_the_page(shop, desk)
-    shuffled = random.Random(seed).sample(events, len(events))  # noqa: S311  # an order of events
+    shuffled = random.Random(seed).sample(events, len(events))  # an order of events
     shop.deliver(desk, shuffled[:2])
     shop.deliver(desk, shuffled)
     (order,) = shop.orders()
@@ -87,6 +87,15 @@ def test_s25_a_signature_that_is_bad_stale_or_early_has_no_effect(
     body, signature = shop.signed(paid_on_the_page(shop, desk)[-1], signing, int(time.time()) + at)
     with pytest.raises(WebhookRefused, match=said):
         desk.receive(body, signature, secret)
+    assert [] == shop.sql("select from provider_event")
+
+
+def test_s25_a_second_timestamp_does_not_hide_the_signed_one(shop: Shop) -> None:
+    """S25: the first t is what is signed; one that is added behind it says nothing."""
+    desk, now = shop.desk(), int(time.time())
+    body, signature = shop.signed(paid_on_the_page(shop, desk)[-1], SECRET, now + 400)
+    with pytest.raises(WebhookRefused, match="future"):
+        desk.receive(body, f"{signature},t={now}", [SECRET])
     assert [] == shop.sql("select from provider_event")
 
 
