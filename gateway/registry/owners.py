@@ -85,18 +85,13 @@ def owner_of(conn: psycopg.Connection, unit_id: int, at: datetime) -> Owner | No
     return _owner(conn, "o.unit_id = %s and o.period @> %s::timestamptz", (unit_id, at))
 
 
-def by_email(conn: psycopg.Connection, tenant_id: int, email: str) -> Owner | None:
-    """Return the person of that address who owns a unit, or None."""
-    return _owner(conn, "p.tenant_id = %s and lower(p.email) = lower(%s) and upper_inf(o.period)", (tenant_id, email))
-
-
 def agree(conn: psycopg.Connection, tenant_id: int, party_id: int, purpose: Purpose, now: datetime) -> None:
     """Record a person's consent, once while it stands."""
-    if not agreed(conn, party_id, purpose):
-        conn.execute(
-            "insert into consent (tenant_id, party_id, purpose, wording, given_at) values (%s, %s, %s, %s, %s)",
-            (tenant_id, party_id, purpose, WORDING[purpose], now),
-        )
+    conn.execute(
+        """insert into consent (tenant_id, party_id, purpose, wording, given_at) values (%s, %s, %s, %s, %s)
+           on conflict (party_id, purpose) where withdrawn_at is null do nothing""",
+        (tenant_id, party_id, purpose, WORDING[purpose], now),
+    )
 
 
 def agreed(conn: psycopg.Connection, party_id: int, purpose: Purpose) -> bool:

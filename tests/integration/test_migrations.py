@@ -56,3 +56,54 @@ def test_an_owner_without_superuser_rights_can_migrate(server_dsn: str) -> None:
             assert "0001_identity" in migrate.migrate(conninfo.make_conninfo(server_dsn, dbname=database, user=owner))
         finally:
             conn.execute(f"drop database {database} with (force)")
+
+
+def test_the_web_may_do_what_its_pages_do_and_no_more(conn: psycopg.Connection) -> None:
+    """A hole in a page reads no device's credential, writes no reading, forecast or price, and rewrites no history."""
+    rights = {
+        table: set(rights)
+        for table, rights in conn.execute("""
+          select c.relname, array_agg(a.privilege_type) from pg_class c, aclexplode(c.relacl) a
+          where c.relnamespace = 'wearwell'::regnamespace and c.relkind in ('r', 'p', 'v')
+            and a.grantee = 'wearwell_app'::regrole group by c.relname""")
+    }
+    assert not {"credential", "reading", "rescore", "wear_clock"} & rights.keys()
+    writes = {table: may - {"SELECT"} for table, may in rights.items()}
+    assert {"web_session", "attempt"} == {table for table, may in writes.items() if "DELETE" in may}
+    for table in ("unit", "staff", "model_version", "cycle", "forecast", "slot_state", "reading_hourly", "part"):
+        assert not writes[table], table
+    for table in ("event", "quote", "purchase_step", "outbox", "audit"):
+        assert {"INSERT"} == writes[table], table
+
+
+def test_the_audit_takes_no_row_in_another_tenants_name(dsn: str, conn: psycopg.Connection) -> None:
+    """Who is refused at the door has no tenant; whoever has one writes in its name only."""
+    for slug in ("one", "two"):
+        conn.execute("insert into tenant (slug, name, created_at) values (%s, %s, now())", (slug, slug))
+    conn.commit()
+    row = "insert into audit (tenant_id, at, actor, action) values (%s, now(), 'anonymous', 'refused')"
+    with pool.connect(dsn, pool.Role.APP) as app:
+        app.execute(row, (None,))
+        pool.speak_for(app, 2)
+        app.execute(row, (2,))
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            app.execute(row, (1,))
+
+
+def test_no_reference_crosses_tenants(conn: psycopg.Connection) -> None:
+    """Each foreign key from a row of a tenant carries the tenant, or ends where one that does begins: at its model."""
+    crossing = conn.execute("""
+        select c.conrelid::regclass::text, pg_get_constraintdef(c.oid) from pg_constraint c
+        join pg_attribute a on a.attrelid = c.conrelid and a.attname = 'tenant_id'
+        join pg_attribute b on b.attrelid = c.confrelid and b.attname = 'tenant_id'
+        where c.contype = 'f' and c.connamespace = 'wearwell'::regnamespace and not a.attnum = any(c.conkey)
+        order by 1, 2""").fetchall()
+    assert [
+        ("cycle", "FOREIGN KEY (model_id, slot_id) REFERENCES slot(model_id, slot_id)"),
+        ("fitment", "FOREIGN KEY (model_id, slot_id) REFERENCES slot(model_id, slot_id)"),
+        (
+            "payment",
+            "FOREIGN KEY (order_id, amount_minor, currency) REFERENCES purchase(order_id, total_minor, currency)",
+        ),
+        ("purchase", "FOREIGN KEY (quote_id, total_minor, currency) REFERENCES quote(quote_id, total_minor, currency)"),
+    ] == crossing

@@ -24,8 +24,9 @@ grant usage on schema public to wearwell_app, wearwell_gateway;
 create function current_tenant() returns int language sql stable
   as $$ select nullif(current_setting('app.tenant', true), '')::int $$;
 
--- Put a table under tenancy: the app role sees one tenant, the gateway role all, nobody else any.
-create procedure isolate(target regclass) language plpgsql as $$
+-- Put a table under tenancy: the app role sees one tenant, the gateway role all, nobody else any. `app_may` is what the
+-- web does with it and no more: a hole in a page writes no readings, forecasts or prices, and rewrites no history.
+create procedure isolate(target regclass, app_may text default '') language plpgsql as $$
 begin
   execute format('alter table %s enable row level security', target);
   execute format('alter table %s force row level security', target);
@@ -33,7 +34,10 @@ begin
                   using (tenant_id = wearwell.current_tenant())
                   with check (tenant_id = wearwell.current_tenant())', target);
   execute format('create policy all_tenants on %s to wearwell_gateway using (true) with check (true)', target);
-  execute format('grant select, insert, update, delete on %s to wearwell_app, wearwell_gateway', target);
+  execute format('grant select, insert, update, delete on %s to wearwell_gateway', target);
+  if app_may <> '' then
+    execute format('grant %s on %s to wearwell_app', app_may, target);
+  end if;
 end $$;
 
 create table tenant(                         -- a manufacturer, or a fleet operator with its own gateway
@@ -128,6 +132,7 @@ create table consent(                        -- one row per person, channel and 
   given_at timestamptz not null,
   withdrawn_at timestamptz,
   foreign key (tenant_id, party_id) references party (tenant_id, party_id));
+create unique index one_live_consent on consent (party_id, purpose) where withdrawn_at is null;
 
 create table ownership(                      -- who owns a unit, never two at once
   ownership_id bigint generated always as identity primary key,
@@ -140,12 +145,15 @@ create table ownership(                      -- who owns a unit, never two at on
   foreign key (tenant_id, party_id) references party (tenant_id, party_id),
   foreign key (tenant_id, site_id) references site (tenant_id, site_id),
   exclude using gist (unit_id with =, period with &&));
+create index ownership_of_party on ownership (party_id);
 
 do $$ declare t text; begin
-  foreach t in array array['product_model', 'slot', 'unit', 'credential', 'party', 'site', 'consent', 'ownership'] loop
-    call isolate(('wearwell.' || t)::regclass);
+  foreach t in array array['product_model', 'slot', 'unit', 'party', 'site', 'ownership'] loop
+    call isolate(('wearwell.' || t)::regclass, 'select');
   end loop;
 end $$;
+call isolate('wearwell.credential');
+call isolate('wearwell.consent', 'select, insert, update');
 alter table tenant enable row level security;
 alter table tenant force row level security;
 create policy one_tenant on tenant to wearwell_app using (tenant_id = current_tenant());

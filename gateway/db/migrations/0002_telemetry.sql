@@ -9,7 +9,7 @@ create table channel(                        -- one measured quantity; a new sen
   low double precision not null default '-infinity',
   high double precision not null default 'infinity',
   unique (tenant_id, name), unique (tenant_id, channel_id));
-call isolate('wearwell.channel');
+call isolate('wearwell.channel', 'select');
 
 -- `ts` is the corrected device time and part of the key: a hypertable's unique key must hold its time.
 -- It is computed once per (unit, session) from an anchor that never moves, so a redelivery finds the same key.
@@ -73,7 +73,7 @@ create table unit_session(                   -- one run of a unit's sequence cou
   opened_at timestamptz not null,
   primary key (unit_id, session),
   foreign key (tenant_id, unit_id) references unit (tenant_id, unit_id));
-call isolate('wearwell.unit_session');
+call isolate('wearwell.unit_session', 'select');
 
 create table gap(                            -- sequence numbers that should be here and are not
   gap_id bigint generated always as identity primary key,
@@ -88,8 +88,9 @@ create table gap(                            -- sequence numbers that should be 
   outcome text check (outcome in ('filled', 'lost')),
   check ((closed_at is null) = (outcome is null)),
   foreign key (tenant_id, unit_id) references unit (tenant_id, unit_id));
-create index gap_open on gap (unit_id, session) where closed_at is null;
-call isolate('wearwell.gap');
+create index gap_missing on gap (unit_id, session, gap_id) where outcome is distinct from 'filled';
+create index gap_open on gap (found_at) where closed_at is null;
+call isolate('wearwell.gap', 'select');
 
 create table counter_high(                   -- the greatest value of each counter: what "went back" is measured against
   tenant_id int not null,
@@ -100,7 +101,7 @@ create table counter_high(                   -- the greatest value of each count
   ts timestamptz not null,
   primary key (unit_id, slot_id, channel_id),
   foreign key (tenant_id, unit_id) references unit (tenant_id, unit_id));
-call isolate('wearwell.counter_high');
+call isolate('wearwell.counter_high', 'select');
 
 create table quarantine(                     -- what was refused, whole, with its reason, until someone looks
   quarantine_id bigint generated always as identity primary key,
@@ -116,11 +117,7 @@ create table quarantine(                     -- what was refused, whole, with it
   released_at timestamptz,
   unique (topic, digest, reason));
 create index quarantine_open on quarantine (reason, received_at) where released_at is null;
-alter table quarantine enable row level security;
-alter table quarantine force row level security;
-create policy one_tenant on quarantine to wearwell_app using (tenant_id = current_tenant()) with check (tenant_id = current_tenant());
-create policy all_tenants on quarantine to wearwell_gateway using (true) with check (true);
-grant select, insert, update, delete on quarantine to wearwell_app, wearwell_gateway;
+call isolate('wearwell.quarantine', 'select');
 
 create table reading_hourly(                 -- equal, always, to a recomputation from reading
   tenant_id int not null,
@@ -137,7 +134,7 @@ create table reading_hourly(                 -- equal, always, to a recomputatio
   last_ts timestamptz not null,
   rise double precision not null,            -- sum of a counter's increases, the step into this hour included
   primary key (unit_id, slot_id, channel_id, hour));
-call isolate('wearwell.reading_hourly');
+call isolate('wearwell.reading_hourly', 'select');
 
 create table rescore(                        -- marks of news since the last forecast: added, never changed, so that
   mark_id bigint generated always as identity primary key,   -- who stores never waits for who scores
@@ -164,4 +161,4 @@ create table event(                          -- what happened, once: from a unit
   unique (tenant_id, key));
 create index event_waiting on event (event_id) where handled_at is null;
 create index event_timeline on event (unit_id, occurred_at desc);
-call isolate('wearwell.event');
+call isolate('wearwell.event', 'select, insert');

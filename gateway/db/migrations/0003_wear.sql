@@ -15,7 +15,7 @@ create table model_version(                  -- an immutable set of learned numb
   check ((released_at is null) = (released_by is null)),
   foreign key (tenant_id, slot_id) references slot (tenant_id, slot_id),
   unique (slot_id, sha256), unique (tenant_id, model_version_id));
-call isolate('wearwell.model_version');
+call isolate('wearwell.model_version', 'select');
 
 create table cycle(                          -- one part in one slot of one unit, from fitting to removal
   cycle_id bigint generated always as identity primary key,
@@ -35,9 +35,9 @@ create table cycle(                          -- one part in one slot of one unit
   foreign key (tenant_id, model_id, unit_id) references unit (tenant_id, model_id, unit_id),
   foreign key (model_id, slot_id) references slot (model_id, slot_id),   -- the slot is one of this unit's model
   exclude using gist (unit_id with =, slot_id with =, period with &&),
-  unique (tenant_id, cycle_id));
+  unique (tenant_id, cycle_id, unit_id, slot_id));
 create unique index one_open_cycle on cycle (unit_id, slot_id) where upper_inf(period);
-call isolate('wearwell.cycle');
+call isolate('wearwell.cycle', 'select');
 
 create table wear_clock(                     -- exposure summed up to a while ago, so that each new reading need not sum it again
   tenant_id int not null,
@@ -53,7 +53,7 @@ create table wear_clock(                     -- exposure summed up to a while ag
   loaded double precision,
   run_loaded double precision,
   primary key (unit_id, slot_id),
-  foreign key (tenant_id, cycle_id) references cycle (tenant_id, cycle_id));
+  foreign key (tenant_id, cycle_id, unit_id, slot_id) references cycle (tenant_id, cycle_id, unit_id, slot_id));
 call isolate('wearwell.wear_clock');
 
 create table forecast(                       -- the distribution of the end-of-life date as it stood at made_at
@@ -74,17 +74,19 @@ create table forecast(                       -- the distribution of the end-of-l
   reasons jsonb not null,                    -- {"sentence": …, "parts": [{"code", "text", "value"}]}
   inputs jsonb not null,                     -- the numbers that went in
   check (eol_q10 <= eol_q50 and eol_q50 <= eol_q90),
-  foreign key (tenant_id, cycle_id) references cycle (tenant_id, cycle_id),
-  foreign key (tenant_id, model_version_id) references model_version (tenant_id, model_version_id));
+  foreign key (tenant_id, cycle_id, unit_id, slot_id) references cycle (tenant_id, cycle_id, unit_id, slot_id),
+  foreign key (tenant_id, model_version_id) references model_version (tenant_id, model_version_id),
+  unique (tenant_id, forecast_id));
 create index forecast_history on forecast (cycle_id, made_at);
-call isolate('wearwell.forecast');
+create index forecast_of_unit on forecast (unit_id, slot_id);
+call isolate('wearwell.forecast', 'select');
 
 create table slot_state(                     -- where each slot of each unit stands now: what lists and pages read
   tenant_id int not null,
   unit_id bigint not null,
   slot_id int not null,
   cycle_id bigint not null,
-  forecast_id bigint references forecast,
+  forecast_id bigint,
   stage text not null default 'ok' check (stage in ('ok', 'soon', 'due', 'overdue')),
   pct_left real,
   eol_q10 timestamptz,
@@ -95,11 +97,12 @@ create table slot_state(                     -- where each slot of each unit sta
   stale boolean not null default false,      -- no word from the unit for long
   updated_at timestamptz not null,
   primary key (unit_id, slot_id),
-  foreign key (tenant_id, cycle_id) references cycle (tenant_id, cycle_id));
+  foreign key (tenant_id, cycle_id, unit_id, slot_id) references cycle (tenant_id, cycle_id, unit_id, slot_id),
+  foreign key (tenant_id, forecast_id) references forecast (tenant_id, forecast_id));
 create index slot_state_due on slot_state (tenant_id, eol_q50, unit_id, slot_id);
 create index slot_state_order on slot_state (order_at);
 create index slot_state_age on slot_state (updated_at);
-call isolate('wearwell.slot_state');
+call isolate('wearwell.slot_state', 'select');
 
 create table prompt(                         -- the one question per cycle
   prompt_id bigint generated always as identity primary key,
@@ -107,7 +110,7 @@ create table prompt(                         -- the one question per cycle
   unit_id bigint not null,
   slot_id int not null,
   cycle_id bigint not null,
-  forecast_id bigint references forecast,
+  forecast_id bigint,
   party_id bigint,                           -- who was asked; null while nobody owns the unit
   key text not null,                         -- replace:{cycle_id}: a rerun finds the same prompt
   state text not null default 'open' check (state in ('open', 'snoozed', 'ordered', 'answered', 'closed')),
@@ -116,11 +119,14 @@ create table prompt(                         -- the one question per cycle
   created_at timestamptz not null,
   answered_at timestamptz,
   closed_at timestamptz,
-  foreign key (tenant_id, cycle_id) references cycle (tenant_id, cycle_id),
+  foreign key (tenant_id, cycle_id, unit_id, slot_id) references cycle (tenant_id, cycle_id, unit_id, slot_id),
+  foreign key (tenant_id, forecast_id) references forecast (tenant_id, forecast_id),
   foreign key (tenant_id, party_id) references party (tenant_id, party_id),
   unique (tenant_id, key), unique (tenant_id, prompt_id));
+create index prompt_of_cycle on prompt (cycle_id);
+create index prompt_of_unit on prompt (unit_id);
 create index prompt_open on prompt (unit_id, slot_id) where state in ('open', 'snoozed', 'ordered');
-call isolate('wearwell.prompt');
+call isolate('wearwell.prompt', 'select, update');
 
 create table outbox(                         -- what is to be said, written in the transaction that caused it
   message_id bigint generated always as identity primary key,
@@ -141,4 +147,5 @@ create table outbox(                         -- what is to be said, written in t
   foreign key (tenant_id, party_id) references party (tenant_id, party_id),
   unique (tenant_id, key));
 create index outbox_waiting on outbox (due_at) where sent_at is null and failed_at is null;
-call isolate('wearwell.outbox');
+create index outbox_of_party on outbox (party_id, kind, due_at) where party_id is not null;
+call isolate('wearwell.outbox', 'select, insert');

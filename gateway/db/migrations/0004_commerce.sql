@@ -12,7 +12,7 @@ create table part(
   unique (tenant_id, sku), unique (tenant_id, part_id),
   foreign key (tenant_id, superseded_by) references part (tenant_id, part_id),
   check (superseded_by <> part_id));
-call isolate('wearwell.part');
+call isolate('wearwell.part', 'select');
 alter table cycle add foreign key (tenant_id, part_id) references part (tenant_id, part_id);
 
 create table fitment(                        -- a stated fit; what no row states does not fit
@@ -27,10 +27,11 @@ create table fitment(                        -- a stated fit; what no row states
   preference int not null default 100,       -- lower first
   valid tstzrange not null default '(,)',
   foreign key (tenant_id, part_id) references part (tenant_id, part_id),
+  foreign key (tenant_id, model_id) references product_model (tenant_id, model_id),
   foreign key (model_id, slot_id) references slot (model_id, slot_id),
   exclude using gist (part_id with =, slot_id with =, (coalesce(hw_rev, '*')) with =,
                       (coalesce(region, '**')) with =, serials with =, valid with &&));
-call isolate('wearwell.fitment');
+call isolate('wearwell.fitment', 'select');
 
 create table offer(                          -- what a part costs in a region, and how soon it is there
   offer_id int generated always as identity primary key,
@@ -47,7 +48,7 @@ create table offer(                          -- what a part costs in a region, a
   foreign key (tenant_id, part_id) references part (tenant_id, part_id),
   unique (tenant_id, offer_id),
   exclude using gist (part_id with =, region with =, valid with &&));
-call isolate('wearwell.offer');
+call isolate('wearwell.offer', 'select, update');   -- an order takes from its stock
 
 create table quote(                          -- what was shown; it never changes
   quote_id bigint generated always as identity primary key,
@@ -68,11 +69,13 @@ create table quote(                          -- what was shown; it never changes
   expires_at timestamptz not null check (expires_at > created_at),
   foreign key (tenant_id, part_id) references part (tenant_id, part_id),
   foreign key (tenant_id, offer_id) references offer (tenant_id, offer_id),
+  foreign key (tenant_id, cycle_id, unit_id, slot_id) references cycle (tenant_id, cycle_id, unit_id, slot_id),
   unique (tenant_id, quote_id), unique (quote_id, total_minor, currency));
 create function refuse_rewrite() returns trigger language plpgsql as $$
 begin raise exception '% is immutable', tg_table_name; end $$;
 create trigger immutable before update on quote for each row execute function refuse_rewrite();
-call isolate('wearwell.quote');
+create index quote_of_unit on quote (unit_id, slot_id, cycle_id);
+call isolate('wearwell.quote', 'select, insert');
 
 create table customer(                       -- a person at the payment provider
   party_id bigint primary key,
@@ -80,8 +83,9 @@ create table customer(                       -- a person at the payment provider
   provider_id text not null unique,
   payment_method text,                       -- saved with consent; null: none
   card text,                                 -- brand and last four, as shown to its owner
+  foreign key (tenant_id, party_id) references party (tenant_id, party_id),
   unique (tenant_id, party_id));
-call isolate('wearwell.customer');
+call isolate('wearwell.customer', 'select, insert, update');
 
 create table purchase(                       -- an order; "order" is a word of SQL's
   order_id bigint generated always as identity primary key,
@@ -101,10 +105,16 @@ create table purchase(                       -- an order; "order" is a word of S
   updated_at timestamptz not null,
   foreign key (quote_id, total_minor, currency) references quote (quote_id, total_minor, currency),  -- charged = shown
   foreign key (tenant_id, quote_id) references quote (tenant_id, quote_id),
+  foreign key (tenant_id, cycle_id, unit_id, slot_id) references cycle (tenant_id, cycle_id, unit_id, slot_id),
+  foreign key (tenant_id, party_id) references party (tenant_id, party_id),
+  foreign key (tenant_id, ship_to) references site (tenant_id, site_id),
   unique (tenant_id, number), unique (tenant_id, order_id), unique (order_id, total_minor, currency));
 create unique index one_open_order on purchase (unit_id, slot_id)
   where state in ('created', 'paying', 'paid', 'released', 'shipped', 'delivered');
-call isolate('wearwell.purchase');
+create index purchase_of_unit on purchase (unit_id);
+create index purchase_of_quote on purchase (quote_id);
+create index purchase_by_state on purchase (tenant_id, state, order_id);
+call isolate('wearwell.purchase', 'select, insert, update');
 
 create table purchase_step(                  -- every transition, in order: the order's own history
   tenant_id int not null,
@@ -115,7 +125,7 @@ create table purchase_step(                  -- every transition, in order: the 
   cause text not null,                       -- tap, webhook:evt_…, fulfilment, device, …
   primary key (order_id, step),
   foreign key (tenant_id, order_id) references purchase (tenant_id, order_id));
-call isolate('wearwell.purchase_step');
+call isolate('wearwell.purchase_step', 'select, insert');
 
 create table payment(                        -- one attempt to charge; its key is stored before the call
   payment_id bigint generated always as identity primary key,
@@ -136,15 +146,17 @@ create table payment(                        -- one attempt to charge; its key i
   updated_at timestamptz not null,
   foreign key (order_id, amount_minor, currency) references purchase (order_id, total_minor, currency),
   foreign key (tenant_id, order_id) references purchase (tenant_id, order_id),
-  unique (order_id, attempt));
+  unique (order_id, attempt), unique (tenant_id, payment_id));
 create unique index one_capture on payment (order_id) where state in ('authorised', 'captured');
-call isolate('wearwell.payment');
+create index payment_unsettled on payment (tenant_id, updated_at)
+  where state in ('created', 'indeterminate', 'requires_action', 'authorised');
+call isolate('wearwell.payment', 'select, insert, update');
 
 create table refund(                         -- the ledger of what went back; never more than was captured
   refund_id bigint generated always as identity primary key,
   tenant_id int not null,
   order_id bigint not null,
-  payment_id bigint not null references payment,
+  payment_id bigint not null,
   key text not null unique,                  -- {order number}:refund:{n}
   amount_minor bigint not null check (amount_minor > 0),
   state text not null check (state in ('created', 'done', 'failed')),   -- created: asked for, no answer yet
@@ -153,9 +165,11 @@ create table refund(                         -- the ledger of what went back; ne
   error text,
   created_at timestamptz not null,
   updated_at timestamptz not null,
-  foreign key (tenant_id, order_id) references purchase (tenant_id, order_id));
+  foreign key (tenant_id, order_id) references purchase (tenant_id, order_id),
+  foreign key (tenant_id, payment_id) references payment (tenant_id, payment_id));
 create index refund_of_payment on refund (payment_id);
-call isolate('wearwell.refund');
+create index refund_unanswered on refund (tenant_id, updated_at) where state = 'created';
+call isolate('wearwell.refund', 'select, insert, update');
 
 create table shipment(
   shipment_id bigint generated always as identity primary key,
@@ -166,15 +180,17 @@ create table shipment(
   shipped_at timestamptz,
   delivered_at timestamptz,
   foreign key (tenant_id, order_id) references purchase (tenant_id, order_id));
-call isolate('wearwell.shipment');
+call isolate('wearwell.shipment', 'select, insert, update');
 
 create table spare(                          -- parts an owner has at home, from deliveries and answers
   tenant_id int not null,
   unit_id bigint not null,
   slot_id int not null,
   count int not null default 0 check (count >= 0),
-  primary key (unit_id, slot_id));
-call isolate('wearwell.spare');
+  primary key (unit_id, slot_id),
+  foreign key (tenant_id, unit_id) references unit (tenant_id, unit_id),
+  foreign key (tenant_id, slot_id) references slot (tenant_id, slot_id));
+call isolate('wearwell.spare', 'select, insert, update');
 
 create table provider_event(                 -- webhook inbox: verified, stored once, then worked on
   tenant_id int not null references tenant,
@@ -186,4 +202,5 @@ create table provider_event(                 -- webhook inbox: verified, stored 
   handled_at timestamptz,
   outcome text,
   primary key (source, event_id));
-call isolate('wearwell.provider_event');
+create index provider_event_waiting on provider_event (tenant_id, received_at) where handled_at is null;
+call isolate('wearwell.provider_event', 'select, insert, update');

@@ -10,7 +10,7 @@ create table staff(
   disabled_at timestamptz,
   unique (tenant_id, staff_id));
 create unique index staff_email on staff (lower(email));
-call isolate('wearwell.staff');
+call isolate('wearwell.staff', 'select');
 
 create table web_session(
   token_hash bytea primary key,
@@ -24,7 +24,9 @@ create table web_session(
   check (num_nonnulls(staff_id, party_id) = 1),
   foreign key (tenant_id, staff_id) references staff (tenant_id, staff_id),
   foreign key (tenant_id, party_id) references party (tenant_id, party_id));
-call isolate('wearwell.web_session');
+create index session_of_staff on web_session (staff_id);
+create index session_of_party on web_session (party_id);
+call isolate('wearwell.web_session', 'select, insert, update, delete');
 
 create table owner_link(                     -- what a mail carries: bound to one person, unit, slot, purpose
   token_hash bytea primary key,
@@ -39,8 +41,11 @@ create table owner_link(                     -- what a mail carries: bound to on
   used_at timestamptz,                       -- an order link is spent by its order; showing the page spends nothing
   revoked_at timestamptz,
   foreign key (tenant_id, party_id) references party (tenant_id, party_id),
-  foreign key (tenant_id, unit_id) references unit (tenant_id, unit_id));
-call isolate('wearwell.owner_link');
+  foreign key (tenant_id, unit_id) references unit (tenant_id, unit_id),
+  foreign key (tenant_id, slot_id) references slot (tenant_id, slot_id),
+  foreign key (tenant_id, prompt_id) references prompt (tenant_id, prompt_id));
+create index link_of_unit on owner_link (unit_id);
+call isolate('wearwell.owner_link', 'select, update');
 
 create table audit(                          -- append-only: logins, refusals, token use, changes
   audit_id bigint generated always as identity primary key,
@@ -52,7 +57,8 @@ create table audit(                          -- append-only: logins, refusals, t
 alter table audit enable row level security;
 alter table audit force row level security;
 create policy one_tenant on audit for select to wearwell_app using (tenant_id = current_tenant());
-create policy append on audit for insert to wearwell_app with check (true);
+create policy append on audit for insert to wearwell_app   -- who is refused at the door has no tenant
+  with check (tenant_id is null or tenant_id = current_tenant());
 create policy all_tenants on audit to wearwell_gateway using (true) with check (true);
 grant select, insert on audit to wearwell_app, wearwell_gateway;
 
