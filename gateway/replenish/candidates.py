@@ -10,7 +10,9 @@ from commerce.orders import OPEN
 
 ONE_MAIL_EVERY = timedelta(hours=20)  # an owner gets one mail a day, however many parts are due
 
+# What `silence` would keep quiet about is left out before the limit: it would otherwise fill it, and nobody be asked.
 DUE = """
+select * from (
 select st.tenant_id, st.unit_id, st.slot_id, st.cycle_id, st.forecast_id, st.stage, st.basis, st.stale, st.order_at,
   st.eol_q50, st.pct_left, u.serial, coalesce(u.name, m.name) as unit_name, s.name as slot_name,
   p.prompt_id, p.state as prompt_state, p.remind_at, party.party_id, party.channel, party.email,
@@ -28,8 +30,10 @@ left join ownership w on w.unit_id = st.unit_id and w.period @> %(now)s::timesta
 left join party on party.party_id = w.party_id and party.erased_at is null
 where st.order_at <= %(now)s and st.forecast_id is not null and (%(tenant)s::int is null or st.tenant_id = %(tenant)s)
   and (%(all)s or p.prompt_id is null or (p.state = 'snoozed' and p.remind_at <= %(now)s))
-  and (%(all)s or party.party_id is not null)
-order by st.order_at, st.unit_id, st.slot_id limit %(limit)s"""
+  and (%(all)s or (party.channel = 'email' and party.email is not null))) due
+where %(all)s or (agreed and order_number is null and spares = 0
+                  and (last_mail is null or last_mail <= %(now)s - %(apart)s::interval))
+order by order_at, unit_id, slot_id limit %(limit)s"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +74,15 @@ class Candidate:
 def find(
     conn: psycopg.Connection, now: datetime, *, tenant_id: int | None = None, everyone: bool = False, limit: int = 1_000
 ) -> list[Candidate]:
-    """Return the slots whose order date has come and whose owner was not asked; with `everyone` the others as well."""
-    asked = {"now": now, "tenant": tenant_id, "all": everyone, "open": [str(s) for s in OPEN], "limit": limit}
+    """Return slots whose order date has come and whose owner is to be asked; with `everyone` the others as well."""
+    asked = {
+        "now": now,
+        "tenant": tenant_id,
+        "all": everyone,
+        "open": [str(s) for s in OPEN],
+        "apart": ONE_MAIL_EVERY,
+        "limit": limit,
+    }
     with conn.cursor(row_factory=class_row(Candidate)) as cursor:
         return cursor.execute(DUE, asked).fetchall()
 

@@ -77,8 +77,11 @@ def rehearse(conn: psycopg.Connection, now: datetime, *, tenant_id: int | None =
 def speak(conn: psycopg.Connection, now: datetime) -> list[int]:
     """Ask every owner who is to be asked now and return the prompts' ids; the mails are in the outbox.
 
-    A unit that somebody is changing at this moment waits for the next call.
+    A unit that somebody is changing at this moment waits for the next call, and of two workers one speaks: both at once
+    could write to one owner twice on a day.
     """
+    if not _alone(conn):
+        return []
     waiting = [c for c in candidates.find(conn, now) if candidates.silence(c, now) is None]
     free = set(cycles.hold_free(conn, sorted({c.unit_id for c in waiting})))
     # Read again, now that nobody else can change them.
@@ -90,6 +93,11 @@ def speak(conn: psycopg.Connection, now: datetime) -> list[int]:
     return asked
 
 
+def _alone(conn: psycopg.Connection) -> bool:
+    row = conn.execute("select pg_try_advisory_xact_lock(hashtextextended('prompts', 0))").fetchone()
+    return bool(row and row[0])
+
+
 def _ask(conn: psycopg.Connection, tenant_id: int, party_id: int, due: list[Candidate], now: datetime) -> list[int]:
     told: dict[int, Candidate] = {}
     for c in due:
@@ -97,11 +105,12 @@ def _ask(conn: psycopg.Connection, tenant_id: int, party_id: int, due: list[Cand
         if prompt_id is not None:
             told[prompt_id] = c
     if told:
-        round_ = "".join(f":{c.remind_at:%Y%m%d%H%M%S}" for c in list(told.values())[:1] if c.remind_at)
+        first = min(told)
+        again = told[first].remind_at  # a prompt goes in one mail each time that it is asked
         outbox.put(
             conn,
             tenant_id=tenant_id,
-            key=f"prompt:{min(told)}{round_}",
+            key=f"prompt:{first}:{again:%Y%m%d%H%M%S}" if again else f"prompt:{first}",
             channel="email",
             kind="prompt",
             payload={"prompts": list(told), "ask": [prompt_id for prompt_id, c in told.items() if c.unsure]},

@@ -10,9 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway import clock
+from gateway.db import pool
 from gateway.errors import NotFound
 from gateway.registry import owners
-from gateway.replenish import cycles, prompts, reactions, score
+from gateway.replenish import candidates, cycles, prompts, reactions, score
 from tests.integration import replenish_fleet as fleet
 from tests.integration.replenish_fleet import BORN, House
 
@@ -150,6 +151,53 @@ def test_parts_due_together_share_a_mail_and_later_ones_wait_a_day(conn: psycopg
     fleet.set_clock(now + DAY)
     assert 1 == len(prompts.speak(conn, now + DAY))
     assert 2 == len(mails(conn))
+
+
+def test_a_reminder_that_shares_its_mail_with_a_more_urgent_part_is_sent(
+    conn: psycopg.Connection, house: House, due: tuple[int, int, datetime]
+) -> None:
+    """A prompt asked again in one mail with a new one, which is the more urgent, is not taken for its first mail."""
+    now = due[2]
+    (first,) = prompts.speak(conn, now)
+    prompts.answer(conn, first, "remind", now)
+    later = fleet.enrol(conn, house, "A2")
+    fleet.own(conn, house, later)
+    fleet.run(conn, later, 110)
+    now += 7 * DAY
+    fleet.set_clock(now)
+    fleet.scored(conn, later, now)
+    conn.execute("update slot_state set eol_q50 = %s where unit_id = %s", (BORN, later))
+    assert 2 == len(prompts.speak(conn, now))
+    assert [1, 2] == [len(payload["prompts"]) for _, payload in mails(conn)]
+
+
+def test_slots_that_are_kept_quiet_about_stand_in_nobodys_way(
+    conn: psycopg.Connection, house: House, due: tuple[int, int, datetime]
+) -> None:
+    """However many owners want no prompts, those who do are among the ones looked at."""
+    unit_id, _, now = due
+    quiet = fleet.enrol(conn, house, "A2")
+    owners.register(conn, house.tenant_id, quiet, email="quiet@example.com", now=BORN, prompts=False)
+    fleet.run(conn, quiet, 110)
+    fleet.scored(conn, quiet, now)
+    conn.execute("update slot_state set order_at = %s where unit_id = %s", (BORN, quiet))
+    assert [unit_id] == [c.unit_id for c in candidates.find(conn, now, limit=1)]
+    assert {unit_id, quiet} == {v.candidate.unit_id for v in prompts.rehearse(conn, now)}
+
+
+def test_of_two_workers_one_speaks(
+    dsn: str, conn: psycopg.Connection, house: House, due: tuple[int, int, datetime]
+) -> None:
+    """While one worker asks, another asks nobody: each with one unit, they would write to its owner twice on a day."""
+    now, second = due[2], fleet.enrol(conn, house, "A2")
+    fleet.own(conn, house, second)
+    fleet.run(conn, second, 100)
+    fleet.scored(conn, second, now)
+    conn.commit()
+    with pool.connect(dsn, pool.Role.GATEWAY) as other:
+        cycles.hold(other, second)
+        assert 1 == len(prompts.speak(conn, now))
+        assert [] == prompts.speak(other, now)
 
 
 def test_an_estimate_asks_instead_of_telling(conn: psycopg.Connection, house: House) -> None:
