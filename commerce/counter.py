@@ -156,6 +156,7 @@ class Counter:
     def _go_on(self, order: Order, quote: Quote, buyer: Buyer) -> Placed | None:
         """Return what a tap means for the order that stands, or clear it out of the way and return None."""
         guest, guests = buyer.party_id is None, order.party_id is None
+        theirs = buyer.party_id == order.party_id  # a payment page shows, and ships to, the person it was opened for
         same = order.quote_id == quote.quote_id
         if guest and not (guests and (order.unpaid or same)):
             raise AlreadyOrdered("A part for this slot is being ordered already.")
@@ -167,9 +168,9 @@ class Counter:
         if latest.state in (Standing.CREATED, Standing.INDETERMINATE):  # nobody may charge anew until this is known
             return Placed(order, None, again=True, note=latest.error)
         live = quote.live(self._till.wall())
-        if guest == guests and latest.pending and (same or not live):
+        if theirs and latest.pending and (same or not live):
             return Placed(order, latest.url, again=True)
-        if guest == guests and not latest.pending and same and live:
+        if theirs and not latest.pending and same and live:
             next_one = self._pay(self._another(order, latest, quote), quote, latest.error)
             return Placed(next_one.order, next_one.go_to, again=True, note=next_one.note)
         cleared = self._till.cancel(order.tenant_id, order.order_id, "ordered anew")

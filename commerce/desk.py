@@ -20,6 +20,7 @@ from commerce.till import Begin, Clock, Tell, Till
 __all__ = ["EVERY_TENANT", "Desk", "OrderEvent", "Placed"]
 
 EVERY_TENANT = 0  # what `begin` gets where the tenant is not known yet: only the gateway's role sees rows then
+RELEASE_LATE = timedelta(hours=1)  # after the undo window: by then whoever was to release the order has lost it
 LONGEST_UNDO = timedelta(days=4)  # a card holds an authorisation for five days at least
 
 
@@ -156,9 +157,12 @@ class Desk:
     def fitted(self, conn: psycopg.Connection[Any], unit_id: int, slot_id: int, at: datetime) -> Order | None:
         """Record that a part was fitted: it came from the delivered order, else from the cupboard, else from a parcel.
 
+        What was fitted before the order was placed, and told late, is no part of it: then nothing changes.
         Returns the order that this ends, if any.
         """
         order = orders.open_order(conn, unit_id, slot_id)
+        if order is not None and at < order.created_at:
+            return None
         if order is not None:
             order = orders.lock(conn, order.order_id)
             if order.state is State.SHIPPED and not parcels.spares(conn, unit_id, slot_id):
@@ -195,9 +199,14 @@ class Desk:
     def resume(self, tenant_id: int, idle: timedelta = timedelta(minutes=1)) -> int:
         """Find again what a crash, a timeout or a lost webhook left open for longer than `idle`; return how much.
 
-        Payments are asked about, or asked for once more under their own key; orders nobody paid for are given up.
+        Payments are asked about, or asked for once more under their own key; orders that nobody paid for are given up,
+        and those that nobody released after their undo window are released. Raises ExceptionGroup of what went wrong,
+        after everything else was worked on.
         """
-        return recovery.resume(self._till, tenant_id, self._wall() - idle)
+        paid_before = self._now() - self.undo - RELEASE_LATE
+        return recovery.resume(
+            self._till, tenant_id, self._wall() - idle, paid_before=paid_before, release=self.release
+        )
 
     def refresh(self, tenant_id: int, order_id: int) -> Order:
         """Ask the provider now how an unpaid order's payment stands: for the page an owner returns to."""
@@ -212,11 +221,6 @@ class Desk:
         """Return an order; raises NotHere."""
         with self._begin(tenant_id) as conn:
             return orders.get(conn, order_id)
-
-    def way_on(self, conn: psycopg.Connection[Any], order: Order) -> str | None:
-        """Return where an unpaid order's owner goes on to pay, if there is such a place."""
-        pending = (a.url for a in attempts.of_order(conn, order.order_id) if a.pending and a.url)
-        return next(pending, None) if order.unpaid else None
 
     def undo_until(self, order: Order) -> datetime | None:
         """Return until when a paid order can be cancelled for nothing, in world time; None when it cannot."""

@@ -207,6 +207,28 @@ def in_states(
         return cursor.fetchall()
 
 
+def abandoned(conn: psycopg.Connection[Any], tenant_id: int, expired_before: datetime, limit: int = 100) -> list[int]:
+    """Return unpaid orders, oldest first, whose quote ended before then and whose payment holds no more surprises."""
+    rows = conn.execute(
+        """select o.order_id from purchase o join quote q using (tenant_id, quote_id)
+           where o.tenant_id = %s and o.state = any(%s) and q.expires_at < %s and not exists (
+             select from payment p where p.order_id = o.order_id and p.state in ('created', 'indeterminate'))
+           order by o.order_id limit %s""",
+        (tenant_id, [str(s) for s in UNPAID], expired_before, limit),
+    )
+    return [row[0] for row in rows]
+
+
+def overdue(conn: psycopg.Connection[Any], tenant_id: int, paid_before: datetime, limit: int = 100) -> list[int]:
+    """Return orders, oldest first, that were paid before then and not released since."""
+    rows = conn.execute(
+        """select order_id from purchase where tenant_id = %s and state = 'paid' and updated_at < %s
+           order by order_id limit %s""",
+        (tenant_id, paid_before, limit),
+    )
+    return [row[0] for row in rows]
+
+
 def steps(conn: psycopg.Connection[Any], order_id: int) -> list[Step]:
     """Return an order's history, first step first."""
     with conn.cursor(row_factory=class_row(Step)) as cursor:

@@ -1,30 +1,57 @@
 """Recovery: what a crash, a timeout or a lost webhook left open is found again."""
 
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from typing import TypeVar
 
-from commerce import attempts, inbox, orders, quotes, refunds
+from commerce import attempts, inbox, orders, refunds
 from commerce.attempts import Attempt
 from commerce.errors import CannotPay, NotHere, Unsettled
 from commerce.orders import State
 from commerce.payments import ProviderError, Standing
 from commerce.till import Till
 
+T = TypeVar("T")
 ABANDONED = timedelta(hours=1)  # how long after its quote's end an unpaid order is given up
 
 
-def resume(till: Till, tenant_id: int, before: datetime) -> int:
-    """Work on everything that has been open since before then, and return how much that was."""
+def resume(
+    till: Till, tenant_id: int, before: datetime, *, paid_before: datetime, release: Callable[[int, int], object]
+) -> int:
+    """Work on everything that has been open since before then, and return how much that was.
+
+    An order that was paid before `paid_before` (world time) and never released has lost its job: it gets `release`d.
+
+    What cannot be done keeps nothing else from being done: it is raised at the end, as one ExceptionGroup.
+    """
     with till.begin(tenant_id) as conn:
         heard = inbox.waiting(conn, tenant_id, before)
         open_attempts = attempts.unsettled(conn, tenant_id, before)
         open_refunds = refunds.unanswered(conn, tenant_id, before)
-    for message in heard:
-        heed(till, message)
-    for attempt in open_attempts:
-        _settle(till, attempt)
-    for refund in open_refunds:
-        _refund(till, refund)
-    return len(heard) + len(open_attempts) + len(open_refunds) + _give_up(till, tenant_id)
+        overdue = orders.overdue(conn, tenant_id, paid_before)
+    failed = [
+        *_each(heard, lambda message: heed(till, message)),
+        *_each(open_attempts, lambda attempt: _settle(till, attempt)),
+        *_each(open_refunds, lambda refund: _refund(till, refund)),
+        *_each(overdue, lambda order_id: _release(release, tenant_id, order_id)),
+    ]
+    with till.begin(tenant_id) as conn:  # after the payments: what they say may end an order, or pay it
+        abandoned = orders.abandoned(conn, tenant_id, till.wall() - ABANDONED)
+    failed += _each(abandoned, lambda order_id: till.cancel(tenant_id, order_id, "nobody paid"))
+    if failed:
+        raise ExceptionGroup(f"{len(failed)} open payments of tenant {tenant_id} could not be worked on", failed)
+    return len(heard) + len(open_attempts) + len(open_refunds) + len(overdue) + len(abandoned)
+
+
+def _each(things: Iterable[T], work: Callable[[T], object]) -> list[Exception]:
+    """Work on each of these and return what went wrong."""
+    failed = []
+    for thing in things:
+        try:
+            work(thing)
+        except Exception as error:  # noqa: BLE001  # all of it is raised at the end
+            failed.append(error)
+    return failed
 
 
 def heed(till: Till, heard: inbox.Heard) -> None:
@@ -55,6 +82,13 @@ def _settle(till: Till, attempt: Attempt) -> None:
         till.poll(attempt, "resume")
 
 
+def _release(release: Callable[[int, int], object], tenant_id: int, order_id: int) -> None:
+    try:
+        release(tenant_id, order_id)
+    except (Unsettled, CannotPay):
+        return  # released it is; the money is asked for again like that of any order
+
+
 def _refund(till: Till, refund: refunds.Refund) -> None:
     with till.begin(refund.tenant_id) as conn:
         tried = attempts.of_order(conn, refund.order_id)
@@ -64,20 +98,3 @@ def _refund(till: Till, refund: refunds.Refund) -> None:
     except ProviderError:
         return  # the next time asks again
     till.end_if_all_went_back(attempt, refund.cause)
-
-
-def _give_up(till: Till, tenant_id: int) -> int:
-    """Cancel unpaid orders whose quote ended a while ago and about whose payment nothing is left to be found out."""
-    with till.begin(tenant_id) as conn:
-        unpaid = orders.in_states(conn, tenant_id, [State.CREATED, State.PAYING])
-        idle = [
-            order
-            for order in unpaid
-            if quotes.get(conn, order.quote_id).expires_at + ABANDONED < till.wall()
-            and not any(
-                a.state in (Standing.CREATED, Standing.INDETERMINATE) for a in attempts.of_order(conn, order.order_id)
-            )
-        ]
-    for order in idle:
-        till.cancel(tenant_id, order.order_id, "nobody paid")
-    return len(idle)

@@ -83,7 +83,7 @@ def fit_if_worn(h: Happening) -> None:
 def _fit(h: Happening, fitting: cycles.Fitting) -> None:
     done = cycles.fitted(h.conn, fitting, h.now)
     if done.closed_id is not None:
-        h.desk.fitted(h.conn, fitting.unit_id, fitting.slot_id, fitting.at)
+        h.desk.fitted(h.conn, fitting.unit_id, fitting.slot_id, min(fitting.at, h.now))
 
 
 def _slot(h: Happening) -> int | None:

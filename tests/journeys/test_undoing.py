@@ -1,13 +1,15 @@
 """Scenarios of commerce.md where an order ends otherwise: cancelled, paid twice, refunded, sold out, for a guest."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import httpx
 import pytest
 
+from commerce import orders
 from commerce.desk import Placed
 from commerce.errors import AlreadyOrdered, CannotPay, NotAllowed, OutOfStock, RefundRefused
 from commerce.no_payments import NoPayments
+from commerce.payments import Ask, Charge
 from tests.shop import Shop
 
 GUEST = {"name": "A guest", "line1": "2 Other Street", "postal_code": "20095", "city": "Hamburg", "country": "DE"}
@@ -249,6 +251,74 @@ def test_a_part_fitted_while_nobody_said_the_parcel_came_ends_the_order(shop: Sh
         desk.fitted(conn, shop.unit_id, shop.slot_id, shop.now())
     assert ["created", "paid", "released", "shipped", "delivered", "fitted"] == shop.states(placed)
     assert [(0,)] == shop.sql("select count from spare")
+
+
+def test_a_part_fitted_before_it_was_ordered_is_no_part_of_the_order(shop: Shop) -> None:
+    """A unit that was offline tells late of another part: the delivered one is still at home."""
+    placed = released(shop)
+    desk, order_id = shop.desk(), placed.order.order_id
+    desk.shipped(shop.tenant_id, order_id)
+    desk.delivered(shop.tenant_id, order_id)
+    with shop.begin(shop.tenant_id) as conn:
+        assert desk.fitted(conn, shop.unit_id, shop.slot_id, placed.order.created_at - timedelta(days=20)) is None
+    assert "delivered" == shop.order(placed).state
+    assert [(1,)] == shop.sql("select count from spare")
+
+
+def test_a_paid_order_whose_release_was_lost_is_released(shop: Shop) -> None:
+    """No hold on a card runs out because a job went missing: an hour after the undo window it is released anyway."""
+    shop.save_card()
+    placed, desk = shop.tap(), shop.desk()
+    shop.shift += timedelta(minutes=80)
+    desk.resume(shop.tenant_id)
+    assert "paid" == shop.order(placed).state
+    shop.shift += timedelta(minutes=20)
+    desk.resume(shop.tenant_id)
+    assert ("released", placed.order.total_minor) == (shop.order(placed).state, shop.standin.taken())
+
+
+def test_one_order_that_cannot_be_worked_on_keeps_no_other_from_it(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes wrong with the first is raised when everything else was resumed."""
+    desk, first = shop.desk(), shop.tap()
+    shop.sql("update purchase set state = 'fitted'")  # out of the way of the second
+    shop.sql("update offer set price_minor = 2500")
+    second = shop.tap(desk)
+    shop.sql("update payment set state = 'indeterminate', provider_id = null")
+    look = shop.payments.find
+
+    def broken(ask: Ask, since: datetime) -> Charge | None:
+        if ask.order_id == first.order.order_id:
+            raise RuntimeError("out of order")
+        return look(ask, since)
+
+    monkeypatch.setattr(shop.payments, "find", broken)
+    shop.shift += timedelta(minutes=5)
+    with pytest.raises(ExceptionGroup, match="1 open payments"):
+        desk.resume(shop.tenant_id)
+    assert ["indeterminate", "requires_action"] == [shop.attempts(p)[0].state for p in (first, second)]
+
+
+def test_abandoned_orders_are_given_up_oldest_first(shop: Shop) -> None:
+    """However many unpaid orders are younger, the oldest have their turn."""
+    placed = shop.tap()
+    shop.shift += timedelta(hours=26)
+    shop.sql("update payment set state = 'failed'")
+    with shop.begin(shop.tenant_id) as conn:
+        assert [placed.order.order_id] == orders.abandoned(conn, shop.tenant_id, shop.wall() - timedelta(hours=1))
+        assert [] == orders.abandoned(conn, shop.tenant_id, shop.wall() - timedelta(hours=3))
+
+
+def test_a_payment_page_is_shown_to_the_person_it_was_opened_for_only(shop: Shop) -> None:
+    """It knows that person's card, and ships to their address: somebody else's tap closes it and opens their own."""
+    first = shop.tap()
+    (party_id,) = shop.sql(
+        "insert into party (tenant_id, email, created_at) values (%s, 'second@example.com', %s) returning party_id",
+        shop.tenant_id,
+        shop.now(),
+    )[0]
+    second = shop.tap(party_id=party_id, site_id=None, email="second@example.com")
+    assert first.go_to != second.go_to
+    assert ("cancelled", party_id) == (shop.order(first).state, second.order.party_id)
 
 
 def test_a_refund_that_the_provider_refused_is_not_taken_for_done(shop: Shop) -> None:
