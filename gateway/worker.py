@@ -9,6 +9,7 @@ import asyncio
 import random
 import signal
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -160,9 +161,13 @@ class Worker:
         with self.begin() as conn:
             ripe = learn.ripe(conn)
         for slot_id in ripe:
-            with self.begin() as conn:
-                version = learn.learn(conn, slot_id, clock.now())
-            log.info("learned", slot_id=slot_id, model_version_id=version)
+            try:
+                with self.begin() as conn:
+                    version = learn.learn(conn, slot_id, clock.now())
+            except (ValueError, ArithmeticError, LookupError):  # it keeps no other from learning
+                log.exception("not learned", slot_id=slot_id)
+            else:
+                log.info("learned", slot_id=slot_id, model_version_id=version)
         return False
 
     def resume(self) -> bool:
@@ -170,7 +175,10 @@ class Worker:
         with self.begin() as conn:
             tenants = [row[0] for row in conn.execute("select tenant_id from tenant order by tenant_id")]
         for tenant_id in tenants:
-            self.desk.resume(tenant_id)
+            try:
+                self.desk.resume(tenant_id)
+            except ExceptionGroup:  # one tenant's trouble keeps no other waiting
+                log.exception("payments left open", tenant_id=tenant_id)
         return False
 
     def make_partitions(self) -> bool:
@@ -199,6 +207,8 @@ class Worker:
         if stop is None:
             stop = asyncio.Event()
             _end_on_signals(stop)
+        threads = CONCURRENCY + len(self.chores()) + 2  # a slow mail server or provider holds up nothing else
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(threads, "worker"))
         async with self.queue.open_async(), asyncio.TaskGroup() as group:
             group.create_task(self._work_jobs(stop), name="jobs")
             group.create_task(mqtt.run(self.settings, self.begin, stop), name="units")

@@ -54,7 +54,7 @@ select unit_id, tenant_id, min(since) from gone group by unit_id, tenant_id"""
 def score_waiting(conn: psycopg.Connection, now: datetime, limit: int = 100) -> int:
     """Score units that have news, oldest news first, and return how many; the caller commits soon.
 
-    A unit that somebody is changing at this moment keeps its place for the next call.
+    A unit that somebody is changing at this moment is marked again, for the next call.
     """
     wanted = conn.execute(WANTED, (limit,)).fetchall()
     free = set(cycles.hold_free(conn, [row[0] for row in wanted]))
@@ -66,11 +66,14 @@ def score_waiting(conn: psycopg.Connection, now: datetime, limit: int = 100) -> 
 
 
 def want_aged(conn: psycopg.Connection, now: datetime, limit: int = 1_000) -> int:
-    """Ask for a new forecast of slots that nobody looked at for AGE: silence and the calendar are news too."""
+    """Ask for a new forecast of slots that nobody looked at for AGE: silence and the calendar are news too.
+
+    By lot, because those that cannot be scored stay the oldest and would otherwise be all that is asked for.
+    """
     return conn.execute(
         """insert into rescore (unit_id, tenant_id, since)
            select distinct unit_id, tenant_id, %s::timestamptz from (
-             select unit_id, tenant_id from slot_state where updated_at < %s order by updated_at limit %s) aged
+             select unit_id, tenant_id from slot_state where updated_at < %s order by random() limit %s) aged
            where not exists (select from rescore r where r.unit_id = aged.unit_id)""",
         (now, now - AGE, limit),
     ).rowcount
@@ -90,7 +93,8 @@ def score_units(conn: psycopg.Connection, unit_ids: list[int], now: datetime) ->
         try:
             with conn.transaction():  # one slot that cannot be scored keeps no other from it
                 _score_slot(conn, models.get_slot(conn, slot_id), units, now)
-        except (ValueError, LookupError):  # a declaration or an artifact that cannot be
+        except (ValueError, ArithmeticError, LookupError, psycopg.DataError, psycopg.IntegrityError):
+            # a declaration, an artifact or a number that cannot be
             log.exception("slot not scored", slot_id=slot_id, units=len(units))
 
 

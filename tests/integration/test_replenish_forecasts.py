@@ -9,7 +9,8 @@ import pytest
 
 from gateway import clock
 from gateway.db import pool
-from gateway.replenish import cycles, features, learn, score
+from gateway.registry.models import Slot
+from gateway.replenish import cycles, delivery, features, learn, score
 from tests.integration import replenish_fleet as fleet
 from tests.integration.replenish_fleet import BORN, House
 
@@ -193,6 +194,37 @@ def test_a_slot_that_cannot_be_scored_keeps_no_other_from_it(conn: psycopg.Conne
     conn.execute("update slot set indicator_eol = -5 where indicator_eol is not null")
     score.score_units(conn, [broken, sound], BORN)
     assert [(sound,)] == conn.execute("select unit_id from forecast").fetchall()
+
+
+@pytest.mark.parametrize("days", [float("nan"), 1e12])
+def test_a_date_that_cannot_be_keeps_no_other_slot_from_being_scored(
+    conn: psycopg.Connection, house: House, monkeypatch: pytest.MonkeyPatch, days: float
+) -> None:
+    """Whatever a predictor returns, the units beside it are scored, and none comes back at once."""
+    jug = fleet.enrol(conn, house, "J1", "04006381333948", radio=False)
+    unit_id = fleet.enrol(conn, house)
+    now = fleet.run(conn, unit_id, 10)
+    sound = delivery.days
+
+    def mad(conn: psycopg.Connection, slot: Slot, unit_ids: list[int], at: datetime) -> dict[int, float]:
+        return dict.fromkeys(unit_ids, days) if slot == house.slot else sound(conn, slot, unit_ids, at)
+
+    monkeypatch.setattr(delivery, "days", mad)
+    score.score_waiting(conn, now)
+    assert [(jug,)] == conn.execute("select unit_id from slot_state").fetchall()
+    assert 0 == score.score_waiting(conn, now)
+
+
+def test_slots_that_stay_old_are_not_all_that_is_asked_for(conn: psycopg.Connection, house: House) -> None:
+    """One that cannot be scored stays the oldest; of the aged ones it is as likely to be asked for as any."""
+    units = [fleet.enrol(conn, house, serial) for serial in ("A1", "A2")]
+    score.score_waiting(conn, BORN)
+    conn.execute("update slot_state set updated_at = updated_at - interval '1 day' where unit_id = %s", (units[0],))
+    asked: set[int] = set()
+    for _ in range(100):
+        score.want_aged(conn, BORN + 3 * DAY, limit=1)
+        asked |= {row[0] for row in conn.execute("delete from rescore returning unit_id")}
+    assert set(units) == asked
 
 
 def test_news_is_scored_once_and_time_is_news(conn: psycopg.Connection, house: House) -> None:

@@ -19,6 +19,7 @@ from gateway.notify import outbox
 from gateway.notify.mail import Mail
 from gateway.notify.smtp import KeptMail
 from gateway.registry import history
+from gateway.replenish import learn
 from gateway.settings import Settings
 from gateway.worker import Worker
 from tests.integration import replenish_fleet as fleet
@@ -164,6 +165,38 @@ async def test_a_job_that_fails_comes_again(shop: Shop, worker: Worker) -> None:
         jobs.defer(conn, "release", tenant_id=shop.tenant_id, order_id=999)
     async with working(worker):
         await until(shop, "select attempts > 0, status::text from procrastinate_jobs", (True, "todo"))
+
+
+def test_one_tenant_s_trouble_keeps_no_other_waiting(
+    shop: Shop, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Payments of every tenant are resumed, whatever goes wrong with those of one."""
+    shop.sql("insert into tenant (slug, name, created_at) values ('other', 'Another maker', %s)", BORN)
+    resumed = []
+
+    def resume(tenant_id: int) -> None:
+        resumed.append(tenant_id)
+        raise ExceptionGroup("out of order", [RuntimeError()])
+
+    monkeypatch.setattr(worker.desk, "resume", resume)
+    worker.resume()
+    assert 2 == len(set(resumed))
+
+
+def test_one_slot_s_labels_keep_no_other_from_learning(
+    shop: Shop, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each slot is learned by itself."""
+    learned = []
+
+    def broken(_conn: psycopg.Connection, slot_id: int, _now: datetime) -> int:
+        learned.append(slot_id)
+        raise ValueError("labels that cannot be")
+
+    monkeypatch.setattr(learn, "ripe", lambda _conn: [1, 2])
+    monkeypatch.setattr(learn, "learn", broken)
+    worker.learn()
+    assert [1, 2] == learned
 
 
 async def test_one_failing_chore_does_not_stop_the_others(
