@@ -5,6 +5,7 @@ carries, so no mail ever leaves with a link that was rolled back; the second mar
 next attempt sends it again under the same Message-ID.
 """
 
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from gateway.notify import mail, outbox
 from gateway.notify.recipient import Unneeded
 from gateway.notify.smtp import Mailer, NotSent, Refused
 
-ATTEMPTS = 20  # with the worker's back-off about fourteen hours
+ATTEMPTS = 20  # with the worker's back-off about ten hours
 log = structlog.get_logger()
 
 
@@ -63,12 +64,18 @@ def send(begin: Begin, message_id: int, post: Post, *, last: Callable[[int], boo
         post.mailer.deliver(letter)
     except (NotSent, Refused) as error:
         over = isinstance(error, Refused) or last(message.attempts)
+        said = _without(letter.to, str(error))
         with begin() as conn:
-            outbox.failed(conn, message_id, str(error), give_up=over)
-        log.warning("mail not sent", message_id=message_id, attempts=message.attempts, given_up=over, error=str(error))
+            outbox.failed(conn, message_id, said, give_up=over)
+        log.warning("mail not sent", message_id=message_id, attempts=message.attempts, given_up=over, error=said)
         if not over:
-            raise
+            raise NotSent(said) from None
         return
     with begin() as conn:
         outbox.sent(conn, [message_id], letter.as_json() if post.mailer.keeps else None)
     log.info("mail sent", message_id=message_id, kind=message.kind, attempts=message.attempts)
+
+
+def _without(address: str, said: str) -> str:
+    """Return what a mail server said without the address it said it of: people stand in party and site only."""
+    return re.sub(re.escape(address), "the recipient", said, flags=re.IGNORECASE)

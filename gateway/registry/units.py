@@ -1,7 +1,7 @@
 """Units: one physical product each, with a radio or without."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import psycopg
@@ -11,6 +11,7 @@ from gateway.errors import Conflict, NotFound, WearwellError
 from gateway.registry import credentials, gtin, models
 
 DEVICE = re.compile(r"[A-Za-z0-9._-]{1,64}")
+RESERVED = ("wearwell", "v1")  # the gateway's own login; and a level of our topics, where +/v1/status/# would reach
 COLUMNS = """unit_id, u.tenant_id, u.model_id, serial, device, hw_rev, firmware, u.name, region, connection,
     connection_session, last_seen_at, u.created_at, m.gtin, m.name as model_name, m.adapter"""
 FROM = "from unit u join product_model m on m.model_id = u.model_id"
@@ -47,7 +48,7 @@ class Enrolled:
     """A new unit and, where it has a radio, the secret that is shown this once."""
 
     unit: Unit
-    secret: str | None
+    secret: str | None = field(repr=False)
 
 
 def get(conn: psycopg.Connection, unit_id: int) -> Unit:
@@ -93,6 +94,8 @@ def enrol(
     device = (device or _device_name(conn, tenant_id, serial)) if radio else None
     if device and not DEVICE.fullmatch(device):
         raise BadDevice(f"{device!r} cannot be a device name: 1 to 64 letters, digits, dots, dashes, underscores")
+    if device in RESERVED:
+        raise BadDevice(f"{device!r} cannot be a device name: the gateway itself uses it; choose another")
     row = conn.execute(
         """insert into unit (tenant_id, model_id, serial, device, hw_rev, region, name, created_at)
            values (%s, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing returning unit_id""",

@@ -5,7 +5,7 @@ import email.policy
 import re
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from email.message import EmailMessage
 from typing import Any
@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
+from structlog.testing import capture_logs
 
 from gateway import clock
 from gateway.db import pool
@@ -232,6 +233,19 @@ def test_a_refused_mail_is_given_up_at_once(
     sending(dsn, prompt, post(inbox[1]))
     assert "550 no such mailbox" in str(state(conn, prompt).error)
     assert state(conn, prompt).failed_at
+
+
+@pytest.mark.parametrize("answer", ["550 no mailbox Owner@example.com here", "451 <owner@example.com> is busy"])
+def test_what_a_server_says_of_a_person_is_kept_without_their_address(
+    conn: psycopg.Connection, dsn: str, prompt: int, inbox: tuple[Inbox, str], answer: str
+) -> None:
+    """People stand in party and site only: not in the outbox, nor in the log."""
+    inbox[0].answers = [answer]
+    with capture_logs() as lines, suppress(NotSent):
+        sending(dsn, prompt, post(inbox[1]))
+    said = str(state(conn, prompt).error)
+    assert "the recipient" in said
+    assert "@example.com" not in f"{said} {lines}".lower()
 
 
 def test_a_server_that_is_away_is_asked_again(conn: psycopg.Connection, dsn: str, prompt: int) -> None:

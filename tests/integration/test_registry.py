@@ -82,6 +82,20 @@ def test_a_unit_is_enrolled_once_with_a_secret_of_its_own(conn: psycopg.Connecti
         units.enrol(conn, tenant, GTIN, "A1", now=NOW)
 
 
+@pytest.mark.parametrize("device", ["wearwell", "v1"])
+def test_no_unit_gets_the_gateways_own_name(conn: psycopg.Connection, tenant: int, device: str) -> None:
+    """The broker lets the gateway's login read every unit, and +/v1/status/# lies inside our own topics."""
+    with pytest.raises(units.BadDevice, match="gateway itself"):
+        units.enrol(conn, tenant, "4006381333931", "A9", now=NOW, device=device)
+
+
+def test_a_secret_is_not_in_what_is_printed(conn: psycopg.Connection, tenant: int) -> None:
+    """The one moment at which a secret is known leaves no trace in a log or an error."""
+    made = units.enrol(conn, tenant, "4006381333931", "A9", now=NOW)
+    assert made.secret
+    assert made.secret not in repr(made)
+
+
 def test_a_unit_without_a_radio_has_no_credential(conn: psycopg.Connection, tenant: int) -> None:
     """It takes part by its code, and is due for a first forecast like any other."""
     enrolled = units.enrol(conn, tenant, GTIN, "Q1", now=NOW, radio=False)
