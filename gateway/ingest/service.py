@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import psycopg
 import structlog
+from psycopg.conninfo import make_conninfo
 
 from gateway import clock, metrics
 from gateway.db import pool
@@ -27,6 +28,7 @@ log = structlog.get_logger()
 IDLE = 0.25  # seconds between looks at an empty inbox
 ASK_EVERY, RELEASE_EVERY = 1.0, 15.0  # seconds
 TELL_EVERY = 0.5  # seconds that receipts may wait for each other while there is much to store
+ALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0  # seconds between tries while the database is away
 
 
@@ -117,7 +119,8 @@ class Ingest:
     def connection(self) -> psycopg.Connection:
         """Return the one connection to the database, made anew where it broke."""
         if self._conn is None or self._conn.closed or self._conn.broken:
-            self._conn = pool.connect(self.dsn, pool.Role.GATEWAY)
+            self.hang_up()
+            self._conn = pool.connect(make_conninfo(self.dsn, **ALIVE), pool.Role.GATEWAY)
             self._conn.autocommit = True
         return self._conn
 

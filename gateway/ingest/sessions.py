@@ -14,10 +14,13 @@ SELECT = f"""select s.unit_id, s.session, s.high_seq, {MICROS.format("s.anchor")
     from unit_session s join unnest(%s::bigint[], %s::bigint[]) k(unit_id, session)
         on s.unit_id = k.unit_id and s.session = k.session
     order by s.unit_id, s.session for update of s"""
-GAPS = """select g.unit_id, g.session, lower(g.seqs), upper(g.seqs) - 1, g.gap_id, g.outcome is not null
-    from gap g join unnest(%s::bigint[], %s::bigint[]) k(unit_id, session)
-        on g.unit_id = k.unit_id and g.session = k.session
-    where g.outcome is distinct from 'filled' order by lower(g.seqs)"""
+# The newest of a session's gaps; a unit that leaves more behind has given up the older ones.
+GAPS = """select k.unit_id, k.session, lower(g.seqs), upper(g.seqs) - 1, g.gap_id, g.outcome is not null
+    from unnest(%s::bigint[], %s::bigint[]) k(unit_id, session)
+    cross join lateral (select seqs, gap_id, outcome from gap
+        where unit_id = k.unit_id and session = k.session and outcome is distinct from 'filled'
+        order by gap_id desc limit 1000) g
+    order by lower(g.seqs)"""
 UPSERT = f"""insert into unit_session (tenant_id, unit_id, session, high_seq, anchor, opened_at)
     select tenant_id, unit_id, session, high, {TIMES.format("anchor")}, %s
     from unnest(%s::int[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socketserver
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -160,6 +161,31 @@ def test_older_brokers_are_spoken_to_in_their_own_version(
     device.say(*(recent(q) for q in range(1, 31)))
     wait_for(lambda: {"v": 1, "s": 7, "through": 30} in device.receipts())
     assert 30 == stored(dsn)
+
+
+def test_broker_that_refuses_mqtt_5_is_asked_again_in_3_1_1(dsn: str) -> None:
+    """A broker that answers "unacceptable protocol version" is connected to anew, in the version it speaks."""
+    versions: list[int] = []
+
+    class OldBroker(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            version = self.request.recv(1_000)[8]
+            versions.append(version)
+            self.request.sendall(b"\x20\x02\x00" + (b"\x00" if 4 == version else b"\x01"))
+            self.request.recv(1_000)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), OldBroker) as server:
+        threading.Thread(target=server.serve_forever).start()
+        ingest = Ingest(Settings(mqtt_url=f"mqtt://127.0.0.1:{server.server_address[1]}"), dsn)
+        ingest.broker.start()
+        wait_for(lambda: ingest.broker.stale)
+        ingest.do_chores()
+        wait_for(lambda: ingest.broker.connected)
+        ingest.broker.stop()
+        ingest.hang_up()
+        server.shutdown()
+    assert 5 == versions[0]
+    assert 4 == versions[-1]
 
 
 def test_content_type_is_heard(
