@@ -36,13 +36,25 @@ def server_dsn() -> Iterator[str]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def migrated(server: str, name: str) -> str:
+    """Create a database of that name on a server, migrate it, and return its DSN."""
+    with psycopg.connect(server, autocommit=True) as conn:
+        conn.execute(f"create database {name}")
+    created = conninfo.make_conninfo(server, dbname=name)
+    migrate.migrate(created)
+    return created
+
+
+def dropped(server: str, name: str) -> None:
+    with psycopg.connect(server, autocommit=True) as conn:
+        conn.execute(f"drop database {name} with (force)")
+
+
 @pytest.fixture(scope="session")
 def template_db(server_dsn: str) -> str:
     """A migrated database that each test's own is copied from."""
     name = f"ww_template_{uuid.uuid4().hex[:8]}"
-    with psycopg.connect(server_dsn, autocommit=True) as conn:
-        conn.execute(f"create database {name}")
-    migrate.migrate(conninfo.make_conninfo(server_dsn, dbname=name))
+    migrated(server_dsn, name)
     return name
 
 
@@ -60,8 +72,18 @@ def dsn(server_dsn: str, template_db: str) -> Iterator[str]:
                     raise
                 time.sleep(0.5)
     yield conninfo.make_conninfo(server_dsn, dbname=name)
-    with psycopg.connect(server_dsn, autocommit=True) as conn:
-        conn.execute(f"drop database {name} with (force)")
+    dropped(server_dsn, name)
+
+
+@pytest.fixture
+def timescale_dsn() -> Iterator[str]:
+    """A migrated, empty database on TimescaleDB; skips, saying so, where none is named."""
+    server = os.environ.get("WEARWELL_TEST_TIMESCALE_DSN")
+    if not server:
+        pytest.skip("WEARWELL_TEST_TIMESCALE_DSN names no PostgreSQL with TimescaleDB")
+    name = f"ww_{uuid.uuid4().hex[:12]}"
+    yield migrated(server, name)
+    dropped(server, name)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ declare
 begin
   if exists (select from pg_available_extensions where name = 'timescaledb')
      and exists (select from pg_settings where name like 'timescaledb.%') then   -- the server has loaded it
-    create extension if not exists timescaledb;
+    create extension if not exists timescaledb with schema public;
     execute format('create table reading (%s)', columns);
     perform create_hypertable('wearwell.reading', 'ts', chunk_time_interval => interval '7 days', create_default_indexes => false);
   else
