@@ -30,14 +30,11 @@ def take(conn: psycopg.Connection, *envelopes: Envelope) -> int:
         return pipeline.take(conn, Directory(), envelopes).stored
 
 
-def month(first: int = 1) -> list[Envelope]:
-    """A reading every six hours for a month, one message a day."""
-    return [
-        batch(
-            first + 4 * day, [{"runtime": 4.0 * day + k} for k in range(4)], at=NOW + timedelta(days=day), step=21_600
-        )
-        for day in range(DAYS)
-    ]
+def month() -> list[Envelope]:
+    """A reading every six hours for a month, one message a day, all of them received at its end."""
+    days = [(1 + 4 * day, [{"runtime": 4.0 * day + k} for k in range(4)], timedelta(days=day)) for day in range(DAYS)]
+    end = NOW + timedelta(days=DAYS)
+    return [batch(seq, samples, at=NOW + day, step=21_600, received=end) for seq, samples, day in days]
 
 
 def compress(dsn: str) -> int:
