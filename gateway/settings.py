@@ -3,6 +3,7 @@
 docs/operating.md documents each; a test compares the two.
 """
 
+import difflib
 import os
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -14,6 +15,10 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from gateway import clock
 from gateway.errors import ConfigurationError
 
+PREFIX = "WEARWELL_"
+OF_TESTS = ("WEARWELL_TEST_", "WEARWELL_SCREENSHOTS")
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
 
 def _words(value: object) -> object:
     return [w for w in value.split(",") if w] if isinstance(value, str) else value
@@ -23,7 +28,7 @@ class Settings(BaseSettings):
     """The settings of one deployment; every process reads the same."""
 
     model_config = SettingsConfigDict(
-        env_prefix="WEARWELL_",
+        env_prefix=PREFIX,
         env_file=".env",
         env_ignore_empty=True,  # empty is not set: a compose file passes what it has not got as empty
         extra="ignore",
@@ -87,6 +92,8 @@ class Settings(BaseSettings):
         if self.pace:
             if not self.stripe_url and self.stripe_key:
                 raise ValueError("pace is for the demo: it must not meet real payments (set stripe_url, or unset pace)")
+            if self.smtp_url and urlsplit(self.smtp_url.get_secret_value()).hostname not in LOOPBACK:
+                raise ValueError("pace is for the demo: it must not reach a real mail server (unset smtp_url, or pace)")
             clock.pace_from(self.pace)
         return self
 
@@ -96,14 +103,17 @@ class Settings(BaseSettings):
         return self.public_url.startswith("https://")
 
 
+NAMES = frozenset(Settings.model_fields)
+
+
 def environment(**settings: str) -> dict[str, str]:
     """Return this process's environment with these settings (by field name) over it: what a child process gets."""
-    return dict(os.environ) | {f"WEARWELL_{name.upper()}": value for name, value in settings.items()}
+    return dict(os.environ) | {f"{PREFIX}{name.upper()}": value for name, value in settings.items()}
 
 
 def forget() -> None:
     """Drop every setting from this process's environment: the demo must reach nobody's services."""
-    for name in [name for name in os.environ if name.startswith("WEARWELL_")]:
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
         del os.environ[name]
 
 
@@ -112,11 +122,16 @@ def load(**given: object) -> Settings:
 
     Raises ConfigurationError with one line that names the setting, what is wrong and where to look.
     """
+    for name in os.environ:
+        if name.startswith(PREFIX) and not name.startswith(OF_TESTS) and name.removeprefix(PREFIX).lower() not in NAMES:
+            close = difflib.get_close_matches(name.removeprefix(PREFIX).lower(), NAMES, n=1)
+            meant = f"; did you mean {PREFIX}{close[0].upper()}?" if close else ""
+            raise ConfigurationError(f"{name} is not a setting{meant} See docs/operating.md, Settings.")
     try:
         settings = Settings(**given)  # type: ignore[arg-type]  # what is given by name is validated like the rest
     except ValidationError as error:
         first = error.errors()[0]
-        name = "WEARWELL_" + "_".join(str(part) for part in first["loc"]).upper() if first["loc"] else "settings"
+        name = PREFIX + "_".join(str(part) for part in first["loc"]).upper() if first["loc"] else "settings"
         said = str(first["msg"]).removeprefix("Value error, ")
         raise ConfigurationError(f"{name}: {said}. See docs/operating.md, Settings.") from None
     if settings.pace:

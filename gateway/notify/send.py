@@ -43,6 +43,7 @@ def send(begin: Begin, message_id: int, post: Post, *, last: Callable[[int], boo
 
     Raises NotSent when the job should come again; after the last attempt it gives up, visibly, and returns.
     """
+    broken, over = "", False
     with begin() as conn:
         message = outbox.begin(conn, message_id)
         if message is None:
@@ -60,6 +61,14 @@ def send(begin: Begin, message_id: int, post: Post, *, last: Callable[[int], boo
         except Unneeded as reason:
             outbox.failed(conn, message_id, f"not sent: {reason}", give_up=True)
             return
+        except Exception as error:  # a mail that cannot be written must be seen to fail, not wait for ever
+            broken, over = f"cannot be written: {type(error).__name__}", last(message.attempts)
+            outbox.failed(conn, message_id, broken, give_up=over)
+            log.exception("mail not written", message_id=message_id, attempts=message.attempts, given_up=over)
+    if broken:
+        if not over:
+            raise NotSent(broken)
+        return
     try:
         post.mailer.deliver(letter)
     except (NotSent, Refused) as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 
+from gateway.errors import ConfigurationError
 from gateway.registry import credentials
 
 PASSWORDS = "passwords"
@@ -20,10 +21,15 @@ ACL = "acl"
 def write(conn: psycopg.Connection, folder: Path, *, gateway_user: str, gateway_password: str) -> int:
     """Write both files into `folder`, whole or not at all, and return how many logins they hold.
 
-    Raises OSError when the folder cannot be written.
+    Raises OSError when the folder cannot be written, ConfigurationError when a unit has the gateway's own name.
     """
     folder.mkdir(parents=True, exist_ok=True)
     units = credentials.password_file(conn)
+    if f"\n{gateway_user}:" in f"\n{units}":
+        raise ConfigurationError(
+            f"a unit is enrolled as {gateway_user!r}, which is the gateway's own login (WEARWELL_MQTT_USERNAME):"
+            " it would reach every unit's topics. Choose another login for the gateway"
+        )
     own = f"{gateway_user}:{credentials.mosquitto_hash(gateway_password)}\n"
     _replace(folder / PASSWORDS, own + units)
     _replace(folder / ACL, credentials.acl_file(gateway_user))

@@ -75,10 +75,3 @@ def spend(conn: psycopg.Connection, link: Link) -> bool:
             (clock.wall(), link.token_hash),
         ).rowcount
     )
-
-
-def revoke_for(conn: psycopg.Connection, unit_id: int) -> None:
-    """Revoke every live link of a unit: it was sold, or its part was fitted."""
-    conn.execute(
-        "update owner_link set revoked_at = %s where unit_id = %s and revoked_at is null", (clock.wall(), unit_id)
-    )

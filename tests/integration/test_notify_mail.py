@@ -235,6 +235,22 @@ def test_a_refused_mail_is_given_up_at_once(
     assert state(conn, prompt).failed_at
 
 
+def test_a_mail_that_cannot_be_written_is_seen_to_fail(
+    conn: psycopg.Connection, dsn: str, prompt: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each attempt is counted and says why; after the last one the row is given up, not waiting for ever."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError("a template's mistake")
+
+    monkeypatch.setattr("gateway.notify.mail.compose", broken)
+    with pytest.raises(NotSent):
+        sending(dsn, prompt, post())
+    assert (1, "cannot be written: KeyError") == (state(conn, prompt).attempts, state(conn, prompt).error)
+    sending(dsn, prompt, post(), last=lambda attempts: attempts >= 2)
+    assert state(conn, prompt).failed_at
+
+
 @pytest.mark.parametrize("answer", ["550 no mailbox Owner@example.com here", "451 <owner@example.com> is busy"])
 def test_what_a_server_says_of_a_person_is_kept_without_their_address(
     conn: psycopg.Connection, dsn: str, prompt: int, inbox: tuple[Inbox, str], answer: str

@@ -13,6 +13,7 @@ from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from gateway import clock
+from gateway.errors import ConfigurationError
 from gateway.operate import access, broker, mosquitto, ports
 from gateway.operate.processes import Supervisor
 from gateway.registry import credentials, declaration, units
@@ -228,3 +229,12 @@ def test_the_fallback_tells_an_mqtt_5_client_at_once_to_speak_3(tmp_path: Path) 
 def test_a_rule_covers_what_lies_within_it(allowed: str, topic: str, expected: bool) -> None:
     """A filter asked for is covered only when everything it could match is."""
     assert expected is access.covers(allowed, topic)
+
+
+def test_a_unit_with_the_gateways_own_login_is_refused(conn: psycopg.Connection, tmp_path: Path) -> None:
+    """Whoever shares the gateway's login would reach every unit's topics: no file is written."""
+    tenant = declaration.declare(conn, declaration.read(MAKER))
+    units.enrol(conn, tenant, "04006381333931", "A1", now=clock.now(), device="gate")
+    with pytest.raises(ConfigurationError, match="the gateway's own login"):
+        access.write(conn, tmp_path, gateway_user="gate", gateway_password="secret")
+    assert [] == list(tmp_path.iterdir())
