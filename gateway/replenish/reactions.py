@@ -23,6 +23,10 @@ from gateway.replenish import cycles, prompts
 
 SOURCES: dict[str, cycles.Source] = {"owner": "owner", "technician": "technician"}
 RESET_MEANS_NEW = 50.0  # percent left: a slot's own counter that starts again below it means a new part
+# As it stood when the reset was told: a forecast made since may already believe the new counter.
+WORN_BEFORE = """
+select f.pct_left from forecast f join cycle c on c.cycle_id = f.cycle_id and upper_inf(c.period)
+where c.unit_id = %s and c.slot_id = %s and f.made_at <= %s order by f.made_at desc, f.forecast_id desc limit 1"""
 log = structlog.get_logger()
 
 
@@ -73,10 +77,8 @@ def fit_if_worn(h: Happening) -> None:
     unit_id, slot_id = h.event.unit_id, h.event.slot_id
     if unit_id is None or slot_id is None:
         return
-    row = h.conn.execute(
-        "select pct_left from slot_state where unit_id = %s and slot_id = %s", (unit_id, slot_id)
-    ).fetchone()
-    if row and row[0] is not None and row[0] <= RESET_MEANS_NEW:
+    row = h.conn.execute(WORN_BEFORE, (unit_id, slot_id, h.event.recorded_at)).fetchone()
+    if row and row[0] <= RESET_MEANS_NEW:
         _fit(h, cycles.Fitting(unit_id, slot_id, h.event.occurred_at, "inferred"))
 
 

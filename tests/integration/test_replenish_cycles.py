@@ -161,6 +161,17 @@ def test_a_reset_counter_means_a_new_part_only_when_the_old_was_worn(
     assert expected == len(all_cycles(conn, unit_id))
 
 
+def test_a_reset_is_weighed_by_what_was_known_before_it(conn: psycopg.Connection, house: House) -> None:
+    """The next forecast may be quicker than the reaction, and already believe the new counter."""
+    unit_id = fleet.enrol(conn, house)
+    now = fleet.run(conn, unit_id, 110)
+    fleet.scored(conn, unit_id, now)
+    conn.execute("update slot_state set pct_left = 100 where unit_id = %s", (unit_id,))
+    fleet.set_clock(now)
+    told(conn, house, unit_id, EventType.COUNTER_RESET, now, channel="left_h", value=1000)
+    assert 2 == len(all_cycles(conn, unit_id))
+
+
 def test_a_slot_that_the_unit_does_not_have_is_refused(conn: psycopg.Connection, house: House) -> None:
     """A fitting in another model's slot changes nothing."""
     unit_id = fleet.enrol(conn, house)
