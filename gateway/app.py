@@ -18,6 +18,7 @@ from commerce.till import Begin
 from gateway import clock
 from gateway.db.pool import Role, for_tenant, open_pool
 from gateway.events import Event, EventType
+from gateway.ingest import readiness
 from gateway.ingest import service as ingest_service
 from gateway.operate import database, exporter
 from gateway.operate.fleet_metrics import FleetFigures
@@ -80,7 +81,8 @@ def serve(settings: Settings) -> None:
 def ingest(settings: Settings) -> None:
     """Carry messages from the broker into the store until SIGINT or SIGTERM; what was received is stored first."""
     settings = join(settings)
-    with exporter.exported(settings.metrics_port):
+    checks = {"broker": readiness.broker, "database": readiness.database}
+    with exporter.exported(settings.metrics_port, checks=checks):
         ingest_service.run(settings, database.dsn(settings))
 
 

@@ -6,7 +6,7 @@ Names are `wearwell_<thing>_<unit>[_total]` in base units; no label holds a seri
 from functools import cache
 from typing import Literal, NamedTuple
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 
 PREFIX = "wearwell_"
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -67,6 +67,11 @@ def put(name: str, value: float, label: str = "") -> None:
     found = _collector(name)
     assert isinstance(found, Gauge)  # noqa: S101  # the table says so
     (found.labels(label) if label else found).set(value)
+
+
+def value(name: str) -> float:
+    """Return what a gauge of the table stands at; zero before it was put."""
+    return REGISTRY.get_sample_value(PREFIX + name) or 0.0
 
 
 def observe(name: str, seconds: float) -> None:
