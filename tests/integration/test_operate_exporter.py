@@ -14,11 +14,11 @@ from gateway.operate import exporter, ports
 @pytest.fixture
 def base() -> Iterator[str]:
     port = ports.free(0)
+    for gauge in ("broker_connected", "ingest_ready"):
+        metrics.put(gauge, 0)
     checks = {"broker": readiness.broker, "database": readiness.database}
     with exporter.exported(port, checks=checks):
         yield f"http://127.0.0.1:{port}"
-    for gauge in ("broker_connected", "ingest_ready"):
-        metrics.put(gauge, 0)
 
 
 @pytest.mark.parametrize(
