@@ -134,7 +134,7 @@ def test_s15_a_500_is_neither_yes_nor_no_and_never_gets_a_new_key(shop: Shop, kn
     assert (2880 if happened else 0) == shop.standin.held()
     shop.shift += timedelta(days=1)
     desk.resume(shop.tenant_id, SOON)
-    assert ("paid" if happened else "cancelled") == shop.order(placed).state
+    assert ("released" if happened else "cancelled") == shop.order(placed).state
     assert 1 == len(shop.attempts(placed))
 
 
