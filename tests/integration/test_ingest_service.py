@@ -172,18 +172,25 @@ def test_broker_that_refuses_mqtt_5_is_asked_again_in_3_1_1(dsn: str) -> None:
             version = self.request.recv(1_000)[8]
             versions.append(version)
             self.request.sendall(b"\x20\x02\x00" + (b"\x00" if 4 == version else b"\x01"))
-            self.request.recv(1_000)
+            while self.request.recv(1_000):  # it listens until the client hangs up
+                pass
 
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), OldBroker) as server:
-        threading.Thread(target=server.serve_forever).start()
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+        block_on_close = False
+
+    with Server(("127.0.0.1", 0), OldBroker) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
         ingest = Ingest(Settings(mqtt_url=f"mqtt://127.0.0.1:{server.server_address[1]}"), dsn)
-        ingest.broker.start()
-        wait_for(lambda: ingest.broker.stale)
-        ingest.do_chores()
-        wait_for(lambda: ingest.broker.connected)
-        ingest.broker.stop()
-        ingest.hang_up()
-        server.shutdown()
+        try:
+            ingest.broker.start()
+            wait_for(lambda: ingest.broker.stale)
+            ingest.do_chores()
+            wait_for(lambda: ingest.broker.connected)
+        finally:
+            ingest.broker.stop()
+            ingest.hang_up()
+            server.shutdown()
     assert 5 == versions[0]
     assert 4 == versions[-1]
 
