@@ -108,7 +108,7 @@ class Radio:
     def _client(self) -> aiomqtt.Client:
         host, port, context = self._broker.address()
         five = self._broker.version == "5"
-        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it untyped
         properties.SessionExpiryInterval = SESSION_S
         will = wire.encode(wire.state(self.unit.session, "lost"), cbor=self._cbor)
         return aiomqtt.Client(
@@ -178,7 +178,7 @@ class Radio:
     async def _say(self, client: aiomqtt.Client, leaf: str, message: Message, *, retain: bool = False) -> None:
         properties = None
         if self._broker.version == "5":
-            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho leaves it untyped
             properties.ContentType = wire.CBOR if self._cbor else wire.JSON
         payload = wire.encode(message, cbor=self._cbor)
         self.sent += len(message.get("r", ()))

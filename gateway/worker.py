@@ -54,7 +54,7 @@ class Retry(BaseRetryStrategy):
     def __init__(self, attempts: int = ATTEMPTS) -> None:
         self.attempts = attempts
 
-    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:  # noqa: ARG002
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:  # noqa: ARG002  # theirs
         """Return when to try again, or None to give up: the job then stays in the queue as failed."""
         if job.attempts >= self.attempts:
             return None

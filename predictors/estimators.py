@@ -47,13 +47,13 @@ class WeibullRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # 
         self.life_ = WeibullLife.prior(rated, self.prior_failures, self.prior_shape).learn(ends, unfinished)
         return self
 
-    def predict_quantiles(self, X: ArrayLike, quantiles: Sequence[float]) -> Array:  # noqa: N803
+    def predict_quantiles(self, X: ArrayLike, quantiles: Sequence[float]) -> Array:  # noqa: N803  # scikit-learn's name
         """Return exposure at the end of life, (n, q)."""
         check_is_fitted(self)
         now = np.maximum(np.asarray(validate_data(self, X, reset=False), dtype=np.float64)[:, 0], 0.0)
         return now[:, None] + self.life_.left(now, ascending(quantiles))
 
-    def predict(self, X: ArrayLike) -> Array:  # noqa: N803
+    def predict(self, X: ArrayLike) -> Array:  # noqa: N803  # scikit-learn's name
         """Return the median exposure at the end of life, (n,)."""
         median: Array = self.predict_quantiles(X, (0.5,))[:, 0]
         return median
@@ -75,7 +75,7 @@ class HitRegressor(WeibullRegressor):
 
     def fit(
         self,
-        X: ArrayLike,  # noqa: N803
+        X: ArrayLike,  # noqa: N803  # scikit-learn's name
         y: ArrayLike,
         *,
         censored: ArrayLike | None = None,
@@ -90,7 +90,7 @@ class HitRegressor(WeibullRegressor):
         self.crossing_ = LevelCrossing.learn(history) if table.shape[1] > 1 else None
         return self
 
-    def predict_quantiles(self, X: ArrayLike, quantiles: Sequence[float]) -> Array:  # noqa: N803
+    def predict_quantiles(self, X: ArrayLike, quantiles: Sequence[float]) -> Array:  # noqa: N803  # scikit-learn's name
         """Return exposure at the end of life, (n, q), not below the exposure survived."""
         check_is_fitted(self)
         checked = validate_data(self, X, reset=False, ensure_all_finite="allow-nan")

@@ -72,7 +72,7 @@ class Broker:
         client.reconnect_delay_set(1, 30)
         session: dict[str, Any] = {}
         if five:
-            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it untyped
             properties.SessionExpiryInterval = SESSION_EXPIRY
             properties.ReceiveMaximum = settings.mqtt_window
             properties.MaximumPacketSize = LARGEST_PACKET

@@ -114,7 +114,7 @@ async def publish_waiting(client: aiomqtt.Client, begin: "Begin") -> int:
     for one in ready:
         properties = None
         if one.expires_s is not None:
-            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho leaves it untyped
             properties.MessageExpiryInterval = one.expires_s
         await client.publish(one.topic, one.payload, qos=1, retain=one.retain, properties=properties)
     ids = [message_id for one in ready for message_id in one.message_ids]

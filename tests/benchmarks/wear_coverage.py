@@ -155,20 +155,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=DATA)
     root = parser.parse_args().data
-    print("simulated households, parts the model has not seen")  # noqa: T201
-    print(f"  {'model':9} {'fitted on':>9} {'unseen':>7} {'MAE d':>7} {'cov80':>6} {'width80 d':>10}")  # noqa: T201
+    print("simulated households, parts the model has not seen")
+    print(f"  {'model':9} {'fitted on':>9} {'unseen':>7} {'MAE d':>7} {'cov80':>6} {'width80 d':>10}")
     for units in (30, 300, 3000):
         for name in registry.MODELS:
             row = simulated(name, units=units, unseen=5000, seed=1)
             numbers = f"{row.mae_d:7.1f} {row.cov80:6.2f} {row.width80_d:10.1f}"
-            print(f"  {row.model:9} {row.units:9} {row.unseen:7} {numbers}")  # noqa: T201
+            print(f"  {row.model:9} {row.units:9} {row.unseen:7} {numbers}")
     for title, rows in recorded(root):
-        print(title)  # noqa: T201
-        print(f"  {'model':9} {'life':>5} {'runs':>5} {'MAE s':>7} {'bias s':>7} {'cov80':>6} {'width80 s':>10}")  # noqa: T201
+        print(title)
+        print(f"  {'model':9} {'life':>5} {'runs':>5} {'MAE s':>7} {'bias s':>7} {'cov80':>6} {'width80 s':>10}")
         for one in rows:
             at = "all" if one.fraction is None else f"{one.fraction:.0%}"
             numbers = f"{one.mae_s:7.1f} {one.bias_s:7.1f} {one.cov80:6.2f} {one.width80_s:10.1f}"
-            print(f"  {one.model:9} {at:>5} {one.runs:5} {numbers}")  # noqa: T201
+            print(f"  {one.model:9} {at:>5} {one.runs:5} {numbers}")
 
 
 if __name__ == "__main__":

@@ -82,11 +82,9 @@ def main() -> None:
     slots = parser.parse_args().slots
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    print(f"{'model':10} {'slots':>9} {'forecast s':>11} {'slots/s':>12} {'fit of 2000 cycles s':>21}")  # noqa: T201
+    print(f"{'model':10} {'slots':>9} {'forecast s':>11} {'slots/s':>12} {'fit of 2000 cycles s':>21}")
     for row in measure(slots):
-        print(  # noqa: T201
-            f"{row.model:10} {row.slots:9,} {row.forecast_s:11.3f} {row.slots_per_s:12,.0f} {row.fit_s:21.3f}"
-        )
+        print(f"{row.model:10} {row.slots:9,} {row.forecast_s:11.3f} {row.slots_per_s:12,.0f} {row.fit_s:21.3f}")
 
 
 if __name__ == "__main__":
