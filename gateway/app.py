@@ -3,8 +3,10 @@
 Each function runs one process until it is told to stop.
 """
 
+import socket
+import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 import psycopg
 import uvicorn
@@ -17,6 +19,7 @@ from commerce.stripe_payments import StripePayments
 from commerce.till import Begin
 from gateway import clock
 from gateway.db.pool import Role, for_tenant, open_pool
+from gateway.errors import Exit
 from gateway.events import Event, EventType
 from gateway.ingest import readiness
 from gateway.ingest import service as ingest_service
@@ -63,11 +66,11 @@ def desk(settings: Settings, pool: ConnectionPool) -> Desk:
     return Desk(payments(settings), transactions(pool), tell, clock.now, clock.wall)
 
 
-def serve(settings: Settings) -> None:
-    """Serve the pages until SIGINT or SIGTERM; requests under way are finished."""
+def serve(settings: Settings, fd: int | None = None) -> None:
+    """Serve the pages until SIGINT or SIGTERM, on the listening socket `fd` if given; open requests are finished."""
     with open_pool(database.dsn(settings), Role.APP) as pool, exporter.exported(settings.metrics_port):
         app = build(Services(pool, desk(settings, pool), settings, demo=settings.pace is not None))
-        uvicorn.run(
+        config = uvicorn.Config(
             app,
             host=settings.http_host,
             port=settings.http_port,
@@ -76,6 +79,11 @@ def serve(settings: Settings) -> None:
             server_header=False,
             timeout_graceful_shutdown=10,
         )
+        server = uvicorn.Server(config)
+        with suppress(KeyboardInterrupt):
+            server.run(sockets=None if fd is None else [socket.socket(fileno=fd)])
+        if not server.started:
+            sys.exit(Exit.CONFIGURATION)
 
 
 def ingest(settings: Settings) -> None:

@@ -60,11 +60,13 @@ def up() -> None:
 
 
 @app.command()
-def serve() -> None:
+def serve(
+    fd: Annotated[int | None, typer.Option(min=3, help="A listening socket that it inherited.")] = None,
+) -> None:
     """Serve the pages, the API and the webhooks."""
     from gateway import app as composed
 
-    composed.serve(_configured())
+    composed.serve(_configured(), fd)
 
 
 @app.command()

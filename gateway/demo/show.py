@@ -106,7 +106,7 @@ class Demo:
         clock.accelerate(clock.pace_from(pace))
         self.house.env |= settings.environment(pace=pace, **payments, log_level="info")
         self.house.start_services(("ingest", "serve"))
-        if not ports.answers(self.house.http_port, within_s=START_S) or not self.listening.wait(START_S):
+        if not self.house.serves(within_s=START_S) or not self.listening.wait(START_S):
             raise Unreachable("the pages or the ingest did not come up within a minute")
         fleet = self.house.supervisor.start(Program("fleet", self._fleet(made, pace), self.house.env, cwd=self.place))
         _say("the units tell what they have lived through")
@@ -124,15 +124,15 @@ class Demo:
 
     def _start_payments(self) -> dict[str, str]:
         """Start the stand-in of the payment provider and return the settings that lead to it."""
-        port = ports.free(8090)
+        held = ports.hold(8090)
         key, secret = f"rk_test_{secrets.token_hex(16)}", f"whsec_{secrets.token_hex(16)}"
         command = (
-            *(sys.executable, "-m", "commerce.standin", "--port", str(port), "--secret", secret),
+            *(sys.executable, "-m", "commerce.standin", "--fd", str(held.fileno()), "--secret", secret),
             *("--webhook", f"{self.house.public_url}/webhooks/stripe"),
         )
-        self.house.supervisor.start(Program("payments", command, self.house.env, cwd=self.place))
+        self.house.supervisor.start(Program("payments", command, self.house.env, cwd=self.place, listens=held))
         return {
-            "stripe_url": f"http://{ports.LOOPBACK}:{port}",
+            "stripe_url": f"http://{ports.LOOPBACK}:{held.getsockname()[1]}",
             "stripe_key": key,
             "stripe_webhook_secrets": secret,
         }

@@ -1,18 +1,24 @@
 """`wearwell up`: the whole house on one machine, database and broker embedded where none are named."""
 
+import contextlib
 import json
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
+import httpx
 from pydantic import SecretStr
 
 from gateway.db import pool
 from gateway.operate import broker, database, ports
 from gateway.operate.processes import Program, Say, Supervisor
 from gateway.settings import Settings, environment
+
+if TYPE_CHECKING:
+    from socket import socket
 
 RUNNING = "running.json"
 WATCH_S = 0.2
@@ -33,6 +39,7 @@ class House:
         self.units_url = settings.mqtt_url
         self.mqtt_version: str = settings.mqtt_version
         self.http_port = settings.http_port
+        self.web: socket | None = None
         self.public_url = settings.public_url
         self.env: dict[str, str] = {}
 
@@ -56,7 +63,8 @@ class House:
         )
         given = {"data_dir": str(self.settings.data_dir.resolve()), "database_dsn": self.database}
         given |= self._start_broker() if "mqtt_url" not in self.settings.model_fields_set else {}
-        self.http_port = ports.free(self.settings.http_port, self.settings.http_host)
+        self.web = ports.hold(self.settings.http_port, self.settings.http_host)
+        self.http_port = self.web.getsockname()[1]
         if "public_url" not in self.settings.model_fields_set:
             self.public_url = f"http://{ports.LOOPBACK}:{self.http_port}"
         given |= {"http_port": str(self.http_port), "public_url": self.public_url}
@@ -66,8 +74,20 @@ class House:
         """Start the gateway's own processes, or some of them, and write down where everything is."""
         for i, name in enumerate(names):
             env = self.env | environment_of_metrics(self.settings.metrics_port, i)
-            self.supervisor.start(Program(name, wearwell(name), env, cwd=self.cwd))
+            held = self.web if name == "serve" else None
+            command = wearwell(name) if held is None else wearwell(name, "--fd", str(held.fileno()))
+            self.supervisor.start(Program(name, command, env, cwd=self.cwd, listens=held))
         self._write_down()
+
+    def serves(self, *, within_s: float) -> bool:
+        """Tell whether the web answers, looking after everything for at most `within_s` seconds until it does."""
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline:
+            self.supervisor.watch()
+            with contextlib.suppress(httpx.HTTPError):
+                return httpx.get(f"http://{self.settings.http_host}:{self.http_port}/healthz").is_success
+            time.sleep(WATCH_S)
+        return False
 
     def watch(self, stop: threading.Event) -> None:
         """Look after everything until `stop` is set."""

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from socket import socket
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
@@ -34,6 +35,8 @@ class Program:
     """How long it may take to stop before it is killed."""
     lasting: bool = True
     """Whether it is started again when it ends."""
+    listens: socket | None = None
+    """A listening socket that it inherits under the same number; it stays open over restarts, until it is stopped."""
     pid_file: Path | None = None
     """Where its process id stands while it runs, so that other commands can signal it."""
 
@@ -75,6 +78,7 @@ class Child:
             text=True,
             errors="replace",
             bufsize=1,
+            pass_fds=() if self.program.listens is None else (self.program.listens.fileno(),),
             start_new_session=True,
             preexec_fn=_die_with_parent,  # noqa: PLW1509  # it calls prctl and nothing else
         )
@@ -119,6 +123,8 @@ class Child:
 
     def stop(self) -> None:
         """Ask it to end, wait for its grace, kill it if it must be."""
+        if self.program.listens is not None:
+            self.program.listens.close()
         if self.process is None:
             return
         if self.alive:

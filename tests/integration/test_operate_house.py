@@ -117,6 +117,21 @@ def test_the_usual_port_is_taken_when_it_is_free_and_another_when_not() -> None:
         assert ports.answers(usual)
 
 
+def test_a_held_port_stays_ours_while_its_process_starts_and_starts_again() -> None:
+    """Another deployment that starts meanwhile gets another port; a caller waits for the process instead of failing."""
+    with ports.hold(0) as mine:
+        usual = mine.getsockname()[1]
+        with ports.hold(usual) as other:
+            assert usual != other.getsockname()[1]
+        serve = f"import socket; print(socket.socket(fileno={mine.fileno()}).accept()[0].send(b'here'))"
+        supervisor = Supervisor(lambda *_: None)
+        with socket.create_connection((ports.LOOPBACK, usual)) as caller:
+            supervisor.start(Program("web", (sys.executable, "-c", serve), dict(os.environ), listens=mine))
+            caller.settimeout(10)
+            assert b"here" == caller.recv(4)
+        supervisor.stop()
+
+
 def test_fleet_figures_are_exported_on_loopback(dsn: str, conn: psycopg.Connection) -> None:
     """Every figure can be asked of an empty database; the port is served while the process runs, not longer."""
     with pool.open_pool(dsn, pool.Role.GATEWAY, size=1) as connections:

@@ -32,7 +32,7 @@ from commerce.standin.serve import serving
 from gateway import clock, settings
 from gateway.db import pool
 from gateway.demo.browser import Browser
-from gateway.operate import broker, catalogue, ports
+from gateway.operate import broker, catalogue
 from gateway.operate.house import House
 from gateway.registry import declaration, owners, units
 
@@ -178,7 +178,7 @@ def house(tmp_path: Path) -> Iterator[tuple[House, Letterbox, Books]]:
             clock.accelerate(clock.pace_from(pace))
             try:
                 running.start_services()
-                assert ports.answers(running.http_port, within_s=30), lines
+                assert running.serves(within_s=30), lines
                 assert listening.wait(30), lines
                 yield running, box, books
             finally:
