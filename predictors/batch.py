@@ -10,6 +10,9 @@ Array = NDArray[np.float64]
 UTMOST = 1e9
 """Above this no hours, days or exposure are believed: a hundred thousand years."""
 
+_OPTIONAL = ("hits", "calm", "novel")
+_TABLES = ("hits", "calm")
+
 LEAST = 1e-9
 """Below this a quantity is zero."""
 
@@ -27,6 +30,8 @@ class SlotBatch:
     left_h: the unit's own report, running hours left.
     silent_d: days since the last word.
     hits: (n, L) exposure at which each declared level was first crossed, NaN not yet; None without indicator.
+    calm: (n, C) the same of calmer signals (predictors.indicator.calm_crossings); None where they were not looked at.
+    novel: 1 where the slot's group (dust, region, product model) is none of those that the model learned from.
 
     What cannot be (negative, above UTMOST, a percentage above 100) is taken as unknown. Raises ValueError where shapes
     differ.
@@ -42,16 +47,18 @@ class SlotBatch:
     left_h: Array
     silent_d: Array
     hits: Array | None = None
+    calm: Array | None = None
+    novel: Array | None = None
 
     def __post_init__(self) -> None:
         n = np.size(self.run_h)
         for field in fields(self):
             given = getattr(self, field.name)
-            if given is None and field.name == "hits":
+            if given is None and field.name in _OPTIONAL:
                 continue
             column = np.array(given, dtype=np.float64)
-            shape = (n, column.shape[-1]) if field.name == "hits" and column.ndim > 1 else (n,)
-            if column.shape != shape or (field.name == "hits" and column.ndim != 2):
+            shape = (n, column.shape[-1]) if field.name in _TABLES and column.ndim > 1 else (n,)
+            if column.shape != shape or (field.name in _TABLES and column.ndim != 2):
                 raise ValueError(f"{field.name} has shape {column.shape}, run_h has {n} slots")
             column[~((column >= 0) & (column <= UTMOST))] = np.nan
             column[column < LEAST] = 0.0
@@ -65,12 +72,21 @@ class SlotBatch:
 
     def take(self, rows: NDArray[np.bool_]) -> "SlotBatch":
         """Return the slots where `rows` is True."""
-        columns = {field.name: getattr(self, field.name)[rows] for field in fields(self) if field.name != "hits"}
-        return SlotBatch(**columns, hits=None if self.hits is None else self.hits[rows])
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        return SlotBatch(**{name: column if column is None else column[rows] for name, column in columns.items()})
 
     @classmethod
-    def of(cls, n: int, *, hits: Array | None = None, **columns: Array | float) -> "SlotBatch":
+    def of(
+        cls,
+        n: int,
+        *,
+        hits: Array | None = None,
+        calm: Array | None = None,
+        novel: Array | None = None,
+        **columns: Array | float,
+    ) -> "SlotBatch":
         """Build a batch of n slots from the columns that are known; scalars are repeated, the rest is NaN."""
         known = {name: np.broadcast_to(np.asarray(value, dtype=np.float64), (n,)) for name, value in columns.items()}
-        names = [field.name for field in fields(cls) if field.name != "hits"]
-        return cls(**{name: known.pop(name, np.full(n, np.nan)) for name in names}, **known, hits=hits)
+        names = [field.name for field in fields(cls) if field.name not in _OPTIONAL]
+        columns_of_n = {name: known.pop(name, np.full(n, np.nan)) for name in names}
+        return cls(**columns_of_n, **known, hits=hits, calm=calm, novel=novel)

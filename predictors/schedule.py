@@ -111,7 +111,8 @@ def scenarios(
     kept = np.append(weights[:-1] > LEAST, True)
     weights = weights[kept] / weights[kept].sum()
     lent = [path for path, keep in zip(paths, kept[:-1], strict=True) if keep]
-    return Scenarios(weights, time, np.concatenate([_futures(lent, weights[:-1], now, time), alone]))
+    futures = _futures(lent, weights[:-1], now, time) * _levels(own, lent)[:, None]
+    return Scenarios(weights, time, np.concatenate([futures, alone]))
 
 
 Trajectory = tuple[Array, Array]  # time and cumulative load, both from 0, non-decreasing
@@ -159,6 +160,14 @@ def _fit(own: Trajectory, paths: list[Trajectory], resemblance: float) -> Array:
         misfit = np.min((np.log(theirs + floor) - mine) ** 2, axis=0)
         fits.append(-0.5 * misfit.sum() / resemblance**2)
     return np.array(fits)
+
+
+def _levels(own: Trajectory, paths: list[Trajectory]) -> Array:
+    """Return by how much this unit's load so far lay above each member's, (j,): a plan is lent, not its level."""
+    now, mine = own[0][-1], own[1][-1]
+    theirs = np.array([_used(path, np.array([now]))[0] for path in paths])
+    known = (theirs > 0) & (mine > 0)
+    return np.where(known, mine / np.where(known, theirs, 1.0), 1.0)
 
 
 def _futures(paths: list[Trajectory], weights: Array, now: float, time: Array) -> Array:
