@@ -17,20 +17,23 @@ from numpy.typing import NDArray
 from predictors.batch import Array
 from predictors.usage_cohort import KNOTS, UseCohort
 from predictors.usage_days import WEEK, DailyUse, harmonics, middles
-from predictors.usage_level import JUMP_SD, Level, Presence, drift, track
+from predictors.usage_level import Level, drift, track
+from predictors.usage_presence import LEAST, MOST, OWN_WAVES, Presence, habits, usual, wave
 from predictors.usage_season import Season, fit
 from predictors.usage_weeks import Weekly, noise, week_of_year
 
 AHEAD = KNOTS[-1] // WEEK
-STAY_WEIGHT = 4.0  # weeks away that the cohort's chance of another is worth
 HAZARD_WEIGHT = 52.0  # weeks that the cohort's changes are worth
 FACTOR_WEIGHT = 8.0  # weeks that a factor of one is worth
 HOME_WEIGHT = 8.0  # weeks that the cohort's level is worth as that of a regime to come
 PROFILE_WEIGHT = 28.0  # days that the cohort's weekdays are worth
+NEW_REGIME = 0.3  # chance that a regime began in a week, from which the season is fitted on each side of it alone
 SEASON_NOW = 8  # weeks that the level now was seen in
 CHANGED = 0.9  # chance from which a change is told
 WORTH_TELLING = 0.22  # of the log level: a quarter more or a fifth less
 LATEST_CHANGE = 26  # weeks: what changed before that is what the unit is used to
+
+LEAST_USE = 1e-6  # of cumulative use, so that it has a logarithm
 
 KNOT_WEEKS = np.array([knot // WEEK for knot in KNOTS if knot >= WEEK])
 FIRST_DAYS = np.array([knot for knot in KNOTS if knot < WEEK])
@@ -40,9 +43,10 @@ FIRST_DAYS = np.array([knot for knot in KNOTS if knot < WEEK])
 class UsePath:
     """Hold the use to come of n units, counted from the end of each history.
 
-    cumulative: (n, k) median exposure used up by each of KNOTS, above zero and rising. log_sd: (n, k) standard deviation
-    of its logarithm. change_d: (n,) days since a change of use was detected, NaN none. change_ratio: (n,) level after over
-    level before it. away: (n,) chance that the unit is away now. cohort_only: (n,) True where nothing of its own is known.
+    cumulative: (n, k) median exposure used up by each of KNOTS, above zero and rising. log_sd: (n, k) standard
+    deviation of its logarithm. change_d: (n,) days since a change of use was detected, NaN none. change_ratio: (n,)
+    level after over level before it. away: (n,) chance that the unit is away now. cohort_only: (n,) True where nothing
+    of its own is known.
     """
 
     cumulative: Array
@@ -70,15 +74,14 @@ def know(daily: DailyUse, cohort: UseCohort) -> Known:
     weekly = Weekly.of(daily, cohort.profile, float(np.exp(cohort.level)))
     n = len(daily)
     spread = noise(weekly.ordinary, cohort.noise)
-    season = fit(weekly.ordinary, weekly.waves, spread, cohort.walk + cohort.hazard * JUMP_SD**2, cohort.season)
-    flat = weekly.y - np.einsum("nki,ni->nk", weekly.waves, season.mean)
-    busy = weekly.busy.sum(axis=1)
-    own = np.where(weekly.busy, flat, 0.0).sum(axis=1)
-    home = (own + HOME_WEIGHT * cohort.level) / (busy + HOME_WEIGHT)
     of_week = spread[:, None] * WEEK / np.maximum(weekly.days, 1.0)
     first = (np.full(n, cohort.level), np.full(n, cohort.level_sd**2))
-    presence = Presence(np.full(n, cohort.away), np.full(n, cohort.stay))
-    for _ in range(2):  # the second time with the unit's own habits
+    # What the first round finds to be a change of regime does not bend the season of the second.
+    presence, new = Presence.of(n, cohort), np.zeros(weekly.y.shape, dtype=bool)
+    for _ in range(2):
+        season = fit(weekly.ordinary, weekly.waves, spread, cohort.season, new=new, walk=cohort.walk)
+        flat = weekly.y - np.einsum("nki,ni->nk", weekly.waves, season.mean)
+        home = _home(flat, weekly.busy, cohort.level)
         level = track(
             flat,
             of_week,
@@ -88,18 +91,14 @@ def know(daily: DailyUse, cohort: UseCohort) -> Known:
             again=home,
             presence=presence,
         )
-        presence, before = habits(level, np.isfinite(weekly.use), cohort), presence
-    presence = before
-    return Known(weekly, spread, season, home, presence, level)
+        assumed, presence = presence, habits(level.away, np.isfinite(weekly.use), cohort)
+        new = np.maximum(level.jumps, level.began) > NEW_REGIME
+    return Known(weekly, spread, season, home, assumed, level)
 
 
-def habits(level: Level, known: NDArray[np.bool_], cohort: UseCohort) -> Presence:
-    """Return how often each unit is away and for how long, shrunk to its cohort as a Beta prior would."""
-    share = (cohort.away_weight * cohort.away + (known * level.away).sum(axis=1)) / (cohort.away_weight + known.sum(axis=1))
-    both = known[:, :-1] & known[:, 1:]
-    then, now = both * level.away[:, :-1], level.away[:, 1:]
-    stay = (STAY_WEIGHT * cohort.stay + (then * now).sum(axis=1)) / (STAY_WEIGHT + then.sum(axis=1))
-    return Presence(np.clip(share, 1e-3, 0.9), np.clip(stay, share, 0.95))
+def _home(flat: Array, busy: NDArray[np.bool_], cohort: float) -> Array:
+    """Return the level of a regime to come, (n,): the mean of the past, shrunk to the cohort."""
+    return np.asarray((np.where(busy, flat, 0.0).sum(axis=1) + HOME_WEIGHT * cohort) / (busy.sum(axis=1) + HOME_WEIGHT))
 
 
 def forecast(daily: DailyUse, cohort: UseCohort) -> UsePath:
@@ -118,32 +117,42 @@ def _forecast(daily: DailyUse, cohort: UseCohort) -> UsePath:
     days = middles(daily, 0, AHEAD)
     waves = harmonics(days)
     gone = level.away[:, -1] if level.away.shape[1] else np.zeros(n)
-    # Holidays take the same share of the weeks in which each unit would otherwise be used.
-    holidays = cohort.away * (cohort.away_by_week[week_of_year(days)] - 1.0) / (1.0 - cohort.away)
-    usual = np.clip(presence.share[:, None] + (1.0 - presence.share[:, None]) * holidays, 0.0, 0.95)
-    away = np.clip(usual + (gone - presence.share)[:, None] * presence.stay[:, None] ** ahead, 0.0, 0.99)
+    usually, wave_cov = _usually(known, daily, cohort, days)
+    away = np.clip(usually + (gone - presence.share)[:, None] * presence.stay[:, None] ** ahead, 0.0, 0.99)
     weeks_seen = np.isfinite(known.weekly.use).sum(axis=1)
-    hazard = (HAZARD_WEIGHT * cohort.hazard + level.changes) / (HAZARD_WEIGHT + weeks_seen)
+    hazard = (HAZARD_WEIGHT * cohort.hazard + level.jumps.sum(axis=1)) / (HAZARD_WEIGHT + weeks_seen)
     same = np.exp(-hazard[:, None] * ahead)
     log_level = known.home[:, None] + (level.mean - known.home)[:, None] * same
     factor, factor_var = _factor(known)
     rate = np.exp(log_level + np.einsum("nki,ni->nk", waves, known.season.mean)) * (1.0 - away) * factor[:, None]
     total = np.cumsum(rate, axis=1)[:, KNOT_WEEKS - 1]
     first = total[:, :1] * np.cumsum(_weekdays(daily, cohort), axis=1)[:, FIRST_DAYS - 1] / WEEK
-    cumulative = np.maximum.accumulate(np.maximum(np.concatenate([first, total], axis=1), 1e-9), axis=1)
+    cumulative = np.maximum.accumulate(np.maximum(np.concatenate([first, total], axis=1), LEAST_USE), axis=1)
 
     weeks = KNOT_WEEKS.astype(np.float64)
-    chain = np.clip(presence.stay - presence.leave, 0.0, 0.95)[:, None]
     share = np.cumsum(away, axis=1)[:, KNOT_WEEKS - 1] / weeks
-    spell = np.minimum(share / (1.0 - share) / weeks * (1.0 + chain) / (1.0 - chain), 1.0)
+    spell = np.minimum(share / (1.0 - share) / weeks * presence.chain[:, None], 1.0)
     drifted = np.cumsum(waves, axis=1)[:, KNOT_WEEKS - 1] / weeks[:, None] - _now(known)[:, None, :]
     seasonal = np.einsum("nki,nij,nkj->nk", drifted, known.season.cov, drifted)
-    variance = (level.var + factor_var)[:, None] + drift(cohort.walk, hazard, KNOT_WEEKS) + seasonal
-    variance += known.noise[:, None] / weeks + spell
+    variance = (level.var + factor_var)[:, None] + drift(cohort.walk, hazard, KNOT_WEEKS.tolist()) + seasonal
+    own = np.cumsum(waves, axis=1)[:, KNOT_WEEKS - 1, :OWN_WAVES] / weeks[:, None]
+    spell += np.einsum("nki,nij,nkj->nk", own, wave_cov, own) / (1.0 - share) ** 2
+    variance += known.noise[:, None] / weeks + np.minimum(spell, 1.0)
     of_days = variance[:, :1] + known.noise[:, None] * (WEEK / FIRST_DAYS - 1.0)
     log_sd = np.sqrt(np.concatenate([of_days, variance], axis=1)) * cohort.scale
     change_d, change_ratio = _change(known)
-    return UsePath(cumulative, log_sd, change_d, change_ratio, gone, ~np.isfinite(known.weekly.use).any(axis=1))
+    unseen = np.asarray(~np.isfinite(known.weekly.use).any(axis=1))
+    return UsePath(cumulative, log_sd, change_d, change_ratio, gone, unseen)
+
+
+def _usually(known: Known, daily: DailyUse, cohort: UseCohort, days: Array) -> tuple[Array, Array]:
+    """Return the chance of being away in weeks to come, (n, J), and the covariance of the unit's own wave in it."""
+    presence, seen = known.presence, np.isfinite(known.weekly.use)
+    then = week_of_year(middles(daily, -seen.shape[1], seen.shape[1]))
+    surprise = np.where(seen, known.level.away - usual(presence, then, cohort), 0.0)
+    own, cov = wave(presence, surprise, known.weekly.waves[..., :OWN_WAVES] * seen[:, :, None])
+    ahead = harmonics(days)[..., :OWN_WAVES]
+    return np.clip(usual(presence, week_of_year(days), cohort) + np.einsum("nki,ni->nk", ahead, own), LEAST, MOST), cov
 
 
 def _factor(known: Known) -> tuple[Array, Array]:

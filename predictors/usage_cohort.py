@@ -27,11 +27,12 @@ AWAY_WEIGHT = 12.0  # weeks that the cohort's share is worth
 class UseCohort:
     """Hold a cohort's numbers; exposure in the unit of the histories.
 
-    level, level_sd: mean and standard deviation over units of log use per week. noise: variance of a week about its level.
-    walk: variance that a level gains a week. season: the waves of log use. hazard: changes of regime a week. away: share
-    of weeks away, away_weight: how many weeks that is worth, stay: chance that one follows another. away_by_week: (52,) share of weeks away by week of the year, over its mean. profile: (7,) use by weekday from
-    Monday, mean 1. scale: (k,) by which the spread at each of KNOTS is multiplied, learned by looking back.
-    units: how many units taught it.
+    level, level_sd: mean and standard deviation over units of log use per week. noise: variance of a week about it.
+    walk: variance that a level gains a week. season: the waves of log use. hazard: changes of regime a week. away:
+    share of weeks away, away_weight: how many weeks that is worth, stay: chance that one follows another. away_by_week:
+    (52,) share of weeks away by week of the year, over its mean. profile: (7,) use by weekday from Monday, mean 1.
+    scale: (k,) by which the spread at each of KNOTS is multiplied, learned by looking back. units: how many units
+    taught it.
     """
 
     level: float
@@ -81,7 +82,8 @@ class UseCohort:
         every = [*arrays.values(), season.mean, season.cov, np.array(list(numbers.values()))]
         if not (sound and all(np.isfinite(values).all() for values in every)):
             raise DamagedArtifact("artifact's use cohort has numbers that cannot be")
-        return cls(**numbers, **arrays, season=season, units=units)
+        learned: dict[str, Any] = {**numbers, **arrays}
+        return cls(**learned, season=season, units=units)
 
 
 NUMBERS = ("level", "level_sd", "noise", "walk", "hazard", "away", "away_weight", "stay")

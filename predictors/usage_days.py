@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from predictors.batch import UTMOST, Array
+from predictors.batch import LEAST, UTMOST, Array
 
 WEEK = 7
 YEAR_D = 365.25
@@ -37,12 +37,13 @@ class DailyUse:
         if clean.ndim != 2:
             raise ValueError(f"days must be units by days, not {clean.shape}")
         clean[~((clean >= 0) & (clean <= UTMOST))] = np.nan
+        clean[clean < LEAST] = 0.0
         n = clean.shape[:1]
         last = [np.broadcast_to(np.asarray(column, dtype=np.int64), n) for column in (weekday, yearday)]
         return cls(clean, last[0] % WEEK, last[1] % 366)
 
     def __len__(self) -> int:
-        return self.days.shape[0]
+        return len(self.days)
 
     def before(self, days: int) -> "DailyUse":
         """Return what was known so many days ago."""
@@ -86,5 +87,5 @@ def harmonics(yearday: Array) -> Array:
 
 
 def middles(daily: DailyUse, first: int, count: int) -> Array:
-    """Return the day of the year in the middle of `count` weeks from week `first`, (n, count); week 0 is the next one."""
-    return daily.yearday[:, None] + 4.0 + WEEK * (first + np.arange(count))
+    """Return the day of the year amid `count` weeks from week `first`, (n, count); week 0 is the next one."""
+    return np.asarray(daily.yearday[:, None] + 4.0 + WEEK * (first + np.arange(count)), dtype=np.float64)

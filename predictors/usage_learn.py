@@ -1,4 +1,4 @@
-"""Learning a cohort's use from the histories of its units (empirical Bayes), and how far to trust it by looking back."""
+"""A cohort's use, learned from the histories of its units (empirical Bayes), and how far to trust it."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ LEAST_HISTORY = 84  # days before a look back
 
 
 def learn(daily: DailyUse, prior: UseCohort) -> UseCohort:
-    """Return the cohort that these units' histories teach, from what was declared; the order of units is of no matter."""
+    """Return the cohort that these histories teach, from what was declared; the order of units does not matter."""
     if not np.isfinite(daily.days).any():
         return prior
     profile = _profile(daily, prior.profile)
@@ -36,9 +36,10 @@ def learn(daily: DailyUse, prior: UseCohort) -> UseCohort:
     near, count = spread(y, NEAR)
     of_week = float(np.median(near[count >= 3])) / 2.0 if (count >= 3).any() else prior.noise
     of_week = (m * of_week + PRIOR_UNITS * prior.noise) / (m + PRIOR_UNITS)
-    restless = prior.walk + prior.hazard * JUMP_SD**2
-    season = learn_season(y, weekly.waves[told], noise(y, of_week), restless)
-    own = fit(y, weekly.waves[told], noise(y, of_week), restless, season)
+    of_unit, restless = noise(y, of_week), prior.walk + prior.hazard * JUMP_SD**2
+    new = np.zeros(y.shape, dtype=bool)  # changes are not known yet: a level that moves more
+    season = learn_season(y, weekly.waves[told], of_unit, new=new, walk=restless)
+    own = fit(y, weekly.waves[told], of_unit, season, new=new, walk=restless)
     flat = y - np.einsum("nki,ni->nk", weekly.waves[told], own.mean)
     means = np.nanmean(flat, axis=1)
     level = (m * float(np.median(means)) + PRIOR_UNITS * prior.level) / (m + PRIOR_UNITS)
@@ -87,7 +88,7 @@ def _walk(flat: Array, prior: float) -> float:
 
 
 def _habits(daily: DailyUse, cohort: UseCohort) -> UseCohort:
-    """Return the cohort with how often its units are away and change their use, and the weeks in which they are away."""
+    """Return the cohort with how often its units are away or change their use, and when in the year."""
     shares, length, stays, changes = [], [], np.zeros(2), np.zeros(2)
     by_week, weeks = np.zeros(WEEKS_OF_YEAR), np.zeros(WEEKS_OF_YEAR)
     for chunk in daily.chunks():
@@ -98,7 +99,7 @@ def _habits(daily: DailyUse, cohort: UseCohort) -> UseCohort:
         length.append(count[count >= LEAST_WEEKS])
         then = (seen[:, 1:] & seen[:, :-1]) * away[:, :-1]
         stays += (then * away[:, 1:]).sum(), then.sum()
-        changes += known.level.changes[count >= LEAST_WEEKS].sum(), count[count >= LEAST_WEEKS].sum()
+        changes += known.level.jumps.sum(axis=1)[count >= LEAST_WEEKS].sum(), count[count >= LEAST_WEEKS].sum()
         week = week_of_year(middles(chunk, -away.shape[1], away.shape[1]))
         by_week += np.bincount(week[seen], away[seen], WEEKS_OF_YEAR)
         weeks += np.bincount(week[seen], minlength=WEEKS_OF_YEAR)

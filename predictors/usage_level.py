@@ -1,6 +1,6 @@
 """The level of use now: how it drifts, when it changed, and who is away.
 
-Weekly log use y_k of one unit, season taken out. Within a regime the level walks (Kalman 1960); with the chance h a week
+Weekly log use y_k of one unit, season taken out. Within a regime the level walks (Kalman 1960); with a chance h a week
 a new regime begins at a level of its own: Bayesian online change-point detection (Adams & MacKay 2007,
 arXiv:0710.3742), here over the week s in which the present regime began:
 
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from predictors.batch import Array
+from predictors.usage_presence import Presence
 
 HAZARDS = (1 / 1000, 1 / 400, 1 / 200, 1 / 100, 1 / 50, 1 / 25, 1 / 12)  # a week, over which drift is interpolated
 SETTLED = 6  # weeks after which it is known whether a regime began
@@ -26,25 +27,12 @@ AWAY_RANGE = 4.0  # of log use over which weeks away spread, down to nothing
 
 
 @dataclass(frozen=True, slots=True)
-class Presence:
-    """Hold the share of weeks each unit spends away in the long run, (n,), and how likely it stays another week, (n,)."""
-
-    share: Array
-    stay: Array
-
-    @property
-    def leave(self) -> Array:
-        """Return the chance of going away in a week, (n,), which makes the share last."""
-        return np.asarray(np.minimum(self.share * (1.0 - self.stay) / (1.0 - self.share), 0.95))
-
-
-@dataclass(frozen=True, slots=True)
 class Level:
     """Hold what is known of the level of n units after K weeks.
 
     mean, var: (n,) of the log level now. path: (n, K) the level as it was seen each week, NaN before the first one.
-    away: (n, K) the chance that a week was spent away. began: (n, K) the chance that the present regime began in a week.
-    changes: (n,) expected number of changes of regime.
+    away: (n, K) the chance that a week was spent away. began: (n, K) the chance that the present regime began in a
+    week. jumps: (n, K) the chance that one began then, as it was seen SETTLED weeks later, 0 in the last weeks.
     """
 
     mean: Array
@@ -52,7 +40,7 @@ class Level:
     path: Array
     away: Array
     began: Array
-    changes: Array
+    jumps: Array
 
 
 def track(
@@ -68,12 +56,13 @@ def track(
     """Return the level of each unit.
 
     y: (n, K) weekly log use, NaN not known. noise: (n, K) its variance about the level. walk: q, and hazard: h, a week.
-    first: mean and variance, (n,) each, of the level before anything was seen. again: (n,) mean of the level of a new regime.
+    first: mean and variance, (n,) each, of the level before anything was seen. again: (n,) mean of the level of a new
+    regime.
     """
     n, weeks = y.shape
     weight, mean, var = (np.zeros((weeks, n)) for _ in range(3))
     path, away = np.full((weeks, n), np.nan), np.zeros((weeks, n))
-    changes = np.zeros(n)
+    jumps = np.zeros((weeks, n))
     leave, stay = presence.leave, presence.stay
     seen, gone = np.zeros(n, dtype=bool), np.zeros(n)
     for k in range(weeks):
@@ -103,17 +92,17 @@ def track(
         path[k] = np.where(seen, (w * m).sum(axis=0), np.nan)
         p += walk
         if k > SETTLED:
-            changes += np.where(np.isnan(path[k - SETTLED - 1]), 0.0, w[k - SETTLED])
+            jumps[k - SETTLED] = np.where(np.isnan(path[k - SETTLED - 1]), 0.0, w[k - SETTLED])
     now = np.where(seen, (weight * mean).sum(axis=0), first[0])
     spread = np.where(seen, (weight * (var + (mean - now) ** 2)).sum(axis=0), first[1])
-    return Level(now, spread, path.T, away.T, weight.T, changes)
+    return Level(now, spread, path.T, away.T, weight.T, jumps.T)
 
 
 def drift(walk: float, hazard: Array, weeks: Sequence[int]) -> Array:
     """Return the variance that the mean log level of the next weeks has beyond that of now, (n, len(weeks)).
 
-    hazard: (n,). The mean over j, k <= w of Cov_jk = q min(j, k) + s^2 (1 - exp(-h min(j, k))) exp(-h |j - k|): the walk, and
-    regimes that begin with hazard h at a level whose standard deviation is s; interpolated in log h.
+    hazard: (n,). The walk, and regimes that begin with hazard h at a level whose standard deviation is s: the mean over
+    j, k <= weeks of Cov_jk = q min(j, k) + s^2 (1 - exp(-h min(j, k))) exp(-h |j - k|), interpolated in log h.
     """
     j = np.arange(1, max(weeks) + 1)
     least, apart = np.minimum.outer(j, j), np.abs(np.subtract.outer(j, j))

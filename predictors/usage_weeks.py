@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from predictors.batch import Array
 from predictors.usage_days import WEEK, YEAR_D, DailyUse, harmonics, middles
@@ -26,7 +27,7 @@ class Weekly:
     use: Array
     days: Array
     y: Array
-    busy: Array
+    busy: NDArray[np.bool_]
     waves: Array
 
     @classmethod
@@ -55,7 +56,8 @@ def spread(y: Array, lag: int) -> tuple[Array, Array]:
         return np.full(n, np.nan), np.zeros(n)
     squares = np.sort((y[:, lag:] - y[:, :-lag]) ** 2, axis=1)  # NaN last
     count = np.isfinite(squares).sum(axis=1)
-    low, high = (np.take_along_axis(squares, np.maximum(i, 0)[:, None], axis=1)[:, 0] for i in _middle(count))
+    ends = (np.maximum(count - 1, 0) // 2, count // 2)
+    low, high = (np.take_along_axis(squares, np.minimum(i, weeks - lag - 1)[:, None], axis=1)[:, 0] for i in ends)
     return np.where(count > 0, 0.5 * (low + high) / MEDIAN_CHI2, np.nan), count.astype(np.float64)
 
 
@@ -64,13 +66,9 @@ def noise(y: Array, cohort: float) -> Array:
     twice, count = spread(y, 2)
     informative = EFFICIENCY * count
     own = np.where(count > 0, 0.5 * np.where(count > 0, twice, 0.0), 0.0)
-    return np.asarray((NOISE_WEIGHT * cohort + informative * own) / (NOISE_WEIGHT + informative))
+    return np.asarray((NOISE_WEIGHT * cohort + informative * np.minimum(own, 1.0)) / (NOISE_WEIGHT + informative))
 
 
-def week_of_year(yearday: Array) -> np.ndarray:
+def week_of_year(yearday: Array) -> NDArray[np.int64]:
     """Return the week of the year, 0 to 51, of days of the year."""
     return (np.asarray(yearday) % YEAR_D / WEEK).astype(np.int64) % WEEKS_OF_YEAR
-
-
-def _middle(count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return (count - 1) // 2, count // 2 - (count == 0) * 0
