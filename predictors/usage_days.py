@@ -11,7 +11,7 @@ from predictors.batch import LEAST, UTMOST, Array
 WEEK = 7
 YEAR_D = 365.25
 LEAST_DAYS = 3  # of a week, below which it is not known
-CHUNK = 2048  # units at once: what is in hand stays in the processor's cache
+CHUNK = 1024  # units at once: what is in hand stays in the processor's cache
 
 Numbers = NDArray[np.int64]
 
@@ -82,8 +82,9 @@ class DailyUse:
 
 def harmonics(yearday: Array) -> Array:
     """Return the yearly and half-yearly waves at days of the year, (..., 4)."""
-    angle = 2.0 * np.pi * np.asarray(yearday, dtype=np.float64)[..., None] / YEAR_D
-    return np.concatenate([np.cos(angle), np.sin(angle), np.cos(2 * angle), np.sin(2 * angle)], axis=-1)
+    angle = 2.0 * np.pi / YEAR_D * np.asarray(yearday, dtype=np.float64)
+    c, s = np.cos(angle), np.sin(angle)
+    return np.stack([c, s, c * c - s * s, 2.0 * s * c], axis=-1)  # of the angle, and of twice the angle
 
 
 def middles(daily: DailyUse, first: int, count: int) -> Array:

@@ -21,6 +21,7 @@ from predictors.usage_presence import Presence
 
 HAZARDS = (1 / 1000, 1 / 400, 1 / 200, 1 / 100, 1 / 50, 1 / 25, 1 / 12)  # a week, over which drift is interpolated
 SETTLED = 6  # weeks after which it is known whether a regime began
+QUARTER = 12  # weeks
 JUMP_SD = 0.6  # of the log level from one regime to the next
 AWAY_BELOW = 0.5  # of log use below the level, from where a week may as well be one away
 AWAY_RANGE = 4.0  # of log use over which weeks away spread, down to nothing
@@ -62,11 +63,12 @@ def track(
     n, weeks = y.shape
     weight, mean, var = (np.zeros((weeks, n)) for _ in range(3))
     path, away = np.full((weeks, n), np.nan), np.zeros((weeks, n))
-    jumps = np.zeros((weeks, n))
+    jumps, seen_each, noises = np.zeros((weeks, n)), np.isfinite(y).T, np.ascontiguousarray(noise.T)
+    each = np.where(seen_each, y.T, 0.0)
     leave, stay = presence.leave, presence.stay
     seen, gone = np.zeros(n, dtype=bool), np.zeros(n)
     for k in range(weeks):
-        known = np.isfinite(y[:, k])
+        known = seen_each[k]
         fresh = known & ~seen
         weight[:k] *= 1.0 - hazard
         weight[k] = np.where(fresh, 1.0, np.where(seen, hazard, 0.0))
@@ -75,15 +77,15 @@ def track(
         seen |= known
         a = stay * gone + leave * (1.0 - gone)
         m, p = mean[: k + 1], var[: k + 1]
-        total = p + noise[:, k]
-        error = np.where(known, y[:, k], 0.0) - m
-        here = (1.0 - a) * np.exp(-0.5 * error * error / total) / np.sqrt(2.0 * np.pi * total)
-        elsewhere = a * np.clip(-error / AWAY_BELOW, 0.0, 1.0) / AWAY_RANGE
-        likely = here + elsewhere + 1e-12
+        total = p + noises[k]
+        error = each[k] - m
+        here = np.exp(error * error / (-2.0 * total)) * ((1.0 - a) / np.sqrt(2.0 * np.pi) / np.sqrt(total))
+        likely = here + np.minimum(np.maximum(error, -AWAY_BELOW), 0.0) * (-a / AWAY_BELOW / AWAY_RANGE) + 1e-12
+        present = here / likely * known
+        likely[:, ~known] = 1.0
         w = weight[: k + 1]
-        w *= np.where(known, likely, 1.0)
+        w *= likely
         w /= np.where(seen, w.sum(axis=0), 1.0)
-        present = np.where(known, here / likely, 0.0)
         gain = present * p / total
         m += gain * error
         p *= 1.0 - gain
@@ -96,6 +98,18 @@ def track(
     now = np.where(seen, (weight * mean).sum(axis=0), first[0])
     spread = np.where(seen, (weight * (var + (mean - now) ** 2)).sum(axis=0), first[1])
     return Level(now, spread, path.T, away.T, weight.T, jumps.T)
+
+
+def restless(path: Array) -> tuple[Array, Array]:
+    """Return the mean square of what the level moves in a QUARTER, (n,), and how many quarters were seen, (n,)."""
+    n, weeks = path.shape
+    if weeks <= QUARTER:
+        return np.zeros(n), np.zeros(n)
+    step = path[:, QUARTER:] - path[:, :-QUARTER]
+    known = np.isfinite(step)
+    count = known.sum(axis=1)
+    total = np.where(known, step, 0.0) ** 2
+    return total.sum(axis=1) / np.maximum(count, 1), count / QUARTER
 
 
 def drift(walk: float, hazard: Array, weeks: Sequence[int]) -> Array:

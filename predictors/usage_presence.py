@@ -2,7 +2,7 @@
 
 The share of weeks away is Beta-shrunk to the cohort's; holidays take the same share of the weeks in which each unit
 would otherwise be used; and each unit has a yearly wave of its own, a ridge regression of being away on it (a home that
-is closed in winter). Being away now fades as the chance of staying another week does.
+is closed in winter). Being away now fades as a two-state Markov chain forgets: by stay - leave a week.
 """
 
 from dataclasses import dataclass
@@ -37,10 +37,14 @@ class Presence:
         return np.asarray(np.minimum(self.share * (1.0 - self.stay) / (1.0 - self.share), MOST))
 
     @property
+    def alike(self) -> Array:
+        """Return how far a week resembles the one before it, (n,): the correlation of a two-state chain."""
+        return np.asarray(np.clip(self.stay - self.leave, 0.0, MOST))
+
+    @property
     def chain(self) -> Array:
         """Return by how much weeks that follow each other tell less than independent ones, (n,)."""
-        alike = np.clip(self.stay - self.leave, 0.0, MOST)
-        return np.asarray((1.0 + alike) / (1.0 - alike))
+        return np.asarray((1.0 + self.alike) / (1.0 - self.alike))
 
 
 def habits(away: Array, known: NDArray[np.bool_], cohort: UseCohort) -> Presence:

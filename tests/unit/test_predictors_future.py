@@ -94,7 +94,7 @@ def pathed(rate: float = 4.0, sd: float = 0.2, **columns: float) -> SlotBatch:
 
 def test_a_path_that_is_one_rate_gives_the_dates_of_that_rate() -> None:
     """Between its knots and before the first, the path says what the rate does."""
-    left = np.exp(np.log([[0.5], [50.0], [300.0], [1900.0]]) + 0.3 * np.array([-1.28, 0.0, 1.28]))
+    left = np.exp(np.log([[0.5], [50.0], [300.0], [1500.0]]) + 0.3 * np.array([-1.28, 0.0, 1.28]))
     along = future.use(pathed(), np.ones(1), 5.0)
     assert (4.0, 0.2) == (pytest.approx(along.per_day[0]), pytest.approx(along.log_sd[0]))
     for row in left:
