@@ -10,7 +10,7 @@ from predictors.usage_cohort import UseCohort
 from predictors.usage_days import WEEK, DailyUse
 from predictors.usage_level import Level, restless, track
 from predictors.usage_presence import Presence, habits
-from predictors.usage_season import Season, fit
+from predictors.usage_season import MOST_OF_A_YEAR, Season, fit
 from predictors.usage_weeks import Weekly, noise
 
 HAZARD_WEIGHT = 52.0  # weeks that the cohort's changes are worth
@@ -47,8 +47,10 @@ def know(daily: DailyUse, cohort: UseCohort) -> Known:
     spread = noise(weekly.ordinary, cohort.noise)
     of_week = spread[:, None] * WEEK / np.maximum(weekly.days, 1.0)
     first = (np.full(n, cohort.level), np.full(n, cohort.level_sd**2))
-    # What the first round finds to be a change of regime does not bend the season of the second.
-    presence, new = Presence.of(n, cohort), np.zeros(weekly.y.shape, dtype=bool)
+    # What the first round finds to be a change of regime does not bend the season of the second. Who has not been seen
+    # for most of a year has the cohort's season in the first round: a step would look like the side of a wave.
+    weeks = np.isfinite(weekly.use).sum(axis=1)
+    presence, new = Presence.of(n, cohort), np.broadcast_to(weeks[:, None] < MOST_OF_A_YEAR, weekly.y.shape)
     for _ in range(2):
         season = fit(weekly.ordinary, weekly.waves, spread, cohort.season, new=new, walk=cohort.walk)
         flat = weekly.y - np.einsum("nki,ni->nk", weekly.waves, season.mean)
@@ -64,7 +66,6 @@ def know(daily: DailyUse, cohort: UseCohort) -> Known:
         )
         assumed, presence = presence, habits(level.away, np.isfinite(weekly.use), cohort)
         new = np.maximum(level.jumps, level.began) > NEW_REGIME
-    weeks = np.isfinite(weekly.use).sum(axis=1)
     hazard = (HAZARD_WEIGHT * cohort.hazard + level.jumps.sum(axis=1)) / (HAZARD_WEIGHT + weeks)
     moved, quarters = restless(level.path)
     pace = (RESTLESS_WEIGHT + quarters * moved / cohort.restless) / (RESTLESS_WEIGHT + quarters)

@@ -80,7 +80,9 @@ def track(
         total = p + noises[k]
         error = each[k] - m
         here = np.exp(error * error / (-2.0 * total)) * ((1.0 - a) / np.sqrt(2.0 * np.pi) / np.sqrt(total))
-        likely = here + np.minimum(np.maximum(error, -AWAY_BELOW), 0.0) * (-a / AWAY_BELOW / AWAY_RANGE) + 1e-12
+        elsewhere = np.minimum(np.maximum(error, -AWAY_BELOW), 0.0) * (-a / AWAY_BELOW / AWAY_RANGE)
+        elsewhere[k] *= fresh  # a regime begins with a week of use: else being away would never become one
+        likely = here + elsewhere + 1e-12
         present = here / likely * known
         likely[:, ~known] = 1.0
         w = weight[: k + 1]

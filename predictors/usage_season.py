@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from predictors.batch import Array
 
 CLIP = 2.0  # standard deviations beyond which an innovation has no more weight
+MOST_OF_A_YEAR = 36  # weeks, from which a unit may have a season unlike its cohort's
 LEAST_WEEKS = 12  # below which a unit teaches its cohort nothing of the season
 PRIOR_SD = 0.15  # of each coefficient before anything is learned
 WAVES = 4
@@ -50,14 +51,14 @@ def fit(y: Array, waves: Array, noise: Array, cohort: Season, *, new: NDArray[np
     step, across, variance = _innovations(y, waves, noise, new=new, walk=walk)
     precision = np.asarray(np.linalg.inv(cohort.cov), dtype=np.float64)
     mean, cov = cohort.of(n).mean, cohort.of(n).cov
-    heavy = np.ones(n)
+    heavy, whole = np.ones(n), np.isfinite(y).sum(axis=1) >= MOST_OF_A_YEAR
     for _ in range(ROUNDS):
         error = np.abs(step - np.einsum("nki,ni->nk", across, mean)) / np.sqrt(variance)
         weighted = across * (np.minimum(1.0, CLIP / np.maximum(error, CLIP)) / variance)[:, :, None]
         prior = heavy[:, None, None] * precision
         cov = np.linalg.inv(np.swapaxes(weighted, 1, 2) @ across + prior)
         mean = np.einsum("nij,nj->ni", cov, np.einsum("nki,nk->ni", weighted, step) + prior @ cohort.mean)
-        heavy = _weight(mean - cohort.mean, cov, precision)
+        heavy = np.where(whole, _weight(mean - cohort.mean, cov, precision), 1.0)
     return Season(mean, cov)
 
 

@@ -23,7 +23,7 @@ log = structlog.get_logger()
 STALE = """
 select s.slot_id from slot s left join use_cohort c using (slot_id)
 where (c.made_at is null or c.made_at < %s)
-  and (select count(*) from (select from use_days d where d.slot_id = s.slot_id limit %s) some) >= %s
+  and (select count(*) from (select from use_days d where d.slot_id = s.slot_id limit %s) told) >= %s
 order by s.slot_id"""
 KEEP = """
 insert into use_cohort (tenant_id, slot_id, basis, made_at, units, learned) values (%s, %s, %s, %s, %s, %s)
