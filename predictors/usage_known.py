@@ -17,7 +17,7 @@ HAZARD_WEIGHT = 52.0  # weeks that the cohort's changes are worth
 RESTLESS_WEIGHT = 1.0  # quarters that the cohort's drift is worth
 HOME_WEIGHT = 8.0  # weeks that the cohort's level is worth as that of a regime to come
 NEW_REGIME = 0.3  # chance that a regime began in a week, from which the season is fitted on each side of it alone
-CHANGED = 0.9  # chance from which a change is told
+CHANGED = 0.5  # chance from which a change is told
 WORTH_TELLING = 0.22  # of the log level: a quarter more or a fifth less
 LATEST_CHANGE = 26  # weeks: what changed before that is what the unit is used to
 

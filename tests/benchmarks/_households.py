@@ -12,11 +12,15 @@ YEAR = 365
 
 @dataclass(frozen=True, slots=True)
 class Households:
-    """Hold n households over T days from 1 January: kind (n,) index into KINDS; use (n, T) hours a day; born (n,)."""
+    """Hold n households over T days from 1 January.
+
+    kind: (n,) index into KINDS. use: (n, T) hours a day. born: (n,) first day. jumps: (n, T) of the log level.
+    """
 
     kind: np.ndarray
     use: np.ndarray
     born: np.ndarray
+    jumps: np.ndarray
 
     def seen(self, origin: int, last: int = 400) -> np.ndarray:
         """Return what is known on the morning of day `origin`, (n, at most last); NaN before a unit was there."""
@@ -62,7 +66,7 @@ def simulate(n: int, days: int, rng: np.random.Generator, origin: int | None = N
     visits = rng.random((n, week[-1] + 1))[:, week] < warm
     use[weekend] = np.where(visits[weekend] & (of_week >= 4), np.minimum(2.0 * use[weekend], 24.0), 0.0)
     born = np.where(is_kind["new"], (origin or 0) - rng.integers(5, 57, n), 0)
-    return Households(kind, use, born)
+    return Households(kind, use, born, jumps)
 
 
 def _away(n: int, days: int, rng: np.random.Generator) -> np.ndarray:

@@ -1,8 +1,9 @@
 """Dates by which a given exposure is used up: `python -m tests.benchmarks.usage [--data ROOT] [--json OUT]`.
 
-Simulated households: what a unit will really use in the next 30, 90, 180 or 365 days is its exposure left, known exactly,
-so that the right date is that many days away and every error is the usage forecast's. Whoever forecasts a date has seen
-no more than the days before; the cohort is learned from other households. Then load schedules: vdq, where ROOT holds it.
+Simulated households: what a unit will really use in the next 30, 90, 180 or 365 days is its exposure left, known
+exactly, so that the right date is that many days away and every error is the usage forecast's. Whoever forecasts a date
+has seen no more than the days before; the cohort is learned from other households. Then load schedules: vdq, where ROOT
+holds it.
 """
 
 import argparse
@@ -89,6 +90,26 @@ def dated(houses: Households, cohort: UseCohort, origin: int) -> Iterator[Dates]
             point = np.minimum(left / np.maximum(rate, 1e-9), future.HORIZON_D)
             dates[name] = np.repeat(point[:, None], len(QUANTILES), axis=1)
         yield Dates(horizon, houses.kind[some], {name: table[some] for name, table in dates.items()})
+
+
+def alarms(units: int, seed: int) -> dict[str, float]:
+    """Return how often a change of use is told: by kind where there was none in half a year, and where there was one.
+
+    There was one: half as much again or more, or the inverse, once, four to twenty weeks ago.
+    """
+    told: dict[str, list[np.ndarray]] = {}
+    for origin in ORIGINS:
+        rng = np.random.default_rng([seed, origin])
+        others, houses = simulate(units, SPAN, rng, origin), simulate(units, SPAN, rng, origin)
+        cohort = usage_learn.learn(daily(others, origin, 2 * YEAR), UseCohort.declared(DECLARED_H))
+        alarm = np.isfinite(usage.forecast(daily(houses, origin, 400), cohort).change_d)
+        past = np.abs(houses.jumps[:, :origin])
+        still = (past[:, -182:] == 0).all(axis=1)
+        once = (past[:, -140:-28].max(axis=1) > np.log(1.5)) & ((past[:, -182:] > 0).sum(axis=1) == 1)
+        for k, kind in enumerate(KINDS[:4]):
+            told.setdefault(f"none, {kind}", []).append(alarm[still & (houses.kind == k)])
+        told.setdefault("one, moving", []).append(alarm[once & (houses.kind == KINDS.index("moving"))])
+    return {name: float(np.concatenate(found).mean()) for name, found in told.items()}
 
 
 def households(units: int, seed: int) -> list[Row]:
@@ -182,6 +203,11 @@ def main() -> None:
             f"{r.mae_d:.1f} | {r.median_d:.1f} | {r.cov80:.2f} | {r.width80_d:.0f} | {r.cov90:.2f} | {r.width90_d:.0f}"
         )
         print(f"| {r.model} | {r.kind} | {r.horizon_d or 'all'} | {r.forecasts} | {figures} |")
+    told = alarms(asked.units, asked.seed)
+    print("\nshare of units told that their use changed")
+    print("| change, households | told |\n|---|---|")
+    for name, share in told.items():
+        print(f"| {name} | {share:.3f} |")
     vdq: dict[str, dict[str, float]] = {}
     if (train := asked.data / "vdq" / "train" / "runs.csv").exists():
         vdq = schedules(train, asked.data / "vdq" / "test" / "runs.csv")
@@ -192,7 +218,7 @@ def main() -> None:
     else:
         print(f"\nvdq: not in {asked.data}", file=sys.stderr)
     if asked.json:
-        asked.json.write_text(json.dumps({"households": [asdict(r) for r in rows], "vdq": vdq}, indent=1))
+        asked.json.write_text(json.dumps({"households": [asdict(r) for r in rows], "told": told, "vdq": vdq}, indent=1))
 
 
 if __name__ == "__main__":
