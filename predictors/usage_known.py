@@ -10,7 +10,7 @@ from predictors.usage_cohort import UseCohort
 from predictors.usage_days import WEEK, DailyUse
 from predictors.usage_level import Level, restless, track
 from predictors.usage_presence import Presence, habits
-from predictors.usage_season import MOST_OF_A_YEAR, Season, fit
+from predictors.usage_season import MOST_OF_A_YEAR, Season, fit, occam
 from predictors.usage_weeks import Weekly, noise
 
 HAZARD_WEIGHT = 52.0  # weeks that the cohort's changes are worth
@@ -47,12 +47,9 @@ def know(daily: DailyUse, cohort: UseCohort) -> Known:
     spread = noise(weekly.ordinary, cohort.noise)
     of_week = spread[:, None] * WEEK / np.maximum(weekly.days, 1.0)
     first = (np.full(n, cohort.level), np.full(n, cohort.level_sd**2))
-    # What the first round finds to be a change of regime does not bend the season of the second. Who has not been seen
-    # for most of a year has the cohort's season in the first round: a step would look like the side of a wave.
     weeks = np.isfinite(weekly.use).sum(axis=1)
-    presence, new = Presence.of(n, cohort), np.broadcast_to(weeks[:, None] < MOST_OF_A_YEAR, weekly.y.shape)
-    for _ in range(2):
-        season = fit(weekly.ordinary, weekly.waves, spread, cohort.season, new=new, walk=cohort.walk)
+
+    def tracked(season: Season, presence: Presence) -> tuple[Level, Array]:
         flat = weekly.y - np.einsum("nki,ni->nk", weekly.waves, season.mean)
         home = _home(flat, weekly.busy, cohort.level)
         level = track(
@@ -64,12 +61,25 @@ def know(daily: DailyUse, cohort: UseCohort) -> Known:
             again=home,
             presence=presence,
         )
-        assumed, presence = presence, habits(level.away, np.isfinite(weekly.use), cohort)
-        new = np.maximum(level.jumps, level.began) > NEW_REGIME
+        return level, home
+
+    # A step may look like the side of a wave, and a wave like two steps: what is likelier, a season of one's own or
+    # changes of regime in the cohort's? Then the season is fitted between the changes alone.
+    nothing = np.zeros(weekly.y.shape, dtype=bool)
+    presence = Presence.of(n, cohort)
+    own = fit(weekly.ordinary, weekly.waves, spread, cohort.season, new=nothing, walk=cohort.walk)
+    (usual, _), (waved, _) = (tracked(season, presence) for season in (cohort.season.of(n), own))
+    likelier = waved.evidence + occam(own, cohort.season) > usual.evidence
+    seasonal = (likelier & (weeks >= MOST_OF_A_YEAR))[:, None]
+    away = np.where(seasonal, waved.away, usual.away)
+    new = np.where(seasonal, np.maximum(waved.jumps, waved.began), np.maximum(usual.jumps, usual.began))
+    presence = habits(away, np.isfinite(weekly.use), cohort)
+    season = fit(weekly.ordinary, weekly.waves, spread, cohort.season, new=new > NEW_REGIME, walk=cohort.walk)
+    level, home = tracked(season, presence)
     hazard = (HAZARD_WEIGHT * cohort.hazard + level.jumps.sum(axis=1)) / (HAZARD_WEIGHT + weeks)
     moved, quarters = restless(level.path)
     pace = (RESTLESS_WEIGHT + quarters * moved / cohort.restless) / (RESTLESS_WEIGHT + quarters)
-    return Known(weekly, spread, season, home, assumed, level, hazard, pace)
+    return Known(weekly, spread, season, home, presence, level, hazard, pace)
 
 
 def changed(known: Known) -> tuple[Array, Array]:

@@ -16,6 +16,7 @@ from predictors.usage_season import learn as learn_season
 from predictors.usage_weeks import WEEKS_OF_YEAR, Weekly, noise, spread, week_of_year
 
 NEAR, FAR = 2, 10  # weeks apart: what grows between them is the walk of the level, not noise
+CALM = 0.3  # of what a median level gains between them: the rest is changes of regime
 PRIOR_UNITS = 5.0  # that the declared numbers are worth
 PRIOR_WEEKS = 50.0  # of each week of the year, that are away as often as on the average
 BACK = (28, 91, 182, 273, 364)  # days ago from which the model is asked again
@@ -85,7 +86,7 @@ def _walk(flat: Array, prior: float) -> float:
     told = count >= 2 * FAR
     if not told.any():
         return prior
-    gained = float(np.median(far[told] - near[told])) / (FAR - NEAR)
+    gained = CALM * float(np.median(far[told] - near[told])) / (FAR - NEAR)
     m = int(told.sum())
     return max((m * gained + PRIOR_UNITS * prior) / (m + PRIOR_UNITS), 1e-5)
 

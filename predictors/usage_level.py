@@ -34,6 +34,7 @@ class Level:
     mean, var: (n,) of the log level now. path: (n, K) the level as it was seen each week, NaN before the first one.
     away: (n, K) the chance that a week was spent away. began: (n, K) the chance that the present regime began in a
     week. jumps: (n, K) the chance that one began then, as it was seen SETTLED weeks later, 0 in the last weeks.
+    evidence: (n,) log-likelihood of all weeks.
     """
 
     mean: Array
@@ -42,6 +43,7 @@ class Level:
     away: Array
     began: Array
     jumps: Array
+    evidence: Array
 
 
 def track(
@@ -64,6 +66,7 @@ def track(
     weight, mean, var = (np.zeros((weeks, n)) for _ in range(3))
     path, away = np.full((weeks, n), np.nan), np.zeros((weeks, n))
     jumps, seen_each, noises = np.zeros((weeks, n)), np.isfinite(y).T, np.ascontiguousarray(noise.T)
+    evidence = np.zeros(n)
     each = np.where(seen_each, y.T, 0.0)
     leave, stay = presence.leave, presence.stay
     seen, gone = np.zeros(n, dtype=bool), np.zeros(n)
@@ -87,7 +90,9 @@ def track(
         likely[:, ~known] = 1.0
         w = weight[: k + 1]
         w *= likely
-        w /= np.where(seen, w.sum(axis=0), 1.0)
+        whole = np.where(seen, w.sum(axis=0), 1.0)
+        evidence += np.where(known, np.log(whole), 0.0)
+        w /= whole
         gain = present * p / total
         m += gain * error
         p *= 1.0 - gain
@@ -99,7 +104,7 @@ def track(
             jumps[k - SETTLED] = np.where(np.isnan(path[k - SETTLED - 1]), 0.0, w[k - SETTLED])
     now = np.where(seen, (weight * mean).sum(axis=0), first[0])
     spread = np.where(seen, (weight * (var + (mean - now) ** 2)).sum(axis=0), first[1])
-    return Level(now, spread, path.T, away.T, weight.T, jumps.T)
+    return Level(now, spread, path.T, away.T, weight.T, jumps.T, evidence)
 
 
 def restless(path: Array) -> tuple[Array, Array]:

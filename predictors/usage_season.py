@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import gammaln
 
 from predictors.batch import Array
 
@@ -60,6 +61,19 @@ def fit(y: Array, waves: Array, noise: Array, cohort: Season, *, new: NDArray[np
         mean = np.einsum("nij,nj->ni", cov, np.einsum("nki,nk->ni", weighted, step) + prior @ cohort.mean)
         heavy = np.where(whole, _weight(mean - cohort.mean, cov, precision), 1.0)
     return Season(mean, cov)
+
+
+def occam(units: Season, cohort: Season) -> Array:
+    """Return by how much a season fitted to the data flatters its log-likelihood, (n,), below zero (Laplace 1774).
+
+    log t(c) + 1/2 log |2 pi V|, with c the coefficients, V their posterior covariance and t the cohort's distribution.
+    """
+    off = units.mean - cohort.mean
+    far = np.einsum("ni,ij,nj->n", off, np.linalg.inv(cohort.cov), off)
+    volume = np.linalg.slogdet(units.cov)[1] - np.linalg.slogdet(cohort.cov)[1]
+    tail = 0.5 * (TAIL + WAVES) * np.log1p(far / TAIL)
+    level = gammaln(0.5 * (TAIL + WAVES)) - gammaln(0.5 * TAIL) - 0.5 * WAVES * np.log(TAIL / 2.0)
+    return np.asarray(level - tail + 0.5 * volume)
 
 
 def _weight(off: Array, cov: Array, precision: Array) -> Array:
