@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from predictors import future
+from predictors import future, registry
 from predictors.batch import SlotBatch
+from predictors.declaration import Declaration
 from predictors.usage_cohort import KNOTS
 
 QUANTILES = (0.1, 0.5, 0.9)
@@ -157,3 +158,23 @@ def test_any_path_gives_dates_in_order(
     turned = SlotBatch.of(2, use_path=batch.use_path[::-1], use_path_sd=batch.use_path_sd[::-1], silent_d=silent)
     there = future.dates(left[::-1], left[::-1, 1], future.use(turned, np.ones(2), 5.0), batch.silent_d, QUANTILES)
     assert np.allclose(fewer, there[::-1])
+
+
+DECLARED = Declaration(life_h=2000.0, life_d=365.0, indicator_eol=100.0)
+cells = st.one_of(st.floats(0.0, 1e4), st.sampled_from([np.nan, np.inf, -1.0, 0.0, 1e300]))
+tables = hnp.arrays(np.float64, (2, len(KNOTS)), elements=cells)
+columns = hnp.arrays(np.float64, 2, elements=cells)
+
+
+@pytest.mark.parametrize("name", list(registry.MODELS))
+@given(path=tables, sd=tables, run_h=columns, load_h=columns, load_per_h=columns, silent_d=columns, change=columns)
+@settings(deadline=None, max_examples=40)
+def test_every_model_bears_any_path(name: str, path: np.ndarray, sd: np.ndarray, **known: np.ndarray) -> None:
+    """Whatever the columns of use hold, quantiles are finite, in order and not before now."""
+    change = known.pop("change")
+    batch = SlotBatch.of(2, **known, use_path=path, use_path_sd=sd, change_d=change, change_ratio=change)
+    for rows in (batch, batch.take(np.array([True, False]))):
+        eol_d = registry.named(name)(DECLARED).forecast(rows).eol_d
+        assert np.isfinite(eol_d).all()
+        assert (np.diff(eol_d, axis=1) >= 0).all()
+        assert ((eol_d >= 0) & (eol_d <= future.HORIZON_D)).all()
