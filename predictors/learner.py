@@ -183,7 +183,7 @@ class Learner:
     def _location(
         self, law: LevelCrossing, at: Array, hits: Array, calm: Array, novel: NDArray[np.bool_] | None
     ) -> tuple[Array, Array, NDArray[np.bool_]]:
-        """Return the expected log exposure at the end, the trees' share in it, and whether the part is a strange one."""
+        """Return the expected log exposure at the end, the trees' share in it, and whether the part is strange."""
         table = path.features(at, hits, calm, self.way, self.scale)
         room = MARGIN * (self.high - self.low)
         outside = ((table < self.low - room) | (table > self.high + room)).any(axis=1)

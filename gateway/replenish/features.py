@@ -15,15 +15,19 @@ from numpy.typing import NDArray
 from psycopg.rows import dict_row
 
 from gateway.registry.models import Slot
+from gateway.replenish import days, habits
+from gateway.replenish.days import Days
 from gateway.replenish.exposure import HOURS, KEPT_FOR, RECENT, WORTH_KEEPING
 from predictors.batch import SlotBatch
 from predictors.declaration import Declaration
 from predictors.indicator import crossings
+from predictors.usage import UsePath, forecast
 
 CALM = 3  # hours over which an indicator is smoothed
 WEEKLY = 7.0  # days of a household resemble each other: a week is worth about one independent look
 Array = NDArray[np.float64]
 Marks = NDArray[np.bool_]
+USE = ("use_path", "use_path_sd")
 NAMES = ("run_h", "load_h", "age_d", "h_per_day", "h_per_day_sd", "load_per_h", "left_pct", "left_h", "silent_d")
 
 READ = (
@@ -72,7 +76,8 @@ from c left join clock k using (unit_id) left join pace p using (unit_id) order 
 class Seen:
     """What is known of one slot of many units at one moment; every column has a row for each of `unit_ids`.
 
-    `unkept` are the units whose exposure was summed hour by hour, and is worth keeping (exposure.py).
+    `unkept` are the units whose exposure was summed hour by hour, and is worth keeping (exposure.py); `unkept_days` the
+    days that were (days.py).
     """
 
     slot: Slot
@@ -83,6 +88,7 @@ class Seen:
     batch: SlotBatch
     indicator: Array
     unkept: list[int]
+    unkept_days: list[Days]
     asked: dict[str, Any]
 
     @property
@@ -110,9 +116,10 @@ class Seen:
         rows: list[dict[str, Any]] = [
             {name: _plain(column[i]) for name, column in columns.items()} for i in range(len(self.unit_ids))
         ]
-        if self.batch.hits is not None:
-            for i, row in enumerate(rows):
-                row["hits"] = [_plain(hit) for hit in self.batch.hits[i]]
+        for name in ("hits", *USE):
+            if (table := getattr(self.batch, name)) is not None:
+                for row, line in zip(rows, table, strict=True):
+                    row[name] = [_plain(cell) for cell in line]
         return rows
 
 
@@ -142,7 +149,9 @@ def read(conn: psycopg.Connection, slot: Slot, unit_ids: list[int], at: datetime
     columns = [_features(row, slot, at) for row in rows]
     numbers = np.array(columns, dtype=np.float64).reshape(len(rows), len(NAMES))
     hits = _hits(conn, slot, rows, asked) if slot.indicator_channel and slot.indicator_eol is not None else None
-    batch = SlotBatch(**dict(zip(NAMES, numbers.T, strict=True)), hits=hits)
+    kept, unkept_days = days.read(conn, slot, {**asked, "units": [row["unit_id"] for row in rows]}, exact=exact)
+    use = _use(conn, slot, [kept.get(row["unit_id"]) for row in rows])
+    batch = SlotBatch(**dict(zip(NAMES, numbers.T, strict=True)), hits=hits, **use)
     return Seen(
         slot=slot,
         at=at,
@@ -152,8 +161,24 @@ def read(conn: psycopg.Connection, slot: Slot, unit_ids: list[int], at: datetime
         batch=batch,
         indicator=np.array([_number(row["indicator"]) for row in rows], dtype=np.float64),
         unkept=[row["unit_id"] for row in rows if row["through"] is None and _worth_keeping(row)],
+        unkept_days=unkept_days,
         asked=asked,
     )
+
+
+def _use(conn: psycopg.Connection, slot: Slot, found: list[Days | None]) -> dict[str, Array]:
+    """Return the use to come that the days of each unit foretell; NaN rows where a unit has none to speak of."""
+    cohort = habits.of(conn, slot)
+    if cohort is None or not found:
+        return {}
+    path: UsePath = forecast(days.together(found), cohort)
+    own = ~path.cohort_only[:, None]
+    whole = {"use_path": path.cumulative, "use_path_sd": path.log_sd}
+    return {
+        **{name: np.where(own, table, np.nan) for name, table in whole.items()},
+        "change_d": path.change_d,
+        "change_ratio": path.change_ratio,
+    }
 
 
 def _channels(conn: psycopg.Connection, slot: Slot) -> dict[str, int]:

@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 from gateway.notify import outbox
 from gateway.registry import models
 from gateway.registry.models import Slot
-from gateway.replenish import cycles, delivery, exposure, features, learn, why
+from gateway.replenish import cycles, days, delivery, exposure, features, learn, why
 from gateway.replenish.outlook import Outlook, Standing, says_something_new, stage
 from predictors.decision import order_quantile
 
@@ -103,6 +103,7 @@ def _score_slot(conn: psycopg.Connection, slot: Slot, unit_ids: list[int], now: 
     if not seen.unit_ids:
         return
     exposure.keep(conn, seen.asked, seen.unkept, now)
+    days.keep(conn, slot, seen.unkept_days, now)
     chosen = learn.in_force(conn, slot)
     s = order_quantile(slot.cost_early, slot.cost_late)
     quantiles = sorted({0.1, 0.5, 0.9, s})

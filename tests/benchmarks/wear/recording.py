@@ -40,7 +40,7 @@ class Recording:
 
 
 def recording(name: str, condition: str, columns: Sequence[Array], ends: float, **conditions: str) -> Recording:
-    """Build a recording from time, indicator and load: in order of time, cut at the end, what tells nothing left out."""
+    """Build a recording from time, indicator and load: in order of time, cut at the end, without gaps."""
     time, indicator, load = columns
     order = np.argsort(time, kind="stable")
     time, indicator, load = time[order], indicator[order], load[order]
