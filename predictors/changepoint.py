@@ -33,6 +33,7 @@ NOISE_FLOOR = 0.01  # of the log indicator: no sensor is better than one per cen
 DRIFT = 0.25  # log growth by wear that one segment may see at the knee
 JUMP = 1.0  # log spread of where a sensor that was exchanged reads
 CLEANED = (0.2, 0.35, 0.5, 0.65, 0.8)  # shares of its clogging that a part loses when it is rinsed or shaken out
+NEAR = 24  # columns within which two signals tell of one moment
 CAUSES = ("nothing", "cleaned", "replaced", "jumped")
 
 Places = NDArray[np.int64]
@@ -68,11 +69,12 @@ def log_scale(indicator: Array, *, falling: bool = False) -> Array:
     return np.asarray(-logs if falling else logs)
 
 
-def evidence(y: Array, fresh: Array, fresh_sd: Array) -> Evidence:
+def evidence(y: Array, fresh: Array, fresh_sd: Array, around: Places | None = None) -> Evidence:
     """Weigh the causes of a change of level in y (n, T), log indicators in order of time, NaN where nobody looked.
 
     fresh, fresh_sd: (n,) log level of a fresh part and its spread over the fleet; NaN where nothing is known of it, and
-    then neither a new part nor a cleaned one can be told from anything else.
+    then neither a new part nor a cleaned one can be told from anything else. around: (n,) column near which (NEAR) the
+    change was if there was one, -1 anywhere; None = all anywhere.
     """
     n, width = y.shape
     packed, places, count = pack(y)
@@ -85,6 +87,9 @@ def evidence(y: Array, fresh: Array, fresh_sd: Array) -> Evidence:
     n0 = np.minimum(tau, SEGMENT)[None, :]
     n1 = np.minimum(count[:, None] - tau, SEGMENT)
     valid = (n1 >= LEAST) & np.isfinite(fresh)[:, None]
+    if around is not None:
+        apart = np.abs(places[:, np.minimum(tau, width - 1)] - around[:, None])
+        valid &= (around < 0)[:, None] | (apart <= NEAR)
     n1 = np.maximum(n1, 1)
     sums = np.concatenate([np.zeros((n, 1)), np.cumsum(np.nan_to_num(level), axis=1)], axis=1)
     before = (sums[:, tau] - sums[:, tau - n0[0]]) / n0

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from predictors.batch import Array
-from predictors.changepoint import CAUSES, LEAST, Evidence, Places, evidence, pack
+from predictors.changepoint import CAUSES, LEAST, NEAR, Evidence, Places, evidence, pack
 
 
 class Verdict(IntEnum):
@@ -46,7 +46,6 @@ QUIET = 0.5  # of "nothing": above it nothing is said, unless the counter began 
 NEW = 0.9  # share of life left that a counter set to new shows
 RISE = 0.2  # by which it must have risen
 HELD = 2  # looks for which it must have held
-TOGETHER = 24  # columns within which counter and indicator tell of one moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +105,16 @@ def judge(window: Window) -> Verdicts:
     reset_at = np.where(window.reset >= 0, window.reset, seen_at)
     reset = reset_at >= 0
     waits = reset & _too_early(window.indicator, reset_at)
+    elsewhere = change
+    if reset.any():  # the counter says when; the indicator's word about that moment is asked for
+        change = evidence(window.indicator, window.fresh, window.fresh_sd, reset_at)
     by_sight = np.log([PRIOR[cause] for cause in CAUSES]) + change.factors
     said = np.array([RESETS[cause] for cause in CAUSES])
     told = np.where(reset[:, None], np.log(said), np.where(counted[:, None], np.log1p(-said), 0.0))
     posterior, sight = _shares(by_sight + told), _shares(by_sight)[:, 2]
     nothing, cleaned, replaced, _ = posterior.T
-    apart = reset & change.seen & (nothing < QUIET) & (np.abs(change.at - reset_at) > TOGETHER)
+    moved = _shares(np.log([PRIOR[cause] for cause in CAUSES]) + elsewhere.factors)[:, 0] < QUIET
+    apart = reset & change.seen & moved & (np.abs(elsewhere.at - reset_at) > NEAR)
     kinds = (
         (window.told >= 0, Verdict.REPLACED),
         (waits, Verdict.NOTHING),
@@ -119,7 +122,7 @@ def judge(window: Window) -> Verdicts:
         ((replaced >= SURE) & (reset | ~counted), Verdict.REPLACED),
         ((sight >= SURE) & (replaced >= LIKELY), Verdict.UNRESET),
         (cleaned >= SURE, Verdict.CLEANED),
-        (reset & (nothing >= SURE), Verdict.RESET),
+        (reset & (nothing + cleaned >= SURE), Verdict.RESET),  # a little cleaned or not: the same part
         (reset & ~change.seen & (replaced >= LIKELY), Verdict.REPLACED),
         (reset | (nothing < QUIET), Verdict.UNKNOWN),
     )

@@ -36,12 +36,15 @@ class Fault(IntEnum):
     BIASED = 5  # reads what no fresh part reads, or nothing at all while running
 
 
-def check(y: Array, exposure: Array, fresh: Array, fresh_sd: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def check(
+    y: Array, exposure: Array, fresh: Array, fresh_sd: Array, said: Array | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the Fault of each series, (n,), and the column at which a JUMPED one jumped, -1 elsewhere.
 
     y: (n, T) log indicator while running (changepoint.log_scale), NaN where nobody looked or nothing above zero was
     read. exposure: (n, T) at each look, NaN where nobody looked. fresh, fresh_sd: (n,) log level of a fresh part, and
-    its spread; NaN unknown. Raises ValueError where shapes differ.
+    its spread; NaN unknown. said: (n, T) what the sensor said itself, where y is normalised by flow; None = y.
+    Raises ValueError where shapes differ.
     """
     if y.ndim != 2 or exposure.shape != y.shape or fresh.shape != y.shape[:1] or fresh_sd.shape != y.shape[:1]:
         raise ValueError(f"indicator has shape {y.shape}, exposure {exposure.shape}, fresh {fresh.shape}")
@@ -54,7 +57,7 @@ def check(y: Array, exposure: Array, fresh: Array, fresh_sd: Array) -> tuple[NDA
             (_backwards(exposure), Fault.UNORDERED),
             ((looks >= 2 * SHORT) & (count < looks / 2), Fault.BIASED),
             (count < SHORT, Fault.SHORT),
-            (_stuck(packed, count), Fault.STUCK),
+            (_stuck(*pack(y if said is None else said)), Fault.STUCK),
             (jump >= 0, Fault.JUMPED),
             (low, Fault.BIASED),
         )
@@ -69,7 +72,7 @@ def _backwards(exposure: Array) -> NDArray[np.bool_]:
         return np.asarray((np.diff(packed, axis=1) < -1e-9).any(axis=1))
 
 
-def _stuck(packed: Array, count: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _stuck(packed: Array, _: NDArray[np.int64], count: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return where the last looks say exactly the same for longer than ever before, (n,)."""
     n, width = packed.shape
     if width < 2:
