@@ -460,6 +460,21 @@ def test_change_of_use_is_no_event_and_moves_the_date(worn: Unit) -> None:
     assert state["eol_q50"] > known["eol_q50"]
 
 
+@pytest.mark.xfail(strict=True, reason="use is one recent mean per unit until the usage forecast is wired in")
+def test_a_season_is_carried_into_the_date(conn: psycopg.Connection, house: House) -> None:
+    """Ten hours a day from October to March, one in summer: what is left in September goes in winter, not in years."""
+    conn.execute("update slot set life_h = 4000, life_d = 1500 where slot_id = %s", (house.slot.slot_id,))
+    unit_id, now = fleet.enrol(conn, house), BORN
+    for days, hours_a_day in ((90, 10), (183, 1), (182, 10), (154, 1)):  # to the first days of September
+        now = fleet.run(conn, unit_id, days, hours_a_day=hours_a_day, since=now)
+    left = 4000.0 - 900 - 183 - 1820 - 154
+    winter = datetime(2027, 10, 1, tzinfo=now.tzinfo)
+    expected = winter + timedelta(days=(left - (winter - now).days) / 10)
+    state = fleet.scored(conn, unit_id, now)
+    assert abs(state["eol_q50"] - expected) < 45 * DAY  # type: ignore[operator]
+    assert state["eol_q10"] < expected < state["eol_q90"]  # type: ignore[operator]
+
+
 # What a model knows, and does not.
 
 

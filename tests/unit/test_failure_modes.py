@@ -1,4 +1,4 @@
-"""What can go wrong between a part and its forecast, as far as mathematics decides it; docs/failure-modes.md has all."""
+"""What can go wrong between a part and its forecast, as far as mathematics decides it: docs/failure-modes.md."""
 
 from typing import Any
 
@@ -138,14 +138,6 @@ def test_one_sudden_failure_moves_the_fleet_little() -> None:
     before = registry.named("weibull")(DECLARED).fit(whole).forecast(batch).eol_d[0, 1]
     after = registry.named("weibull")(DECLARED).fit(torn).forecast(batch).eol_d[0, 1]
     assert pytest.approx(before, rel=0.1) == after
-
-
-@pytest.mark.xfail(strict=True, reason="use is one number per unit: a season needs predictors/schedule.py")
-def test_a_season_is_carried_into_the_date() -> None:
-    """In autumn, after months of two hours a day and last winter at twelve, the end comes before spring."""
-    from predictors import schedule  # noqa: F401, PLC0415  # does not exist yet; when it does, this says what is missing
-
-    raise AssertionError("forecast a unit with a winter behind it, and expect its winter to come")
 
 
 BAD: dict[str, Array] = {
