@@ -20,7 +20,7 @@ SIDE = 6  # looks on each side of a jump
 RISE = 0.4  # log step, half as much again, which is no noise and no wear within one look
 SUDDEN = 0.7  # share of a jump that lies within one look
 DEVIATIONS = 6.0  # of the noise that a jump exceeds
-BELOW = 0.7  # log distance below a fresh part's level: half of it
+BELOW = 0.5  # log distance below a fresh part's level
 FRESH_DEVIATIONS = 4.0  # of fresh parts' spread
 SHORT = 3  # looks: fewer say nothing
 

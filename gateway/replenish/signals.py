@@ -125,7 +125,7 @@ def read(conn: psycopg.Connection, seen: Seen, rows: list[int]) -> Signals:
         hours=hours,
         began=began,
         assumed=assumed,
-        y=changepoint.log_scale(read_at, falling=features.declared(slot).falling) if slot.indicator_channel else raw,
+        y=log_scale(slot, read_at),
         said=raw,
         exposure=np.where(np.isfinite(read_at), np.cumsum(np.nan_to_num(rise), axis=1), np.nan),
         left=np.where(np.isfinite(pct), pct / 100.0, hours_left / (slot.life_h or np.nan)),
@@ -135,6 +135,18 @@ def read(conn: psycopg.Connection, seen: Seen, rows: list[int]) -> Signals:
             [_column(at, told.get(unit_id)) for at, unit_id in zip(hours, units, strict=True)], dtype=np.int64
         ),
     )
+
+
+def log_scale(slot: Slot, indicator: Array) -> Array:
+    """Return a slot's indicator on the scale on which changes of level are judged."""
+    return changepoint.log_scale(indicator, floor=floor(slot), falling=features.declared(slot).falling)
+
+
+def floor(slot: Slot) -> float:
+    """Return what is nothing beside the end of life, in the indicator's unit; an indicator that falls has none."""
+    if slot.indicator_eol is None or features.declared(slot).falling:
+        return 0.0
+    return changepoint.FLOOR * abs(slot.indicator_eol)
 
 
 def _column(hours: Hours, at: datetime | None) -> int:
@@ -152,12 +164,11 @@ def _fresh(conn: psycopg.Connection, slot: Slot, units: list[int], asked: dict[s
     unknown = np.full(len(units), np.nan)
     if not slot.indicator_channel or not units:
         return unknown, unknown
-    falling = features.declared(slot).falling
     levels: list[float] = []
     own: dict[int, list[float]] = {}
     for unit_id, said, flows in conn.execute(FRESH, asked):
         read_at = features.at_reference(slot, np.array(said, dtype=np.float64), np.array(flows, dtype=np.float64))
-        y = changepoint.log_scale(read_at, falling=falling)
+        y = log_scale(slot, read_at)
         if np.isfinite(y).sum() >= FIRST // 2:
             levels.append(float(np.nanmedian(y)))
             own.setdefault(unit_id, []).append(levels[-1])

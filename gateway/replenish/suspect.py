@@ -197,7 +197,8 @@ class Bench:
     def _level(self, log: float) -> float | None:
         if not np.isfinite(log):
             return None
-        return round(float(np.exp(-log if declared(self.found.seen.slot).falling else log)), 3)
+        slot = self.found.seen.slot
+        return round(float(np.exp(-log if declared(slot).falling else log)) - signals.floor(slot), 3)
 
     def _notice(self, kind: Kind, state: State, p: float, at: datetime, evidence: dict[str, Any]) -> None:
         seen, cycle_id = self.found.seen, self.found.seen.cycle_ids[self.row]
