@@ -42,15 +42,20 @@ class Found:
 def esrel22(root: Path) -> Iterator[Array]:
     """Yield the pressure drop of each run in Pa, in order of time."""
     for file in sorted((root / "train").glob("*.csv")):
-        yield np.array([float(row["Differenzdruck"]) for row in csv.DictReader(file.open(encoding="utf-8-sig"))])
+        yield np.array([float(row["Differenzdruck"]) for row in _rows(file)])
 
 
 def together(root: Path) -> Iterator[Array]:
     """Yield the pressure drop of each run of a set that lies in one file, in Pa."""
     runs: dict[str, list[float]] = {}
-    for row in csv.DictReader((root / "train" / "runs.csv").open(encoding="utf-8-sig")):
+    for row in _rows(root / "train" / "runs.csv"):
         runs.setdefault(row["Data_No"], []).append(float(row["Differential_pressure"]))
     yield from (np.array(run) for run in runs.values())
+
+
+def _rows(file: Path) -> Iterator[dict[str, str]]:
+    with file.open(encoding="utf-8-sig", newline="") as opened:
+        yield from csv.DictReader(opened)
 
 
 SETS: dict[str, tuple[float, Callable[[Path], Iterator[Array]]]] = {
