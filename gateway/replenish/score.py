@@ -108,8 +108,8 @@ def _score_slot(conn: psycopg.Connection, slot: Slot, unit_ids: list[int], now: 
     quantiles = sorted({0.1, 0.5, 0.9, s})
     at = {q: quantiles.index(q) for q in (0.1, 0.5, 0.9, s)}
     suspicion = suspect.look(conn, seen, now)
-    inputs = seen.as_json()
     seen = suspicion.believed()
+    inputs = seen.as_json()
     forecasts = chosen.model.forecast(seen.batch, quantiles, alive=seen.alive)
     left_d = np.where(seen.ended[:, None], 0.0, forecasts.eol_d)
     left_pct = np.where(seen.ended, 0.0, forecasts.pct_left)
