@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 
-from gateway.notify import order_mail, prompt_mail, recipient, sign_in_mail
+from gateway.notify import doubt_mail, order_mail, prompt_mail, recipient, sign_in_mail
 from gateway.notify.letter import Letter, as_html, as_text
 from gateway.notify.outbox import Message
 from gateway.notify.recipient import Sending, Unneeded
@@ -21,6 +21,7 @@ WRITERS: dict[str, Callable[[Sending, Message], Letter]] = {
     "order_received": order_mail.write_received,
     "order_shipped": order_mail.write_shipped,
     "ask_if_fitted": order_mail.write_ask_if_fitted,
+    "ask_if_changed": doubt_mail.write,
     "sign_in": sign_in_mail.write,
 }
 
