@@ -21,7 +21,7 @@ from gateway.replenish.exposure import HOURS, KEPT_FOR, RECENT, WORTH_KEEPING
 from predictors.batch import SlotBatch
 from predictors.declaration import Declaration
 from predictors.flow import normalised
-from predictors.indicator import crossings
+from predictors.indicator import calm_crossings, crossings
 from predictors.usage import UsePath, forecast
 
 CALM = 3  # hours over which an indicator is smoothed
@@ -117,7 +117,7 @@ class Seen:
         rows: list[dict[str, Any]] = [
             {name: _plain(column[i]) for name, column in columns.items()} for i in range(len(self.unit_ids))
         ]
-        for name in ("hits", *USE):
+        for name in ("hits", "calm", *USE):
             if (table := getattr(self.batch, name)) is not None:
                 for row, line in zip(rows, table, strict=True):
                     row[name] = [_plain(cell) for cell in line]
@@ -150,13 +150,13 @@ def read(conn: psycopg.Connection, slot: Slot, unit_ids: list[int], at: datetime
     columns = [_features(row, slot, at) for row in rows]
     numbers = np.array(columns, dtype=np.float64).reshape(len(rows), len(NAMES))
     indicator = np.array([_number(row["indicator"]) for row in rows], dtype=np.float64)
-    hits = None
+    hits = calm = None
     if slot.indicator_channel and slot.indicator_eol is not None:
-        hits, latest = _hits(conn, slot, rows, asked)
+        hits, calm, latest = _hits(conn, slot, rows, asked)
         indicator = latest if slot.flow_channel else indicator
     kept, unkept_days = days.read(conn, slot, {**asked, "units": [row["unit_id"] for row in rows]}, exact=exact)
     use = _use(conn, slot, [kept.get(row["unit_id"]) for row in rows])
-    batch = SlotBatch(**dict(zip(NAMES, numbers.T, strict=True)), hits=hits, **use)
+    batch = SlotBatch(**dict(zip(NAMES, numbers.T, strict=True)), hits=hits, calm=calm, **use)
     return Seen(
         slot=slot,
         at=at,
@@ -272,14 +272,15 @@ from hours group by unit_id"""
 
 def _hits(
     conn: psycopg.Connection, slot: Slot, rows: list[dict[str, Any]], asked: dict[str, Any]
-) -> tuple[Array, Array]:
+) -> tuple[Array, Array, Array]:
     """Return the exposure at which each unit's indicator first crossed each declared level, (n, L), and its last value.
 
-    Both as at the flow at which the end is declared. The indicator is smoothed over three hourly
-    means, so that one bad hour crosses nothing.
+    Between them the same of the calmer signals, (n, 2 L); all as at the flow at which the end is declared. The
+    indicator is smoothed over three hourly means, so that one bad hour crosses nothing.
     """
     levels = declared(slot).levels
-    hits, latest = np.full((len(rows), len(levels)), np.nan), np.full(len(rows), np.nan)
+    hits, calm = np.full((len(rows), len(levels)), np.nan), np.full((len(rows), 2 * len(levels)), np.nan)
+    latest = np.full(len(rows), np.nan)
     place = {row["unit_id"]: i for i, row in enumerate(rows)}
     for unit_id, exposures, indicator, flows in conn.execute(HITS, asked):
         row = rows[place[unit_id]]
@@ -287,9 +288,10 @@ def _hits(
         clock = head + np.cumsum(np.array(exposures, dtype=np.float64))
         seen = at_reference(slot, np.array(indicator, dtype=np.float64), np.array(flows, dtype=np.float64))
         hits[place[unit_id]] = crossings(clock, seen, levels, width=CALM)
+        calm[place[unit_id]] = calm_crossings(clock, seen, levels, width=CALM)
         if (known := seen[np.isfinite(seen)][-CALM:]).size:
             latest[place[unit_id]] = np.median(known)
-    return hits, latest
+    return hits, calm, latest
 
 
 def at_reference(slot: Slot, indicator: Array, flows: Array) -> Array:

@@ -76,14 +76,16 @@ class Suspicion:
     def believed(self) -> Seen:
         """Return what was seen without what is not believed."""
         batch = self.seen.batch
-        hits = batch.hits
-        if hits is not None and self.levels.any():
-            hits = np.where(self.levels[:, None], np.nan, hits)
+        hits, calm = (
+            None if table is None else np.where(self.levels[:, None], np.nan, table)
+            for table in (batch.hits, batch.calm)
+        )
         told = replace(
             batch,
             left_pct=np.where(self.report, np.nan, batch.left_pct),
             left_h=np.where(self.report, np.nan, batch.left_h),
             hits=hits,
+            calm=calm,
         )
         return replace(self.seen, batch=told, indicator=np.where(self.level, np.nan, self.seen.indicator))
 
@@ -122,4 +124,5 @@ class Suspicion:
             left_pct=np.full(len(batch), np.nan),
             left_h=np.full(len(batch), np.nan),
             hits=None if batch.hits is None else np.full_like(batch.hits, np.nan),
+            calm=None if batch.calm is None else np.full_like(batch.calm, np.nan),
         )
