@@ -8,7 +8,7 @@ from psycopg.rows import class_row
 from gateway.errors import NotFound
 
 SLOT_COLUMNS = """slot_id, tenant_id, model_id, code, name, predictor, life_h, life_d, load_channel, load_ref,
-    indicator_channel, indicator_eol, cost_early, cost_late"""
+    indicator_channel, indicator_eol, indicator_baseline, indicator_falls, levels, cost_early, cost_late, delivery_d"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,12 @@ class Slot:
     load_ref: float | None
     indicator_channel: str | None
     indicator_eol: float | None
+    indicator_baseline: float | None
+    indicator_falls: bool
+    levels: list[float] | None
     cost_early: float
     cost_late: float
+    delivery_d: float | None
 
 
 def by_gtin(conn: psycopg.Connection, gtin: str) -> ProductModel:

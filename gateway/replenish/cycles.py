@@ -139,7 +139,7 @@ def fitted(conn: psycopg.Connection, fitting: Fitting, now: datetime) -> Fitted:
         )
         units.want_score(conn, old.tenant_id, [old.unit_id], now)
         return Fitted(old.cycle_id, None)
-    close(conn, old, at, runtime)
+    close(conn, old, at, runtime, now)
     new_id = _open(conn, old, Beginning(at, runtime, fitting.source, part_id))
     conn.execute(RESET, (old.tenant_id, old.unit_id, old.slot_id, new_id, now))
     units.want_score(conn, old.tenant_id, [old.unit_id], now)
@@ -155,16 +155,16 @@ def _known(running_cycle: Cycle, source: Source, at: datetime) -> bool:
     return source != running_cycle.source and apart <= SECOND_WITNESS
 
 
-def close(conn: psycopg.Connection, cycle: Cycle, at: datetime, runtime_h: float | None) -> None:
-    """End a cycle at `at`: why, the counter's value, and its label."""
+def close(conn: psycopg.Connection, cycle: Cycle, at: datetime, runtime_h: float | None, now: datetime) -> None:
+    """End a cycle at `at`, as became known `now`: why, the counter's value, and its label."""
     slot = models.get_slot(conn, cycle.slot_id)
     seen = features.read(conn, slot, [cycle.unit_id], at, exact=True)
     label = labels.label(conn, cycle.cycle_id, seen)
     end_h = runtime_h if runtime_h is not None and runtime_h >= (cycle.start_runtime_h or 0) else None
     conn.execute(
-        """update cycle set period = tstzrange(lower(period), %s), end_runtime_h = %s, removed_reason = %s, label = %s
-           where cycle_id = %s""",
-        (at, end_h, label["reason"], Jsonb(label), cycle.cycle_id),
+        """update cycle set period = tstzrange(lower(period), %s), end_runtime_h = %s, removed_reason = %s, label = %s,
+             recorded_at = %s where cycle_id = %s""",
+        (at, end_h, label["reason"], Jsonb(label), now, cycle.cycle_id),
     )
     conn.execute(
         """update prompt set state = 'closed', closed_at = %s

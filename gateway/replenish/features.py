@@ -17,7 +17,7 @@ from psycopg.rows import dict_row
 from gateway.registry.models import Slot
 from gateway.replenish.exposure import HOURS, KEPT_FOR, RECENT, WORTH_KEEPING
 from predictors.batch import SlotBatch
-from predictors.declaration import Declaration
+from predictors.declaration import LEVEL_FRACTIONS, Declaration
 from predictors.indicator import crossings
 
 CALM = 3  # hours over which an indicator is smoothed
@@ -118,7 +118,20 @@ class Seen:
 
 def declared(slot: Slot) -> Declaration:
     """Return what the manufacturer declared about a slot, as predictors take it."""
-    return Declaration(slot.life_h, slot.life_d, slot.indicator_eol)
+    return Declaration(slot.life_h, slot.life_d, slot.indicator_eol, levels(slot))
+
+
+def levels(slot: Slot) -> tuple[float, ...]:
+    """Return the levels on the way to the end: those declared, else shares of the way from the baseline.
+
+    Empty, which leaves them to the predictors, where neither is declared.
+    """
+    if slot.levels:
+        return tuple(slot.levels)
+    if slot.indicator_eol is None or slot.indicator_baseline is None:
+        return ()
+    way = slot.indicator_eol - slot.indicator_baseline
+    return tuple(slot.indicator_baseline + share * way for share in LEVEL_FRACTIONS)
 
 
 def read(conn: psycopg.Connection, slot: Slot, unit_ids: list[int], at: datetime, *, exact: bool = False) -> Seen:
@@ -239,15 +252,15 @@ def _hits(conn: psycopg.Connection, slot: Slot, rows: list[dict[str, Any]], aske
 
     The indicator is smoothed over three hourly means, so that one bad hour crosses nothing.
     """
-    levels = declared(slot).levels
-    hits = np.full((len(rows), len(levels)), np.nan)
+    way = declared(slot).levels
+    hits = np.full((len(rows), len(way)), np.nan)
     place = {row["unit_id"]: i for i, row in enumerate(rows)}
     for unit_id, exposures, indicator in conn.execute(HITS, asked):
         row = rows[place[unit_id]]
         head = max(row["head"] or 0.0, 0.0) if row["source"] == "factory" else 0.0
         clock = head + np.cumsum(np.array(exposures, dtype=np.float64))
         seen = np.array(indicator, dtype=np.float64)
-        hits[place[unit_id]] = crossings(clock, seen, levels, width=CALM)
+        hits[place[unit_id]] = crossings(clock, seen, way, width=CALM)
     return hits
 
 
