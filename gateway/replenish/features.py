@@ -116,6 +116,23 @@ class Seen:
         return rows
 
 
+def batch_of(slot: Slot, rows: list[dict[str, Any]]) -> SlotBatch:
+    """Return stored features as a batch again; hits of another set of levels are not known."""
+    columns = {name: np.array([row.get(name) for row in rows], dtype=np.float64) for name in NAMES}
+    count = len(declared(slot).levels) if slot.indicator_channel else 0
+    if not count:
+        return SlotBatch(**columns)
+    unknown = [None] * count
+    hits = [row["hits"] if len(row.get("hits") or ()) == count else unknown for row in rows]
+    return SlotBatch(**columns, hits=np.array(hits, dtype=np.float64).reshape(len(rows), count))
+
+
+def recalled(slot: Slot, rows: list[dict[str, Any]], at: datetime) -> Seen:
+    """Return what forecasts were made from, by their stored inputs, so that what shows an end is said in one place."""
+    indicator = np.array([row.get("indicator") for row in rows], dtype=np.float64)
+    return Seen(slot, at, [], [], [], batch_of(slot, rows), indicator, [], {})
+
+
 def declared(slot: Slot) -> Declaration:
     """Return what the manufacturer declared about a slot, as predictors take it."""
     return Declaration(slot.life_h, slot.life_d, slot.indicator_eol, levels(slot))

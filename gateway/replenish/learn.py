@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import numpy as np
 import psycopg
 import structlog
 
@@ -19,11 +18,10 @@ from gateway.registry.models import Slot
 from gateway.replenish import features, releases, versions
 from gateway.replenish.versions import Version
 from predictors.artifact import DamagedArtifact
-from predictors.batch import SlotBatch
 from predictors.future import exposure
 from predictors.history import History
 from predictors.predictor import Predictor
-from predictors.registry import load, named
+from predictors.registry import named
 
 LEAST_LABELS = 5
 GROWTH = 1.1
@@ -57,8 +55,8 @@ def in_force(conn: psycopg.Connection, slot: Slot) -> InForce:
             continue
         try:
             model = versions.model(conn, release.model_version_id)
-        except DamagedArtifact as damaged:
-            log.error("version cannot be read", model_version_id=release.model_version_id, why=str(damaged))
+        except DamagedArtifact:
+            log.exception("version cannot be read", model_version_id=release.model_version_id)
         else:
             return InForce(model, versions.get(conn, release.model_version_id))
     return InForce(named(slot.predictor)(features.declared(slot)), None)
@@ -98,27 +96,14 @@ def learn(conn: psycopg.Connection, slot_id: int, now: datetime) -> int | None:
     )
     if version_id is not None and not releases.staff_decides(releases.log(conn, slot_id)):
         words = "released by itself: staff have released nothing for this slot"
-        releases.record(
-            conn, slot, "release", version_id, slot.predictor, actor=releases.GATEWAY, note=words, now=now
-        )
+        releases.record(conn, slot, "release", version_id, slot.predictor, actor=releases.GATEWAY, note=words, now=now)
     return version_id
 
 
 def history(slot: Slot, labels: list[dict[str, Any]], under_way: list[dict[str, Any]], *, hours_only: bool) -> History:
     """Return finished cycles (their labels) and running ones (their features) as what a model learns from."""
     rows = [*labels, *under_way]
-    batch = batch_of(slot, rows)
+    batch = features.batch_of(slot, rows)
     censored = [bool(label["censored"]) for label in labels] + [True] * len(under_way)
     used = exposure(batch, slot.life_h, hours_only=hours_only).used
     return History.of(used, censored, days=batch.age_d, hits=batch.hits)
-
-
-def batch_of(slot: Slot, rows: list[dict[str, Any]]) -> SlotBatch:
-    """Return stored features as a batch again; hits of another set of levels are not known."""
-    columns = {name: np.array([row.get(name) for row in rows], dtype=np.float64) for name in features.NAMES}
-    levels = len(features.declared(slot).levels) if slot.indicator_channel else 0
-    if not levels:
-        return SlotBatch(**columns)
-    unknown = [None] * levels
-    hits = [row["hits"] if len(row.get("hits", ())) == levels else unknown for row in rows]
-    return SlotBatch(**columns, hits=np.array(hits, dtype=np.float64).reshape(len(rows), levels))
