@@ -168,8 +168,8 @@ def keep(conn: psycopg.Connection, slot: Slot, unit_id: int, one: Worn) -> None:
     assert row
     with conn.cursor() as cursor:
         cursor.executemany(
-            """insert into forecast (tenant_id, unit_id, slot_id, cycle_id, made_at, eol_q10, eol_q50, eol_q90, order_at,
-                 pct_left, basis, predictor, reasons, inputs)
+            """insert into forecast (tenant_id, unit_id, slot_id, cycle_id, made_at, eol_q10, eol_q50, eol_q90,
+                 order_at, pct_left, basis, predictor, reasons, inputs)
                values (%s, %s, %s, %s, %s, %s, %s, %s, %s, 50, 'measured', 'weibull', %s, %s)""",
             [
                 (slot.tenant_id, unit_id, slot.slot_id, row[0], at(made), *[at(made + left) for left in (30, 60, 90)],

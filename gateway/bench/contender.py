@@ -26,6 +26,7 @@ class Contender:
     since_d: float
     refitted: bool
     model_on: Callable[[Record, float], Predictor]
+    version_id: int | None = None
 
 
 def recipe(predictor: str) -> Contender:
@@ -34,9 +35,9 @@ def recipe(predictor: str) -> Contender:
     return Contender(predictor, predictor, -float("inf"), refitted=True, model_on=lambda r, d: fitted(r, predictor, d))
 
 
-def version(name: str, model: Predictor, since_d: float) -> Contender:
+def version(name: str, model: Predictor, since_d: float, version_id: int | None = None) -> Contender:
     """Return a version as it is; before it was made it knew nothing, so it is judged on what was forecast since."""
-    return Contender(name, model.name, since_d, refitted=False, model_on=lambda _r, _d: model)
+    return Contender(name, model.name, since_d, refitted=False, model_on=lambda _r, _d: model, version_id=version_id)
 
 
 def fitted(record: Record, predictor: str, day: float) -> Predictor:

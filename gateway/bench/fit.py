@@ -25,7 +25,8 @@ def fit(conn: psycopg.Connection, record: Record, predictor: str, *, note: str, 
     model = named(predictor)(features.declared(record.slot))
     finished, running = record.known_by(record.until_d)
     model.fit(record.history_by(record.until_d, hours_only=model.hours_only))
-    fitted_on = versions.fitted_on(record.slot, finished, running, now)
+    as_of = record.date(record.until_d)
+    fitted_on = versions.fitted_on(record.slot, finished, running, as_of)
     said = note or f"fitted from {len(finished)} finished and {len(running)} running cycles"
     return _kept(conn, record.slot, model.to_artifact(), labels=len(finished), note=said, fitted_on=fitted_on, now=now)
 

@@ -40,7 +40,7 @@ class Outcome:
 
     cycles: how many were judged. prompts: how many came before the end. early_d: mean days of life thrown away, and
     late_d run past the end, per cycle. late_rate: share without a prompt before the end. stock_out_rate: share whose
-    part was not there at the end. cost: mean per cycle in the declared unit; money_minor: in minor units, None unpriced.
+    part was not there at the end. cost: mean per cycle in the declared unit; money_minor: in minor units or None.
     """
 
     contender: str

@@ -67,6 +67,13 @@ def start(conn: psycopg.Connection, version_id: int, *, actor: str, now: datetim
     _note(conn, slot, "shadow_started", actor, version_id)
 
 
+def own(conn: psycopg.Connection, slot: Slot, version_id: int) -> int:
+    """Return the version if it is one of the slot's. Raises NotFound."""
+    if versions.get(conn, version_id).slot_id != slot.slot_id:
+        raise NotFound(f"version {version_id} is of another slot than {slot.code!r}")
+    return version_id
+
+
 def end(conn: psycopg.Connection, slot: Slot, *, actor: str, now: datetime) -> int:
     """End the slot's shadow and return its version; what it said stays. Raises NotFound where none forecasts."""
     shadow = live(conn, slot.slot_id)
