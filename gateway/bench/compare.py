@@ -8,6 +8,7 @@ in which the challenger costs less says how sure the difference is.
 from dataclasses import dataclass
 
 import numpy as np
+import psycopg
 
 from gateway.bench import leak, replay, scores
 from gateway.bench.backtest import Progress, backtest, origins
@@ -15,6 +16,7 @@ from gateway.bench.contender import Contender
 from gateway.bench.record import Array, Record
 from gateway.bench.replay import Outcome
 from gateway.bench.scores import Score
+from gateway.registry import declarations
 
 DRAWS = 2_000
 SEED = 20_260_101
@@ -32,6 +34,16 @@ class Rule:
     sure: float = 0.9
     cov80: tuple[float, float] = (0.72, 0.92)
     late_margin: float = 0.0
+
+
+def declared_rule(conn: psycopg.Connection, tenant_id: int) -> Rule:
+    """Return the rule that the tenant's declaration fixes under [promotion], else the usual one."""
+    stands = declarations.latest(conn, tenant_id)
+    said = stands.content.get("promotion") if stands else None
+    if not said:
+        return Rule()
+    low, high = said["cov80"]
+    return Rule(said["least_cycles"], said["sure"], (low, high), said["late_margin"])
 
 
 @dataclass(frozen=True)

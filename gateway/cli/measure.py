@@ -84,7 +84,9 @@ def compare(
         other = choose.choose(conn, record, challenger)
         one = choose.choose(conn, record, champion or (of.predictor if other.refitted else choose.CHAMPION))
         with talk.progress(f"comparing {one.name} with {other.name}") as progress:
-            found = comparison.compare(record, one, other, at=backtest.origins(record, origins), progress=progress)
+            rule = comparison.declared_rule(conn, of.tenant_id)
+            days = backtest.origins(record, origins)
+            found = comparison.compare(record, one, other, rule, at=days, progress=progress)
         released = None
         if promote and found.promote:
             released = promote_by_rule.promote(conn, record, found, other, by=by or "", now=clock.now())

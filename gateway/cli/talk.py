@@ -51,7 +51,8 @@ def table(rows: Sequence[Row], *, json: bool, nothing: str) -> None:
     if json:
         as_json(list(rows))
     elif not rows:
-        say(nothing)
+        if nothing:
+            say(nothing)
     elif sys.stdout.isatty():
         drawn = Table(box=None, pad_edge=False, header_style="bold")
         for name in rows[0]:
