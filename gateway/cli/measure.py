@@ -195,3 +195,35 @@ def _nothing_judged(forecasts: int) -> str:
         f"none of {forecasts} forecasts can be judged yet: no end came after one that it may be judged on."
         " A version is judged on what was forecast since it was made; judge its predictor by name instead"
     )
+
+
+@model.command()
+def drift(
+    slot: Annotated[
+        str | None, typer.Argument(help="GTIN/code of a slot, looked at now; else what the worker saw.")
+    ] = None,
+    as_json: talk.AsJson = False,
+) -> None:
+    """Look whether the world still is the one the models learned from: five tests, one false alarm in a hundred."""
+    from gateway.bench import drift as watching
+    from gateway.bench import read
+    from gateway.registry import alarms
+
+    with bench.connected() as conn:
+        of = read.slot(conn, slot) if slot else None
+        if of is not None:
+            watching.keep(conn, of, watching.look(read.record(conn, of, clock.now())), clock.now())
+        found = alarms.standing(conn, of.slot_id if of else None)
+    rows = [
+        {
+            "slot": f"{each.gtin}/{each.slot_code}",
+            "test": each.code,
+            "stands": "alarm" if each.alarm else "calm",
+            "p": each.p_value,
+            "before": each.then_value,
+            "lately": each.now_value,
+            "says": each.says,
+        }
+        for each in found
+    ]
+    talk.table(rows, json=as_json, nothing="nobody has looked yet; look with: wearwell model drift SLOT")

@@ -129,7 +129,7 @@ def _threshold(slot: Raw, known: Mapping[str, Bounds]) -> Iterator[Fault]:
     steps = [*([] if start is None else [start]), *levels, eol]
     sign = -1.0 if falls else 1.0
     wrong = next((pair for pair in itertools.pairwise(steps) if not sign * (pair[1] - pair[0]) > 0), None)
-    if wrong and not (start is not None and wrong == (start, levels[0]) and start == levels[0]):
+    if wrong:
         word = "fall" if falls else "rise"
         yield Fault(
             ("levels",), f"levels must {word} one way to indicator_eol {eol:g}; {wrong[1]:g} follows {wrong[0]:g}"
