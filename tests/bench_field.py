@@ -137,12 +137,17 @@ def with_slot(record: Record, **changes: Any) -> Record:
 
 def store(conn: psycopg.Connection, worn: list[Worn], toml: str = TOML) -> Slot:
     """Declare the maker, enrol the homes' units and keep their cycles and forecasts; return the slot."""
-    tenant_id = declaration.declare(conn, declaration.read(toml))
-    slot = models.slots(conn, models.by_gtin(conn, GTIN).model_id)[0]
-    ids = {}
+    declaration.declare(conn, declaration.read(toml))
+    return fill(conn, GTIN, worn)
+
+
+def fill(conn: psycopg.Connection, gtin: str, worn: list[Worn]) -> Slot:
+    """Enrol the homes' units of a declared model and keep their cycles and forecasts; return its first slot."""
+    slot = models.slots(conn, models.by_gtin(conn, gtin).model_id)[0]
+    tenant_id, ids = slot.tenant_id, {}
     for home in sorted({one.unit for one in worn}):
         region = "DE" if home % 2 else "FR"
-        ids[home] = units.enrol(conn, tenant_id, GTIN, f"H{home}", now=BORN, region=region).unit.unit_id
+        ids[home] = units.enrol(conn, tenant_id, gtin, f"H{home}", now=BORN, region=region).unit.unit_id
     for one in worn:
         keep(conn, slot, ids[one.unit], one)
     conn.execute("delete from rescore")

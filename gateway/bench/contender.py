@@ -42,7 +42,10 @@ def version(name: str, model: Predictor, since_d: float, version_id: int | None 
 
 def fitted(record: Record, predictor: str, day: float) -> Predictor:
     """Return a predictor fitted from what had arrived by a day; the declaration alone while that is too little."""
+    if (predictor, day) in record.fits:
+        return record.fits[predictor, day]
     model = named(predictor)(features.declared(record.slot))
     if int((record.witnessed & (record.cycles.recorded_d <= day)).sum()) < LEAST_LABELS:
         return model
-    return model.fit(record.history_by(day, hours_only=model.hours_only))
+    record.fits[predictor, day] = model.fit(record.history_by(day, hours_only=model.hours_only))
+    return model

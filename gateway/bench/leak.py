@@ -18,8 +18,9 @@ def leaks(record: Record, contender: Contender, origins: list[float], *, seed: i
     later are shuffled and doubled. Everything that had arrived by then stays.
     """
     day = origins[len(origins) // 2] if origins else 0.0
-    before = backtest(record, contender, origins)
-    after = backtest(other_future(record, day, seed), contender, origins)
+    known = [each for each in origins if each <= day] or [day]
+    before = backtest(record, contender, known)
+    after = backtest(other_future(record, day, seed), contender, known)
     had = {int(record.snapshots.forecast_id[row]): i for i, row in enumerate(before.rows)}
     found = []
     for i, row in enumerate(after.rows):

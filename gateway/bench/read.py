@@ -85,6 +85,12 @@ def record(conn: psycopg.Connection, of: Slot, until: datetime) -> Record:
     return Record(of, epoch, (until - epoch) / timedelta(days=1), cycles, snapshots, money(conn, of))
 
 
+def product(conn: psycopg.Connection, of: Slot) -> str:
+    """Return the name of the product model that a slot is of."""
+    row = conn.execute("select name from product_model where model_id = %s", (of.model_id,)).fetchone()
+    return str(row[0]) if row else ""
+
+
 def money(conn: psycopg.Connection, of: Slot) -> Money | None:
     """Return what the part that fits first costs, None where none is sold."""
     row = conn.execute(PRICE, (of.slot_id,)).fetchone()

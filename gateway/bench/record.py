@@ -18,6 +18,7 @@ from gateway.registry.models import Slot
 from gateway.replenish import features, labels, learn
 from predictors.batch import SlotBatch
 from predictors.history import History
+from predictors.predictor import Predictor
 
 Array = NDArray[np.float64]
 Marks = NDArray[np.bool_]
@@ -96,6 +97,11 @@ class Record:
     def seen(self) -> features.Seen:
         """The snapshots as features.py returns them, so that what counts as an end is decided in one place."""
         return features.recalled(self.slot, [dict(row) for row in self.snapshots.inputs], self.epoch)
+
+    @cached_property
+    def fits(self) -> dict[tuple[str, float], Predictor]:
+        """Models fitted on this record already, by predictor and day; another record has none of them."""
+        return {}
 
     @property
     def batch(self) -> SlotBatch:

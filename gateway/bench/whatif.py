@@ -21,6 +21,7 @@ from gateway.errors import WearwellError
 from gateway.registry.models import Slot
 from gateway.replenish import features, labels
 
+REPLAYED = 6  # days on which models are fitted anew
 WEAK = 8.0  # fewer cycles than this, after weighing, and a replay is an anecdote
 
 
@@ -58,7 +59,7 @@ class WhatIf:
 def whatif(record: Record, change: Change, predictor: str | None = None, *, progress: Progress | None = None) -> WhatIf:
     """Return the replay of a record with a change beside the one without. Raises CannotReplay."""
     name = predictor or record.slot.predictor
-    days = origins(record)
+    days = origins(record, REPLAYED)
     stands = replay.replay(record, backtest(record, recipe(name), days, progress=progress))
     other = changed(record, change)
     would = replay.replay(other, backtest(other, recipe(name), days, progress=progress), change.delivery_d)
@@ -81,7 +82,8 @@ def trade_off(
     record: Record, predictor: str | None = None, ratios: tuple[float, ...] = (1, 2, 4, 9, 19)
 ) -> list[Outcome]:
     """Return replays over late-to-early cost ratios: days thrown away against days run past the end, with money."""
-    name, days, found = predictor or record.slot.predictor, origins(record), []
+    name, days, found = predictor or record.slot.predictor, origins(record, REPLAYED), []
+    backtest(record, recipe(name), days)
     for ratio in ratios:
         other = changed(record, Change(cost_late=record.slot.cost_early * ratio))
         prompted = replay.replay(other, backtest(other, recipe(name), days))
@@ -102,7 +104,9 @@ def changed(record: Record, change: Change) -> Record:
     if change.delivery_d is not None and change.delivery_d < 0:
         raise CannotReplay(f"a delivery time of {change.delivery_d:g} days cannot be; use 0 or more")
     if change.threshold is None:
-        return replace(record, slot=slot)
+        other = replace(record, slot=slot)
+        other.fits.update(record.fits)  # what costs and delivery do not change
+        return other
     if slot.indicator_eol is None:
         raise CannotReplay(f"the slot {slot.code!r} declares no indicator, so no threshold can be another one")
     return _with_threshold(record, _threshold_slot(slot, change.threshold))

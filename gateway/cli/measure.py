@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -227,3 +228,37 @@ def drift(
         for each in found
     ]
     talk.table(rows, json=as_json, nothing="nobody has looked yet; look with: wearwell model drift SLOT")
+
+
+@model.command()
+def report(
+    slot: bench.SlotName,
+    out: Annotated[Path | None, typer.Option(help="A file to write; else stdout.")] = None,
+    challenger: Annotated[str, typer.Option(help="A predictor, a version's number, or shadow.")] = "rated",
+    contender: Annotated[
+        str | None, typer.Option("--model", help="Likewise, or champion; else the slot's own.")
+    ] = None,
+    origins: bench.Origins = 12,
+    until: bench.Until = None,
+    as_json: talk.AsJson = False,
+) -> None:
+    """Write a report: life, calibration, errors, trade-off, comparison and drift, as one page or as JSON."""
+    from gateway.bench import choose, compare, read
+    from gateway.bench import report as reporting
+
+    with bench.connected() as conn:
+        of = read.slot(conn, slot)
+        record = read.record(conn, of, bench.moment(until))
+        pair = [choose.choose(conn, record, name) for name in (contender or of.predictor, challenger)]
+        rule = compare.declared_rule(conn, of.tenant_id)
+        product = read.product(conn, of)
+        with talk.progress("measuring") as progress:
+            found = reporting.report(
+                record, pair[0], pair[1], product=product, rule=rule, count=origins, progress=progress
+            )
+    text = talk.json_of(found.as_json()) if as_json else found.as_html()
+    if out is None:
+        talk.line(text)
+        return
+    bench.write(out, text + "\n")
+    talk.say(f"report written to {out}")

@@ -43,7 +43,12 @@ def refuse(text: str, code: Exit = Exit.USAGE) -> NoReturn:
 
 def as_json(data: object) -> None:
     """Print data as JSON; times in ISO 8601."""
-    line(json.dumps(data, indent=2, default=_plain, ensure_ascii=False))
+    line(json_of(data))
+
+
+def json_of(data: object) -> str:
+    """Return data as JSON; times in ISO 8601."""
+    return json.dumps(data, indent=2, default=_plain, ensure_ascii=False)
 
 
 def table(rows: Sequence[Row], *, json: bool, nothing: str) -> None:
