@@ -13,8 +13,8 @@ from gateway.registry import gtin, models
 from gateway.registry.models import Slot
 from gateway.replenish import delivery
 
-MOST_CYCLES = 20_000  # the latest ones; beyond that they say the same again
-OF_A_CYCLE = 60  # forecasts of one cycle, evenly over its life, its first and last among them
+MOST_CYCLES = 5_000  # the latest ones; beyond that they say the same again
+OF_A_CYCLE = 40  # forecasts of one cycle, evenly over its life, its first and last among them
 
 CYCLES = """
 select c.cycle_id, c.unit_id, lower(c.period), upper(c.period), coalesce(c.recorded_at, upper(c.period)), c.label,

@@ -156,9 +156,8 @@ def pit(record: Record, said: Backtest) -> Array:
     share = 1.0 / count[inverse]
     bins = np.clip((position * BINS).astype(int), 0, BINS - 1)
     np.add.at(mass, bins[ended], share[ended])
-    for p, weight in zip(position[~ended], share[~ended], strict=True):
-        beyond = np.clip(np.minimum(edges[1:], 1.0) - np.maximum(edges[:-1], p), 0.0, None)
-        mass += weight * beyond / beyond.sum()
+    beyond = np.clip(edges[1:] - np.maximum(edges[:-1], position[~ended][:, None]), 0.0, None)
+    mass += share[~ended] @ (beyond / beyond.sum(axis=1, keepdims=True))
     return np.asarray(mass / mass.sum())
 
 
