@@ -11,7 +11,7 @@ from gateway.bench.record import Cycles, Money, Record, Snapshots
 from gateway.errors import NotFound, WearwellError
 from gateway.registry import gtin, models
 from gateway.registry.models import Slot
-from gateway.replenish import delivery
+from gateway.replenish import delivery, features, labels
 
 MOST_CYCLES = 5_000  # the latest ones; beyond that they say the same again
 OF_A_CYCLE = 40  # forecasts of one cycle, evenly over its life, its first and last among them
@@ -21,12 +21,17 @@ select c.cycle_id, c.unit_id, lower(c.period), upper(c.period), coalesce(c.recor
   concat_ws(' ', u.region, nullif(u.hw_rev, ''))
 from cycle c join unit u on u.unit_id = c.unit_id
 where c.slot_id = %s and lower(c.period) <= %s order by c.cycle_id desc limit %s"""
+# Thinned, but the first that shows the end stays: it is the end. labels.py says what shows it; a test compares.
 SNAPSHOTS = """
 select forecast_id, cycle_id, made_at, inputs from (
-  select *, row_number() over w as i, count(*) over (partition by cycle_id) as n
-  from forecast where slot_id = %s and made_at <= %s and cycle_id = any(%s)
+  select *, row_number() over w as i, count(*) over (partition by cycle_id) as n,
+    shows and row_number() over (partition by cycle_id, shows order by made_at, forecast_id) = 1 as is_end
+  from (select *, coalesce((inputs ->> 'left_pct')::float8 <= %(at_end)s, false)
+          or coalesce((inputs ->> 'left_h')::float8 <= 0, false)
+          or coalesce(%(way)s * ((inputs ->> 'indicator')::float8 - %(eol)s::float8) >= 0, false) as shows
+        from forecast where slot_id = %(slot)s and made_at <= %(until)s and cycle_id = any(%(cycles)s)) told
   window w as (partition by cycle_id order by made_at, forecast_id)) f
-where n <= %s or i = 1 or i = n or i %% (n / %s + 1) = 0 order by made_at, forecast_id"""
+where n <= %(most)s or i = 1 or i = n or is_end or i %% (n / %(most)s + 1) = 0 order by made_at, forecast_id"""
 PRICE = """
 select o.currency, o.price_minor from fitment f join offer o on o.part_id = f.part_id and upper_inf(o.valid)
 where f.slot_id = %s and upper_inf(f.valid) order by f.preference, o.offer_id limit 1"""
@@ -74,7 +79,15 @@ def record(conn: psycopg.Connection, of: Slot, until: datetime) -> Record:
         delivery_d=np.array([arrives[row[1]] for row in rows], dtype=np.float64),
         labels=tuple(row[5] if k else None for row, k in zip(rows, known, strict=True)),
     )
-    asked = (of.slot_id, until, list(place), OF_A_CYCLE, OF_A_CYCLE)
+    asked = {
+        "slot": of.slot_id,
+        "until": until,
+        "cycles": list(place),
+        "most": OF_A_CYCLE,
+        "at_end": labels.AT_END,
+        "eol": of.indicator_eol,
+        "way": -1.0 if features.declared(of).falling else 1.0,
+    }
     made = [row for row in conn.execute(SNAPSHOTS, asked) if _in_place(row, place, began)]
     snapshots = Snapshots(
         forecast_id=np.array([row[0] for row in made], dtype=np.int64),

@@ -133,3 +133,20 @@ def test_forecasts_of_one_cycle_are_thinned_evenly(conn: psycopg.Connection) -> 
     record = read.record(conn, slot, at(400.0))
     assert len(record.snapshots) <= read.OF_A_CYCLE + 2
     assert (0.1, 99.9) == (pytest.approx(record.snapshots.made_d[0]), pytest.approx(record.snapshots.made_d[-1]))
+
+
+@pytest.mark.parametrize(
+    ("toml", "shows"),
+    [
+        (bench_field.TOML, {"indicator": 200.0}),
+        (bench_field.TOML, {"left_pct": 5.0}),
+        (bench_field.TOML, {"left_h": 0.0}),
+        (bench_field.TOML.replace("= 200", "= 0\nindicator_falls = true\nindicator_baseline = 300"), {"indicator": -1.0}),
+    ],
+)  # fmt: skip
+def test_the_forecast_that_shows_the_end_is_kept(conn: psycopg.Connection, toml: str, shows: dict[str, float]) -> None:
+    """However many are left out: the day of the end is the day on which it was first shown, by whatever shows it."""
+    calm = {"run_h": 1.0, "indicator": 150.0, "left_pct": 50.0, "left_h": 9.0}
+    many = tuple((day / 10, calm | shows if day >= 701 else calm) for day in range(1, 1_000))
+    slot = bench_field.store(conn, [Worn(0, 0.0, None, None, None, many)], toml)
+    assert [70.1] == pytest.approx(read.record(conn, slot, at(400.0)).end_d.tolist())
