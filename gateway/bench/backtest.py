@@ -58,15 +58,17 @@ def backtest(
     contender: Contender,
     at: Sequence[float] | None = None,
     *,
+    grid: tuple[float, ...] = GRID,
     progress: Progress | None = None,
 ) -> Backtest:
     """Return what the contender would have said of every snapshot made since the first origin.
 
-    `at` are the origins in ascending order. A snapshot is forecast by the model of the last origin before it was made.
+    `at` are the origins in ascending order; `grid` the quantiles, of which a replay needs none but the order date's. A
+    snapshot is forecast by the model of the last origin before it was made.
     """
     days = list(origins(record) if at is None else at)
     s = order_quantile(record.slot.cost_early, record.slot.cost_late)
-    asked = tuple(sorted({*GRID, s}))
+    asked = tuple(sorted({*grid, s}))
     made = record.snapshots.made_d
     window = np.searchsorted(np.array(days), made, side="right") - 1
     judged = (window >= 0) & (made >= contender.since_d)
@@ -88,7 +90,7 @@ def backtest(
         measured[here] = forecasts.measured
     if progress:
         progress(len(days), len(days))
-    pick = [asked.index(q) for q in GRID]
+    pick = [asked.index(q) for q in grid]
     origin = np.array(days)[window[rows]] if rows.size else np.empty(0)
     order = said[:, asked.index(s)]
-    return Backtest(contender.name, contender.predictor, GRID, rows, said[:, pick], order, measured, origin)
+    return Backtest(contender.name, contender.predictor, grid, rows, said[:, pick], order, measured, origin)

@@ -14,7 +14,7 @@ from psycopg.rows import class_row
 
 from gateway.errors import NotFound
 from gateway.notify.words import span
-from gateway.registry import models, units
+from gateway.registry import declarations, models, units
 from gateway.registry.models import Slot
 from gateway.registry.units import Unit
 from gateway.replenish import features, versions
@@ -39,6 +39,7 @@ class Explanation:
 
     words: sentences for an owner, the weightiest first. numbers: by name, in the units that their names end in; null
     where they do not apply; predictors.drivers.DRIVERS says what each is. shares: of the exposure, by what brought it.
+    declaration: the version of the declaration that stood then.
     """
 
     unit: str
@@ -55,6 +56,7 @@ class Explanation:
     model_version: int | None
     sha256: str | None
     learned_from: int
+    declaration: int | None
     words: list[str]
     shares: dict[str, float]
     numbers: dict[str, float | None]
@@ -124,6 +126,7 @@ def explain(conn: psycopg.Connection, unit: Unit, code: str | None, at: datetime
         model_version=made.model_version_id,
         sha256=version.sha256 if version else None,
         learned_from=version.labels if version else 0,
+        declaration=declarations.standing_at(conn, unit.tenant_id, made.made_at),
         words=[*(part["text"] for part in made.reasons.get("parts", [])), *words(slot, numbers)],
         shares=shares(slot, numbers),
         numbers=numbers,

@@ -9,6 +9,7 @@ from gateway.bench.contender import Contender
 from gateway.bench.record import Record
 
 SEED = 20_260_101
+LOOKED_AT = (0.1, 0.5, 0.9)
 
 
 def leaks(record: Record, contender: Contender, origins: list[float], *, seed: int = SEED) -> list[str]:
@@ -19,8 +20,8 @@ def leaks(record: Record, contender: Contender, origins: list[float], *, seed: i
     """
     day = origins[len(origins) // 2] if origins else 0.0
     known = [each for each in origins if each <= day] or [day]
-    before = backtest(record, contender, known)
-    after = backtest(other_future(record, day, seed), contender, known)
+    before = backtest(record, contender, known, grid=LOOKED_AT)
+    after = backtest(other_future(record, day, seed), contender, known, grid=LOOKED_AT)
     had = {int(record.snapshots.forecast_id[row]): i for i, row in enumerate(before.rows)}
     found = []
     for i, row in enumerate(after.rows):

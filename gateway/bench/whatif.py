@@ -21,6 +21,7 @@ from gateway.errors import WearwellError
 from gateway.registry.models import Slot
 from gateway.replenish import features, labels
 
+ORDERS = (0.5,)  # a replay looks at the order date alone
 REPLAYED = 6  # days on which models are fitted anew
 WEAK = 8.0  # fewer cycles than this, after weighing, and a replay is an anecdote
 
@@ -60,10 +61,10 @@ def whatif(record: Record, change: Change, predictor: str | None = None, *, prog
     """Return the replay of a record with a change beside the one without. Raises CannotReplay."""
     name = predictor or record.slot.predictor
     days = origins(record, REPLAYED)
-    stands = replay.replay(record, backtest(record, recipe(name), days, progress=progress))
+    stands = replay.replay(record, backtest(record, recipe(name), days, grid=ORDERS, progress=progress))
     other = changed(record, change)
-    would = replay.replay(other, backtest(other, recipe(name), days, progress=progress), change.delivery_d)
-    timer = replay.replay(other, backtest(other, recipe(TIMER), days), change.delivery_d)
+    would = replay.replay(other, backtest(other, recipe(name), days, grid=ORDERS, progress=progress), change.delivery_d)
+    timer = replay.replay(other, backtest(other, recipe(TIMER), days, grid=ORDERS), change.delivery_d)
     weight = censoring.weights(other)
     effective = float(weight.sum() ** 2 / max(float((weight**2).sum()), 1e-12))
     return WhatIf(
@@ -83,10 +84,10 @@ def trade_off(
 ) -> list[Outcome]:
     """Return replays over late-to-early cost ratios: days thrown away against days run past the end, with money."""
     name, days, found = predictor or record.slot.predictor, origins(record, REPLAYED), []
-    backtest(record, recipe(name), days)
+    backtest(record, recipe(name), days, grid=ORDERS)
     for ratio in ratios:
         other = changed(record, Change(cost_late=record.slot.cost_early * ratio))
-        prompted = replay.replay(other, backtest(other, recipe(name), days))
+        prompted = replay.replay(other, backtest(other, recipe(name), days, grid=ORDERS))
         declared = (record.slot.cost_early, record.slot.cost_late)
         found.append(replay.outcome(record, f"{ratio:g}", prompted, declared))
     return found

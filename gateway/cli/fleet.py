@@ -48,11 +48,16 @@ def declare(
         return
     with database.connect(settings.load()) as conn:
         known = conn.execute("select tenant_id from tenant where slug = %s", (declared.tenant,)).fetchone()
-        before = declarations.latest(conn, known[0]) if known else None
+        before = declarations.stands(conn, known[0]) if known else None
         declaration.declare(conn, declared)
         after = declarations.latest(conn, tenants.by_slug(conn, declared.tenant).tenant_id)
-        changes = declarations.difference(before, after) if after and before and after != before else []
+        changes = declarations.difference(before, after.content) if after and before else []
     talk.table([change._asdict() for change in changes], json=as_json, nothing="")
+    for change in changes:
+        if change.was and change.what.endswith(".predictor"):
+            talk.say(
+                f"{change.what}: a released version of {change.was!r} forecasts no more, one of {change.becomes!r} does"
+            )
     version = f"; version {after.version}" if after else ""
     talk.say(f"declared {count}{version}{'' if before is None or changes else ', which changes nothing'}")
 
@@ -77,7 +82,7 @@ def list_declarations(
             low, _, high = diff.partition("..")
             if not (low.isdigit() and high.isdigit()):
                 talk.refuse("write two versions like --diff 3..5")
-            pair = [declarations.one(conn, tenant_id, int(each)) for each in (low, high)]
+            pair = [declarations.one(conn, tenant_id, int(each)).content for each in (low, high)]
             rows = [change._asdict() for change in declarations.difference(*pair)]
             talk.table(rows, json=as_json, nothing="nothing differs")
             return
@@ -86,10 +91,10 @@ def list_declarations(
         {
             "version": each.version,
             "declared_at": each.declared_at,
-            "changes": len(declarations.difference(before, each)),
+            "changes": len(declarations.difference(before.content if before else None, each.content)),
             "sha256": each.sha256[:12],
         }
-        for before, each in zip([None, *found], found, strict=False)
+        for before, each in zip((None, *found), found, strict=False)
     ]
     talk.table(listed, json=as_json, nothing="nothing was declared yet")
 

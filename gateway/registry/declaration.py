@@ -135,12 +135,13 @@ def declare(conn: psycopg.Connection, declared: Declaration) -> int:
     The caller commits.
     """
     tenant_id = tenants.create(conn, declared.tenant, declared.name)
+    stood = declarations.stands(conn, tenant_id)
     for channel in declared.channels:
         channels.add(conn, tenant_id, channels.Measure(**channel.model_dump()))
     for model in declared.models:
         _declare_model(conn, tenant_id, model)
     promotion = declared.promotion.model_dump() if declared.promotion else None
-    declarations.keep(conn, tenant_id, declared._source, promotion)  # noqa: SLF001  # its own
+    declarations.keep(conn, tenant_id, declared._source, promotion, stood)  # noqa: SLF001  # its own
     return tenant_id
 
 

@@ -46,15 +46,31 @@ class Change(NamedTuple):
     becomes: Any
 
 
-def keep(conn: psycopg.Connection, tenant_id: int, source: str, promotion: dict[str, Any] | None) -> int | None:
-    """Keep what stands now as a version and return its number; None where nothing has changed since the last."""
+def stands(conn: psycopg.Connection, tenant_id: int) -> dict[str, Any]:
+    """Return all that stands now of what a tenant declares, a release's change of predictor included."""
+    row = conn.execute(STANDS, {"tenant": tenant_id}).fetchone()
+    before = latest(conn, tenant_id)
+    content: dict[str, Any] = row[0] if row else {}
+    return content | {"promotion": before.content.get("promotion") if before else None}
+
+
+def keep(
+    conn: psycopg.Connection,
+    tenant_id: int,
+    source: str,
+    promotion: dict[str, Any] | None,
+    stood: dict[str, Any] | None = None,
+) -> int | None:
+    """Keep what stands now as a version and return its number; None where nothing has changed.
+
+    `stood` is what stood before: a release may have changed it since the last version.
+    """
     conn.execute("select pg_advisory_xact_lock(hashtextextended('declaration', %s))", (tenant_id,))
     before = latest(conn, tenant_id)
-    row = conn.execute(STANDS, {"tenant": tenant_id}).fetchone()
-    content: dict[str, Any] = row[0] if row else {}
+    content = stands(conn, tenant_id)
     content["promotion"] = promotion or (before.content.get("promotion") if before else None)
     digest = hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-    if before and before.sha256 == digest:
+    if before and before.sha256 == digest and stood in (None, content):
         return None
     version = before.version + 1 if before else 1
     conn.execute(
@@ -82,6 +98,14 @@ def every(conn: psycopg.Connection, tenant_id: int) -> list[Declared]:
         return cursor.fetchall()
 
 
+def standing_at(conn: psycopg.Connection, tenant_id: int, at: datetime) -> int | None:
+    """Return the version of the declaration that stood at a time, None before the first."""
+    row = conn.execute(
+        "select max(version) from declaration where tenant_id = %s and declared_at <= %s", (tenant_id, at)
+    ).fetchone()
+    return row[0] if row else None
+
+
 def one(conn: psycopg.Connection, tenant_id: int, version: int) -> Declared:
     """Return one version. Raises NotFound."""
     found = next((each for each in every(conn, tenant_id) if each.version == version), None)
@@ -90,10 +114,10 @@ def one(conn: psycopg.Connection, tenant_id: int, version: int) -> Declared:
     return found
 
 
-def difference(before: Declared | None, after: Declared) -> list[Change]:
-    """Return what differs between two versions; from None, all that was declared."""
-    old = dict(_flat((), before.content)) if before else {}
-    new = dict(_flat((), after.content))
+def difference(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[Change]:
+    """Return what differs between the contents of two versions; from None, all that was declared."""
+    old = dict(_flat((), before)) if before else {}
+    new = dict(_flat((), after))
     return [
         Change(".".join(path), old.get(path), new.get(path))
         for path in sorted({*old, *new})

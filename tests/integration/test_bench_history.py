@@ -20,6 +20,7 @@ from tests.integration import replenish_fleet
 UNTIL = at(320.0)
 DAYS = [120.0, 200.0, 280.0]
 FIELD = bench_field.field(homes=12, days=400.0)
+FALLING = bench_field.TOML.replace("= 200", "= 0\nindicator_falls = true\nindicator_baseline = 300")
 
 
 @pytest.fixture
@@ -141,7 +142,7 @@ def test_forecasts_of_one_cycle_are_thinned_evenly(conn: psycopg.Connection) -> 
         (bench_field.TOML, {"indicator": 200.0}),
         (bench_field.TOML, {"left_pct": 5.0}),
         (bench_field.TOML, {"left_h": 0.0}),
-        (bench_field.TOML.replace("= 200", "= 0\nindicator_falls = true\nindicator_baseline = 300"), {"indicator": -1.0}),
+        (FALLING, {"indicator": -1.0}),
     ],
 )  # fmt: skip
 def test_the_forecast_that_shows_the_end_is_kept(conn: psycopg.Connection, toml: str, shows: dict[str, float]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from gateway.bench import compare
 from gateway.errors import NotFound
 from gateway.registry import declaration, declarations, models
-from gateway.replenish import delivery, features
+from gateway.replenish import delivery, features, releases
 from predictors.declaration import LEVEL_FRACTIONS
 from tests import bench_field
 
@@ -28,7 +28,7 @@ def test_only_what_changes_something_is_a_version(conn: psycopg.Connection) -> N
     declare(conn, TOML.replace("indicator_eol = 200", "indicator_eol = 180"))
     first, second = declarations.every(conn, tenant_id)
     change = declarations.Change(f"models.{bench_field.GTIN}.slots.hepa.indicator_eol", 200, 180)
-    assert [change] == declarations.difference(first, second)
+    assert [change] == declarations.difference(first.content, second.content)
     assert "indicator_eol = 180" in second.source
     assert first == declarations.one(conn, tenant_id, 1)
     with pytest.raises(NotFound):
@@ -63,3 +63,15 @@ def test_the_promotion_rule_is_the_declared_one(conn: psycopg.Connection) -> Non
     declare(conn, TOML + "\n[promotion]\nleast_cycles = 50\nsure = 0.95\n")
     declare(conn, TOML)
     assert compare.Rule(50, 0.95) == compare.declared_rule(conn, tenant_id)
+
+
+def test_declaring_over_a_release_is_a_change_and_is_kept(conn: psycopg.Connection) -> None:
+    """A release let another predictor forecast; the same file again changes that back, and says so."""
+    tenant_id = declare(conn)
+    slot = models.slots(conn, models.by_gtin(conn, bench_field.GTIN).model_id)[0]
+    releases.record(conn, slot, "release", None, "hit", actor="staff:1", note="a drill", now=bench_field.at(1.0))
+    stood = declarations.stands(conn, tenant_id)
+    declare(conn)
+    assert [1, 2] == [each.version for each in declarations.every(conn, tenant_id)]
+    change = declarations.Change(f"models.{bench_field.GTIN}.slots.hepa.predictor", "hit", "weibull")
+    assert [change] == declarations.difference(stood, declarations.stands(conn, tenant_id))
