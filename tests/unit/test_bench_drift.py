@@ -129,3 +129,21 @@ def _past(record: Record, i: int) -> bool:
     cycle = record.snapshots.cycle[i]
     life = record.end_d[cycle] - record.cycles.began_d[cycle]
     return bool(record.snapshots.made_d[i] >= max(record.cycles.began_d[cycle] + 0.66 * life, 400.0))
+
+
+def test_looks_at_fields_that_do_not_change_seldom_alarm() -> None:
+    """Thirty fields whose use and load go up and down by chance: stated is one look in a hundred with an alarm."""
+    alarms, low = 0, dict.fromkeys(drift.CODES, 0)
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+
+        def noise(row: dict[str, Any], rng: np.random.Generator = rng) -> dict[str, Any]:
+            return row | {name: row[name] * rng.lognormal(0, 0.2) for name in ("h_per_day", "load_per_h")}
+
+        field = bench_field.field(homes=30, days=400.0, every_d=15.0, seed=seed)
+        looks = drift.look(lately(bench_field.record_of(field, 400.0), noise, -np.inf))
+        alarms += any(each.alarm for each in looks)
+        for each in looks:
+            low[each.code] += each.p_value < 0.05
+    assert alarms <= 2
+    assert max(low.values()) <= 5
