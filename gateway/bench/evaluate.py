@@ -19,7 +19,7 @@ class Tally:
     """Hold what became of the cycles that an evaluation stands on.
 
     ended: their end was seen. censored: they were seen alive to some day and weigh in. unwitnessed: nothing would have
-    shown their end; they are left out, and counted here. judged: forecasts made before an end that was seen.
+    shown their end, or no forecast yet; they are left out, and counted here. judged: forecasts made before a seen end.
     """
 
     cycles: int

@@ -45,7 +45,7 @@ def evaluate(
         t = found.tally
         talk.say(
             f"{t.cycles} cycles of {t.units} units: {t.ended} with a seen end, {t.censored} censored and weighed in,"
-            f" {t.unwitnessed} left out because nothing would have shown their end"
+            f" {t.unwitnessed} left out: nothing would have shown their end, or no forecast yet"
         )
         talk.table([_score(each) for each in found.scores], json=False, nothing=_nothing_judged(t.forecasts))
         talk.line("")
@@ -184,11 +184,15 @@ def explain(
 
 
 def _score(score: "Score") -> dict[str, Any]:
-    return asdict(score)
+    return _rounded(asdict(score))
 
 
 def _outcome(outcome: "Outcome") -> dict[str, Any]:
-    return asdict(outcome)
+    return _rounded(asdict(outcome))
+
+
+def _rounded(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: round(value, 3) if isinstance(value, float) else value for name, value in row.items()}
 
 
 def _nothing_judged(forecasts: int) -> str:

@@ -47,7 +47,9 @@ def fit(
         version = fitting.fit(conn, record, name, note=note, now=clock.now())
         rows = [row for row in listing.listed(conn, of) if row["version"] == version.model_version_id]
     talk.table(rows, json=as_json, nothing="nothing was fitted")
-    talk.say(f"version {version.model_version_id} is not released; measure it with: wearwell model compare {slot}")
+    talk.say(
+        f"version {version.model_version_id} is not released; measure: wearwell model evaluate {slot} --model {name}"
+    )
 
 
 @model.command("export")
