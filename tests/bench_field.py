@@ -4,7 +4,7 @@ Air and use differ from home to home; the pressure drop rises with the cube of t
 Some parts are taken out early, some are told of weeks later, some still run.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -38,9 +38,13 @@ indicator_channel = "pressure_drop"
 indicator_eol = 200
 """
 SLOT = Slot(
-    slot_id=1, tenant_id=1, model_id=1, code="hepa", name="Filter", predictor="weibull", life_h=1000.0, life_d=125.0,
-    load_channel="load", load_ref=2.0, indicator_channel="pressure_drop", indicator_eol=EOL_PA,
-    indicator_baseline=None, indicator_falls=False, levels=None, cost_early=1.0, cost_late=4.0, delivery_d=None,
+    **dict.fromkeys([field.name for field in fields(Slot)])  # type: ignore[arg-type]  # what is not declared
+    | {
+        "slot_id": 1, "tenant_id": 1, "model_id": 1, "code": "hepa", "name": "Filter", "predictor": "weibull",
+        "life_h": 1000.0, "life_d": 125.0, "load_channel": "load", "load_ref": 2.0,
+        "indicator_channel": "pressure_drop", "indicator_eol": EOL_PA, "indicator_falls": False,
+        "cost_early": 1.0, "cost_late": 4.0,
+    }
 )  # fmt: skip
 
 

@@ -130,7 +130,17 @@ def batch_of(slot: Slot, rows: list[dict[str, Any]]) -> SlotBatch:
 def recalled(slot: Slot, rows: list[dict[str, Any]], at: datetime) -> Seen:
     """Return what forecasts were made from, by their stored inputs, so that what shows an end is said in one place."""
     indicator = np.array([row.get("indicator") for row in rows], dtype=np.float64)
-    return Seen(slot, at, [], [], [], batch_of(slot, rows), indicator, [], {})
+    return Seen(
+        slot=slot,
+        at=at,
+        unit_ids=[],
+        cycle_ids=[],
+        devices=[],
+        batch=batch_of(slot, rows),
+        indicator=indicator,
+        unkept=[],
+        asked={},
+    )
 
 
 def declared(slot: Slot) -> Declaration:
