@@ -171,6 +171,7 @@ class Wants:
     failed_mail: int
     unpaid: int
     to_ship: int
+    drift: int
 
 
 COUNTS = """select u.*, s.*, p.* from
@@ -193,7 +194,8 @@ WANTS = """select
         and o.state in ('created', 'paying', 'paid', 'released', 'shipped', 'delivered'))) as overdue,
     (select count(*) from outbox where channel = 'email' and failed_at is not null) as failed_mail,
     (select count(*) from payment where state = 'indeterminate') as unpaid,
-    (select count(*) from purchase where state = 'released') as to_ship"""
+    (select count(*) from purchase where state = 'released') as to_ship,
+    (select count(*) from drift where alarm) as drift"""
 
 
 def counts(conn: psycopg.Connection, now: datetime) -> Counts:
