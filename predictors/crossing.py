@@ -19,7 +19,7 @@ from scipy.stats import norm
 from predictors import gaussian, lognormal
 from predictors.artifact import DamagedArtifact
 from predictors.batch import Array
-from predictors.gaussian import Gaussian
+from predictors.gaussian import PRIORS, Gaussian, Prior
 from predictors.history import History
 
 ENOUGH = 4  # ends of life before levels are trusted
@@ -38,24 +38,27 @@ class LevelCrossing:
 
     law: Gaussian
     widening: Array
+    prior: Prior = PRIORS[0]
 
     @classmethod
-    def learn(cls, history: History, *, calibrate: bool = True) -> Self | None:
+    def learn(cls, history: History, *, prior: Prior | None = None) -> Self | None:
         """Return what cycles with hits teach, or None while fewer than ENOUGH ended or a level was hardly reached.
 
-        calibrate: whether the spread is measured on units left out; a law that is itself fitted to measure need not
-        be, and may know fewer ends.
+        prior: of the levels, None = the one under which units left out are likeliest. A law with a given one is fitted
+        to measure others: its spread is not calibrated, and it may know fewer ends.
         """
         if history.hits is None:
             return None
         rows = np.isfinite(history.exposure)
-        if calibrate and (~history.censored[rows]).sum() < ENOUGH:
+        if prior is None and (~history.censored[rows]).sum() < ENOUGH:
             return None
         z, now = _logs(history.exposure[rows], history.censored[rows], history.hits[rows])
         groups = np.arange(z.shape[0]) if history.groups is None else history.groups[rows]
         try:
-            law = gaussian.fit(z, now)
-            return cls(law, _widening(z, now, groups) if calibrate else np.ones(z.shape[1]))
+            if prior is not None:
+                return cls(gaussian.fit(z, now, prior=prior), np.ones(z.shape[1]), prior)
+            chosen = gaussian.choose(z, now)
+            return cls(gaussian.fit(z, now, prior=chosen), _widening(z, now, groups, chosen), chosen)
         except gaussian.TooFew:
             return None
 
@@ -172,7 +175,7 @@ def _logs(exposure: Array, censored: NDArray[np.bool_], hits: Array) -> tuple[Ar
     return z, np.where(censored, np.log(exposure), np.nan)
 
 
-def _widening(z: Array, now: Array, groups: NDArray[np.int64]) -> Array:
+def _widening(z: Array, now: Array, groups: NDArray[np.int64], prior: Prior) -> Array:
     """Return the factor on the spread, (p,), by number of levels crossed.
 
     Conformal on standardised errors (Vovk et al. 2005): each group is forecast from the others (at most FOLDS folds of
@@ -190,7 +193,7 @@ def _widening(z: Array, now: Array, groups: NDArray[np.int64]) -> Array:
     fold = np.searchsorted(labels, groups) % FOLDS
     for out in np.unique(fold):
         try:
-            law = gaussian.fit(z[fold != out], now[fold != out])
+            law = gaussian.fit(z[fold != out], now[fold != out], prior=prior)
         except gaussian.TooFew:
             continue
         for stage in range(p):

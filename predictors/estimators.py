@@ -150,7 +150,7 @@ class FusedRegressor(HitRegressor):
             shares = np.arange(1, count + 1) / (count + 1) if self.levels is None else np.asarray(self.levels)
             hits, calm = table[:, 1 : count + 1], table[:, count + 1 :]
             history = History.of(ends, unfinished, groups=groups, hits=hits, calm=calm)
-            self.learner_ = Learner.learn(history, np.diff(shares, prepend=0.0))
+            self.learner_ = Learner.learn(history, np.diff(shares, prepend=0.0), self.crossing_.prior)
         return self
 
     def predict_quantiles(

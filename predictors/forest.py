@@ -14,7 +14,7 @@ from sklearn.ensemble import ExtraTreesRegressor
 from predictors.artifact import DamagedArtifact
 from predictors.batch import Array
 
-TREES = 50
+TREES = 80
 LEAST_IN_LEAF = 5
 CHUNK = 8192  # rows walked together, so that they stay in the cache
 

@@ -25,7 +25,9 @@ class Fused(Hit):
     def fit(self, history: History) -> Self:
         """Learn from finished and running cycles; raise ValueError where hits do not match the declared levels."""
         super().fit(history)
-        self.learner = None if self.crossing is None else Learner.learn(history, self.declaration.way)
+        self.learner = (
+            None if self.crossing is None else Learner.learn(history, self.declaration.way, self.crossing.prior)
+        )
         return self
 
     def _told(self, used: Array, batch: SlotBatch) -> NDArray[np.bool_]:

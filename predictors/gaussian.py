@@ -9,9 +9,22 @@ from scipy.special import log_ndtr
 from predictors.batch import Array
 
 NUGGET = 1e-4  # variance of log exposure that no history takes away: a level is read off to about 1 %
-PRIOR_UNITS = 4.0  # units that the prior's correlations are worth
-PRIOR_CORRELATION = 0.98  # between neighbouring levels
 PRIOR_SD = 0.3  # of log exposure at a level, worth one unit
+
+
+FOLDS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """Hold what is believed of neighbouring levels before any unit: their correlation, worth so many units."""
+
+    units: float = 4.0
+    correlation: float = 0.98
+
+
+PRIORS = (Prior(), Prior(2.0, 0.98), Prior(12.0, 0.98), Prior(30.0, 0.95), Prior(30.0, 0.9))
+"""From a smooth signal, whose levels are crossed alike, to one that crosses its low levels when the noise does."""
 
 
 class TooFew(ValueError):
@@ -52,6 +65,16 @@ class Gaussian:
         middle, sd = float(self.mean[-1]), float(self.covariance[-1, -1]) ** 0.5
         return middle - deviations * sd, middle + deviations * sd
 
+    def likelihood(self, z: Array) -> float:
+        """Return the log density of the coordinates that were seen, summed over units z, (n, p), NaN where not."""
+        total = 0.0
+        for row in z:
+            seen = np.flatnonzero(np.isfinite(row))
+            root = np.linalg.cholesky(self.covariance[np.ix_(seen, seen)])
+            whitened = np.linalg.solve(root, row[seen] - self.mean[seen])
+            total -= 0.5 * float(whitened @ whitened) + float(np.log(np.diag(root)).sum())
+        return total
+
     def given(self, crossed: NDArray[np.bool_], which: int = -1) -> Conditional:
         """Return coordinate `which`, by default the last, given those where crossed, (p - 1,), is True."""
         c = np.flatnonzero(crossed)
@@ -62,12 +85,33 @@ class Gaussian:
         return Conditional(gain, self.mean[c], float(self.mean[which]), sd, shared / sd)
 
 
-def fit(z: Array, now: Array, *, rounds: int = 60, tolerance: float = 1e-5) -> Gaussian:
+def choose(z: Array, now: Array) -> Prior:
+    """Return the prior under which units left out are likeliest, at what they crossed; the first one for few units.
+
+    A shrinkage chosen by held-out likelihood (Friedman 1989, "Regularized discriminant analysis", JASA 84).
+    """
+    if z.shape[0] < 2 * FOLDS:
+        return PRIORS[0]
+    order = np.lexsort(np.column_stack([z, now]).T)
+    z, now = z[order], now[order]
+    fold = np.arange(z.shape[0]) % FOLDS
+    scores = np.zeros(len(PRIORS))
+    for out in range(FOLDS):
+        for place, prior in enumerate(PRIORS):
+            try:
+                law = fit(z[fold != out], now[fold != out], prior=prior, rounds=20)
+            except TooFew:
+                break
+            scores[place] += law.likelihood(z[fold == out])
+    return PRIORS[int(np.argmax(scores))]
+
+
+def fit(z: Array, now: Array, *, prior: Prior = PRIORS[0], rounds: int = 60, tolerance: float = 1e-5) -> Gaussian:
     """Fit by expectation-maximisation (Dempster, Laird & Rubin 1977) to z (m, p), NaN where not crossed.
 
     now: (m,) log exposure of the units still running, NaN for those that ended: the first missing coordinate of such a
     unit lies beyond it, a truncated normal of which two moments are kept, and the later ones follow by regression.
-    Covariances are shrunk at each round: correlations to those of a random walk (PRIOR_UNITS), variances to PRIOR_SD
+    Covariances are shrunk at each round: correlations to those of a random walk (prior), variances to PRIOR_SD
     (one unit). Raises TooFew unless every coordinate was seen in at least two units.
     """
     m, p = z.shape
@@ -76,7 +120,7 @@ def fit(z: Array, now: Array, *, rounds: int = 60, tolerance: float = 1e-5) -> G
     order = np.lexsort(np.column_stack([z, now]).T)
     z, now = z[order], now[order]
     mean = np.nanmean(z, axis=0)
-    covariance = _shrunk(np.diag(np.nanvar(z, axis=0)), m)
+    covariance = _shrunk(np.diag(np.nanvar(z, axis=0)), m, prior)
     missing = np.isnan(z)
     patterns, member = np.unique(missing, axis=0, return_inverse=True)
     for _ in range(rounds):
@@ -90,7 +134,7 @@ def fit(z: Array, now: Array, *, rounds: int = 60, tolerance: float = 1e-5) -> G
         shift = total / m - mean
         sample = square / m - np.outer(shift, shift)
         before, mean = mean, mean + shift
-        covariance = _shrunk(sample, m)
+        covariance = _shrunk(sample, m, prior)
         if not missing.any() or float(np.abs(mean - before).max()) < tolerance:
             break
     return Gaussian(mean, covariance)
@@ -123,14 +167,14 @@ def _expect(z: Array, now: Array, pattern: NDArray[np.bool_], mean: Array, covar
     return filled, extra
 
 
-def _shrunk(sample: Array, m: int) -> Array:
+def _shrunk(sample: Array, m: int, prior: Prior) -> Array:
     p = sample.shape[0]
     variance = (m * np.diag(sample) + PRIOR_SD**2) / (m + 1.0)
     scale = np.sqrt(np.maximum(np.diag(sample), 1e-12))
     correlation = sample / np.outer(scale, scale)
     steps = np.abs(np.subtract.outer(np.arange(p), np.arange(p)))
-    share = PRIOR_UNITS / (m + PRIOR_UNITS)
-    mixed = (1.0 - share) * correlation + share * PRIOR_CORRELATION**steps
+    share = prior.units / (m + prior.units)
+    mixed = (1.0 - share) * correlation + share * prior.correlation**steps
     np.fill_diagonal(mixed, 1.0)
     sd = np.sqrt(variance)
     return np.asarray(mixed * np.outer(sd, sd) + NUGGET * np.eye(p))

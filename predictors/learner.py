@@ -21,6 +21,7 @@ from predictors.artifact import DamagedArtifact
 from predictors.batch import Array
 from predictors.crossing import FOLDS, LevelCrossing
 from predictors.forest import TREES, Forest
+from predictors.gaussian import Prior
 from predictors.history import History
 from predictors.lognormal import recentred
 
@@ -28,7 +29,7 @@ ENOUGH = 12  # ends of life before trees are asked
 SHIFT = 0.3  # of the fleet's median life
 SHARES = np.linspace(0.0, 1.0, 5)
 _FACTORS = np.geomspace(0.3, 8.0, 34)  # on the law's spread, looked through for the least that covers
-MARGIN = 0.05  # of the range of each feature: so far outside it the trees still speak
+MARGIN = 0.5  # of the range of each feature: so far outside it the trees still speak
 INNER = 0.8  # the interval that calibration makes honest
 _FEW = 10  # units: below it a stage borrows from its neighbours
 
@@ -76,7 +77,7 @@ class Learner:
     strange: Trust
 
     @classmethod
-    def learn(cls, history: History, way: Array) -> Self | None:
+    def learn(cls, history: History, way: Array, prior: Prior) -> Self | None:
         """Return what finished cycles teach; None where none crossed a level. Trees are asked from ENOUGH ends on."""
         ended = np.isfinite(history.exposure) & ~history.censored
         if history.hits is None or not ended.any():
@@ -91,9 +92,9 @@ class Learner:
         target = np.log(ends / (moments.at + SHIFT * scale))
         stages = np.isfinite(moments.hits).sum(axis=1)
         seen = _Seen(moments, table, target, ends, stages, scale, np.unique(moments.unit).size >= ENOUGH)
-        known = strange = _trust(seen, history, np.arange(len(history)))
+        known = strange = _trust(seen, history, np.arange(len(history)), prior)
         if history.groups is not None and np.unique(history.groups[ended]).size > 1:
-            strange = _trust(seen, history, history.groups)
+            strange = _trust(seen, history, history.groups, prior)
             strange = Trust(strange.share, np.maximum(strange.spread, known.spread))
         forest = Forest.grow(table, target, trees=TREES if seen.enough else 1)
         return cls(forest, scale, way, calm.shape[1], table.min(axis=0), table.max(axis=0), known, strange)
@@ -196,13 +197,13 @@ class Learner:
         return location, weight, outside | new
 
 
-def _trust(seen: _Seen, history: History, groups: NDArray[np.int64]) -> Trust:
+def _trust(seen: _Seen, history: History, groups: NDArray[np.int64], prior: Prior) -> Trust:
     """Return share, offset and spread as they prove themselves on groups left out, at most FOLDS folds of them."""
     fold = np.searchsorted(np.unique(groups), groups) % FOLDS
     unit, at, stages = seen.moments.unit, seen.moments.at, seen.stages
     by_law, by_trees, sd = (np.full(at.size, np.nan) for _ in range(3))
     for out in np.unique(fold[unit]):
-        law = LevelCrossing.learn(history.take(fold != out), calibrate=False)
+        law = LevelCrossing.learn(history.take(fold != out), prior=prior)
         here, others = fold[unit] == out, fold[unit] != out
         if law is None:
             continue

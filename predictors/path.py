@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from predictors.batch import Array
 
-WAIT = 0.05  # of the fleet's median life
-MOST_WAITS = 40  # two median lives without a level crossed: nothing more is learned from that
+WAIT = 0.025  # of the fleet's median life
+MOST_WAITS = 80  # two median lives without a level crossed: nothing more is learned from that
 BACK = (1, 2, 4, 8)  # levels back, over which the pace is taken
 LEAST = 1e-3  # of the median life; a level crossed before that was crossed at once
 
