@@ -13,7 +13,7 @@ import httpx
 from pydantic import SecretStr
 
 from gateway.db import pool
-from gateway.operate import broker, database, ports
+from gateway.operate import broker, data_folder, database, ports
 from gateway.operate.processes import Program, Say, Supervisor
 from gateway.settings import Settings, environment
 
@@ -56,12 +56,12 @@ class House:
 
     def prepare(self) -> None:
         """Start database and broker and fix the ports; the services come afterwards (`start_services`)."""
-        self.settings.data_dir.mkdir(parents=True, exist_ok=True)
+        folder = data_folder.make(self.settings.data_dir)
         self.database = database.dsn(self.settings)
         self.say(
             "database", "embedded PostgreSQL" if self.settings.database_dsn is None else "as WEARWELL_DATABASE_DSN"
         )
-        given = {"data_dir": str(self.settings.data_dir.resolve()), "database_dsn": self.database}
+        given = {"data_dir": str(folder), "database_dsn": self.database}
         given |= self._start_broker() if "mqtt_url" not in self.settings.model_fields_set else {}
         self.web = ports.hold(self.settings.http_port, self.settings.http_host)
         self.http_port = self.web.getsockname()[1]
@@ -96,7 +96,8 @@ class House:
 
     def stop(self) -> None:
         """Stop everything that was started here; the embedded database stops with its last user."""
-        (self.settings.data_dir / RUNNING).unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            (self.settings.data_dir / RUNNING).unlink()
         self.supervisor.stop()
         if self.settings.database_dsn is None:
             database.leave_embedded(self.settings.data_dir)
