@@ -5,13 +5,16 @@ from typing import Any
 
 import psycopg
 from procrastinate import App, PsycopgConnector, SyncPsycopgConnector
+from psycopg import conninfo
 
 from gateway import clock
+
+CONNECT_S = 5
 
 
 def queue(dsn: str) -> App:
     """Return the queue's app over its own asynchronous connections, for the worker; the caller opens it."""
-    return App(connector=PsycopgConnector(conninfo=dsn))
+    return App(connector=PsycopgConnector(conninfo=conninfo.make_conninfo(dsn, connect_timeout=CONNECT_S)))
 
 
 _deferring = App(connector=SyncPsycopgConnector())  # never opened: it borrows the caller's connection

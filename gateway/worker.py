@@ -41,6 +41,8 @@ RESUME_S = 30.0
 STALLED_S = 30.0
 PARTITIONS_S = 3_600.0
 GRACE_S = 20.0
+OPEN_S = 6.0  # that opening the queue may take
+LONGEST_PAUSE_S = 10.0  # between tries while the database is away at the start
 MONTHS_AHEAD = timedelta(days=62)
 LONGEST_RETRY_S = 3_600
 CONCURRENCY = 4
@@ -209,13 +211,39 @@ class Worker:
             _end_on_signals(stop)
         threads = CONCURRENCY + len(self.chores()) + 2  # a slow mail server or provider holds up nothing else
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(threads, "worker"))
-        async with self.queue.open_async(), asyncio.TaskGroup() as group:
+        try:
+            if await self._open_queue(stop):
+                await self._work_everything(stop)
+        finally:
+            await self.queue.close_async()
+        log.info("worker stopped")
+
+    async def _work_everything(self, stop: asyncio.Event) -> None:
+        async with asyncio.TaskGroup() as group:
             group.create_task(self._work_jobs(stop), name="jobs")
             group.create_task(mqtt.run(self.settings, self.begin, stop), name="units")
             group.create_task(self._recover_stalled(stop), name="stalled")
             for chore in self.chores():
                 group.create_task(_again_and_again(chore, stop), name=chore.name)
-        log.info("worker stopped")
+
+    async def _open_queue(self, stop: asyncio.Event) -> bool:
+        """Open the queue, ever more patiently while the database is away; False where `stop` came first."""
+        pause = 1.0
+        while not stop.is_set():
+            opening = asyncio.ensure_future(self.queue.open_async())
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait({opening, stopping}, timeout=OPEN_S, return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            opening.cancel()
+            ended = await asyncio.gather(opening, return_exceptions=True)
+            if not isinstance(ended[0], BaseException):
+                return True
+            await self.queue.close_async()  # a pool that was not filled in time cannot be opened again
+            if not stop.is_set():
+                log.warning("the database is away; nothing is worked on", error=str(ended[0]), again_s=pause)
+                await _pause(pause * random.uniform(0.5, 1.0), stop)  # noqa: S311  # jitter
+                pause = min(pause * 2, LONGEST_PAUSE_S)
+        return False
 
     async def _work_jobs(self, stop: asyncio.Event) -> None:
         """Work jobs; when the database goes away, come back with it."""
