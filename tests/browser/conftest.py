@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.integration.web_house import WebHouse, open_house
 
+ROOT = Path(__file__).parents[2]
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 AXE_SHA256 = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"  # axe-core 4.14.1, MPL-2.0
 QUIET = (
@@ -76,9 +77,9 @@ def open_page(chromium: Browser) -> Iterator[Open]:
 
 
 @pytest.fixture(scope="session")
-def shots(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where screenshots are kept: WEARWELL_SCREENSHOTS, or a folder of this run."""
-    folder = Path(os.environ.get("WEARWELL_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
+def shots() -> Path:
+    """Where screenshots are kept: WEARWELL_SCREENSHOTS, else test-output/screenshots of this repository."""
+    folder = Path(os.environ.get("WEARWELL_SCREENSHOTS") or ROOT / "test-output" / "screenshots")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
