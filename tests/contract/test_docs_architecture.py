@@ -63,3 +63,10 @@ def test_a_step_s_events_are_told_in_its_files(step: list[str]) -> None:
     told = {event for event in named(step[4]) if re.search(rf"EventType\.{event.upper()}\b|\"{event}\"", code)}
     assert set(named(step[4])) == told
     assert not told or "event" in named(step[3])
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 7, 8, 9, 11, 13, 23, 25, 33, 35])
+def test_the_scenarios_of_the_main_job_are_journeys(number: int) -> None:
+    """Whoever looks for a scenario by its number finds the journey that walks through it."""
+    journeys = "\n".join(path.read_text() for path in (ROOT / "tests" / "journeys").glob("test_*.py"))
+    assert re.search(rf"^(async )?def test_s{number}_", journeys, re.MULTILINE)
