@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from gateway import addresses, clock
@@ -106,6 +115,10 @@ class Settings(BaseSettings):
         [], description="signing secrets, comma separated; two during a rotation"
     )
     stripe_url: Web | None = Field(None, description="address of the payment stand-in; empty: Stripe itself")
+
+    keep_messages_d: NonNegativeInt = Field(400, description="days that sent mails and messages are kept; 0: for ever")
+    keep_events_d: NonNegativeInt = Field(1_100, description="days that handled events are kept; 0: for ever")
+    keep_quarantine_d: NonNegativeInt = Field(90, description="days that refused messages are kept; 0: for ever")
 
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe line logged")
     pace: Annotated[str, AfterValidator(_pace)] | None = Field(

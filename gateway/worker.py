@@ -25,6 +25,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from commerce.desk import Desk
 from gateway import clock, jobs
 from gateway.db import pool as pools
+from gateway.lifecycle import retention
 from gateway.notify import mqtt
 from gateway.notify.send import ATTEMPTS, Post, send
 from gateway.notify.smtp import mailer
@@ -40,6 +41,7 @@ LEARN_S = 60.0
 RESUME_S = 30.0
 STALLED_S = 30.0
 PARTITIONS_S = 3_600.0
+RETENTION_S = 3_600.0
 GRACE_S = 20.0
 OPEN_S = 6.0  # that opening the queue may take
 LONGEST_PAUSE_S = 10.0  # between tries while the database is away at the start
@@ -137,6 +139,7 @@ class Worker:
             Chore("learn", LEARN_S, self.learn),
             Chore("resume", RESUME_S, self.resume),
             Chore("partitions", PARTITIONS_S, self.make_partitions),
+            Chore("retention", RETENTION_S, self.let_go),
         )
 
     def score(self) -> bool:
@@ -189,6 +192,14 @@ class Worker:
         with self.begin() as conn:
             conn.execute("select reading_partitions(%s, %s)", (now - MONTHS_AHEAD, now + MONTHS_AHEAD))
         return False
+
+    def let_go(self) -> bool:
+        """Let go of rows that have done their work and are old."""
+        with self.begin() as conn:
+            gone = retention.let_go(conn, self.settings, clock.now())
+        if any(gone.values()):
+            log.info("let go", **gone)
+        return any(count >= retention.BATCH for count in gone.values())
 
     async def recover(self) -> int:
         """Take up again the jobs of workers whose heartbeat is gone; return how many."""

@@ -191,3 +191,38 @@ def test_s9_a_spare_or_a_change_ends_the_question_everywhere(house: WebHouse, an
         assert ("worn", "measured") == (old[3]["reason"], old[3]["basis"])
         assert 3_000 < old[3]["run_h"] < 4_500
         assert (True, "owner", None) == (new[0], new[2], new[3])
+
+
+def test_an_order_whose_money_is_gone_is_told_of(house: WebHouse) -> None:
+    """The bank let the hold go before the release: no charge, no parcel, one mail that says so and leads back."""
+    _, link = asked(house)
+    house.keep_card(rows(house, "select party_id from party")[0][0])
+    owner = house.client()
+    press(owner, owner.get(link).text, "/order")
+    house.work()
+    (order_id, number) = rows(house, "select order_id, number from purchase")[0]
+    with house.books.lock:
+        (intent,) = house.books.every("payment_intent")
+    house.desk._payments.call_off(intent["id"])
+    house.worker.release(house.tenant_id, order_id)
+    house.work()
+    assert [("cancelled",)] == rows(house, "select state from purchase")
+    (mail,) = sent(house, "order_lost")
+    assert (EMAIL, f"Order {number} was cancelled: it could not be paid") == (mail["to"], mail["subject"])
+    assert "Nothing is charged, and nothing is on its way." in mail["text"]
+    back = LINK.search(mail["text"])
+    assert back
+    assert "Order with obligation to pay" in owner.get(back[1]).text
+
+
+def test_an_owner_who_cancels_is_not_told_what_they_did(house: WebHouse) -> None:
+    """The page says it at once; a mail about it would look like trouble."""
+    _, link = asked(house)
+    house.keep_card(rows(house, "select party_id from party")[0][0])
+    owner = house.client()
+    press(owner, owner.get(link).text, "/order")
+    house.work()
+    press(owner, owner.get(link).text, "/cancel")
+    house.work()
+    assert [("cancelled",)] == rows(house, "select state from purchase")
+    assert [] == rows(house, "select * from outbox where kind = 'order_lost'")
