@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from procrastinate.exceptions import ConnectorException
 from psycopg import conninfo
 
 from commerce.desk import Desk, OrderEvent
@@ -243,6 +244,42 @@ async def test_a_worker_waits_for_a_database_that_comes_later(shop: Shop, worker
                             await asyncio.sleep(0.2)
         finally:
             owner.execute(f"drop database if exists {name} with (force)")  # type: ignore[arg-type]
+
+
+async def test_a_worker_told_to_end_while_its_database_is_away_ends(shop: Shop, worker: Worker) -> None:
+    """It does not finish waiting first: whoever stops a house does not wait for a database that is not there."""
+    away = conninfo.make_conninfo(shop.dsn, dbname="ww_never")
+    with pool.open_pool(away, pool.Role.GATEWAY) as never:
+        worker = Worker(worker.settings, away, never, worker.desk)
+        stop = asyncio.Event()
+        task = asyncio.create_task(worker.work(stop))
+        await asyncio.sleep(1)
+        stop.set()
+        async with asyncio.timeout(5):
+            await task
+
+
+async def test_a_worker_never_gives_up_on_its_database(
+    shop: Shop, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often the queue cannot be opened, it is tried again, after a pause."""
+    tried: list[float] = []
+    really = worker.queue.open_async
+
+    def refuse() -> Any:
+        tried.append(time.monotonic())
+        if len(tried) > 2:
+            return really()
+        raise ConnectorException
+
+    async def open_async() -> None:
+        await refuse()
+
+    monkeypatch.setattr(worker.queue, "open_async", open_async)
+    async with working(worker):
+        await until(shop, "select count(*) from procrastinate_workers", (1,))
+    assert 3 == len(tried)
+    assert tried[2] - tried[1] >= tried[1] - tried[0] >= 0.5
 
 
 def test_a_worker_without_database_and_broker_says_so_and_ends_when_told(tmp_path: Path) -> None:
