@@ -6,7 +6,6 @@ under way are finished, for as long as GRACE_S, and nothing new is begun.
 """
 
 import asyncio
-import random
 import signal
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +17,6 @@ from typing import Any
 import procrastinate
 import psycopg
 import structlog
-from procrastinate.jobs import Job
-from procrastinate.retry import BaseRetryStrategy, RetryDecision
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from commerce.desk import Desk
@@ -43,27 +40,10 @@ STALLED_S = 30.0
 PARTITIONS_S = 3_600.0
 RETENTION_S = 3_600.0
 GRACE_S = 20.0
-OPEN_S = 6.0  # that opening the queue may take
-LONGEST_PAUSE_S = 10.0  # between tries while the database is away at the start
 MONTHS_AHEAD = timedelta(days=62)
-LONGEST_RETRY_S = 3_600
 CONCURRENCY = 4
 REACT_ATTEMPTS = 8  # about eight minutes: a unit's later events wait behind the one that fails
 log = structlog.get_logger()
-
-
-class Retry(BaseRetryStrategy):
-    """Again after 2, 4, 8, … seconds and a little more, an hour at most, until `attempts` are over."""
-
-    def __init__(self, attempts: int = ATTEMPTS) -> None:
-        self.attempts = attempts
-
-    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:  # noqa: ARG002  # theirs
-        """Return when to try again, or None to give up: the job then stays in the queue as failed."""
-        if job.attempts >= self.attempts:
-            return None
-        pause = min(2 ** (job.attempts + 1), LONGEST_RETRY_S)
-        return RetryDecision(retry_in={"seconds": int(pause * random.uniform(1.0, 1.2))})  # noqa: S311  # jitter
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +105,7 @@ class Worker:
 
     def _name_tasks(self) -> None:
         for work in (self.react, self.send, self.hear, self.release, self.fulfil):
-            retry = Retry(REACT_ATTEMPTS) if work == self.react else Retry()
+            retry = jobs.Retry(REACT_ATTEMPTS if work == self.react else ATTEMPTS)
             self.queue.task(name=work.__name__, retry=retry)(_in_thread(work))
 
     # Chores: what time brings.
@@ -223,7 +203,7 @@ class Worker:
         threads = CONCURRENCY + len(self.chores()) + 2  # a slow mail server or provider holds up nothing else
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(threads, "worker"))
         try:
-            if await self._open_queue(stop):
+            if await jobs.opened(self.queue, stop):
                 await self._work_everything(stop)
         finally:
             await self.queue.close_async()
@@ -236,25 +216,6 @@ class Worker:
             group.create_task(self._recover_stalled(stop), name="stalled")
             for chore in self.chores():
                 group.create_task(_again_and_again(chore, stop), name=chore.name)
-
-    async def _open_queue(self, stop: asyncio.Event) -> bool:
-        """Open the queue, ever more patiently while the database is away; False where `stop` came first."""
-        pause = 1.0
-        while not stop.is_set():
-            opening = asyncio.ensure_future(self.queue.open_async())
-            stopping = asyncio.create_task(stop.wait())
-            await asyncio.wait({opening, stopping}, timeout=OPEN_S, return_when=asyncio.FIRST_COMPLETED)
-            stopping.cancel()
-            opening.cancel()
-            ended = await asyncio.gather(opening, return_exceptions=True)
-            if not isinstance(ended[0], BaseException):
-                return True
-            await self.queue.close_async()  # a pool that was not filled in time cannot be opened again
-            if not stop.is_set():
-                log.warning("the database is away; nothing is worked on", error=str(ended[0]), again_s=pause)
-                await _pause(pause * random.uniform(0.5, 1.0), stop)  # noqa: S311  # jitter
-                pause = min(pause * 2, LONGEST_PAUSE_S)
-        return False
 
     async def _work_jobs(self, stop: asyncio.Event) -> None:
         """Work jobs; when the database goes away, come back with it."""
