@@ -11,7 +11,7 @@ from typing import Any
 
 
 class EventType(StrEnum):
-    PART_FITTED = "part_fitted"  # payload: part_sku, tag, by (button, app, tag, owner, technician, itself)
+    PART_FITTED = "part_fitted"  # payload: part_sku, tag, by (button, app, tag, owner, technician, itself, signals)
     PART_REMOVED = "part_removed"  # payload: by
     COUNTER_RESET = "counter_reset"  # payload: channel, value
     FAULT_SET = "fault_set"  # payload: code, text
@@ -24,6 +24,7 @@ class EventType(StrEnum):
     ORDER_CANCELLED = "order_cancelled"  # payload: order_id
     ORDER_SHIPPED = "order_shipped"  # payload: order_id
     ORDER_DELIVERED = "order_delivered"  # payload: order_id
+    DOUBT_ANSWERED = "doubt_answered"  # payload: doubt_id, answer
     PROMPT_ANSWERED = "prompt_answered"  # payload: prompt_id, answer
 
 

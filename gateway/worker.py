@@ -26,7 +26,7 @@ from gateway.lifecycle import retention
 from gateway.notify import mqtt
 from gateway.notify.send import ATTEMPTS, Post, send
 from gateway.notify.smtp import mailer
-from gateway.replenish import learn, prompts, reactions, score
+from gateway.replenish import habits, learn, prompts, reactions, score
 from gateway.replenish.fulfil import Fulfilment
 from gateway.settings import Settings
 
@@ -117,6 +117,7 @@ class Worker:
             Chore("aged", AGED_S, self.want_aged),
             Chore("prompts", PROMPTS_S, self.speak),
             Chore("learn", LEARN_S, self.learn),
+            Chore("habits", LEARN_S, self.learn_habits),
             Chore("resume", RESUME_S, self.resume),
             Chore("partitions", PARTITIONS_S, self.make_partitions),
             Chore("retention", RETENTION_S, self.let_go),
@@ -153,6 +154,20 @@ class Worker:
                 log.exception("not learned", slot_id=slot_id)
             else:
                 log.info("learned", slot_id=slot_id, model_version_id=version)
+        return False
+
+    def learn_habits(self) -> bool:
+        """Learn how units are used, one slot at a time."""
+        with self.begin() as conn:
+            stale = habits.stale(conn, clock.now())
+        for slot_id in stale:
+            try:
+                with self.begin() as conn:
+                    units = habits.learn(conn, slot_id, clock.now())
+            except (ValueError, ArithmeticError, LookupError):
+                log.exception("habits not learned", slot_id=slot_id)
+            else:
+                log.info("habits learned", slot_id=slot_id, units=units)
         return False
 
     def resume(self) -> bool:

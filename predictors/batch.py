@@ -1,6 +1,7 @@
 """Many slots at one moment, as columns."""
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,10 @@ UTMOST = 1e9
 
 LEAST = 1e-9
 """Below this a quantity is zero."""
+
+
+MATRICES = ("hits", "calm", "use_path", "use_path_sd")
+LATER = ("novel", "change_d", "change_ratio")  # columns that may be left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,12 @@ class SlotBatch:
     left_h: the unit's own report, running hours left.
     silent_d: days since the last word.
     hits: (n, L) exposure at which each declared level was first crossed, NaN not yet; None without indicator.
+    calm: (n, C) the same of calmer signals (predictors.indicator.calm_crossings); None where they were not looked at.
+    novel: 1 where the slot's group (dust, region, product model) is none of those that the model learned from.
+    use_path, use_path_sd: (n, k) exposure that the unit is expected to use up (median) within each of usage_cohort's
+    KNOTS days from its last word, in the unit of load_h, and the standard deviation of its logarithm; a row that is not
+    whole is unknown. None where no history of use was read.
+    change_d, change_ratio: days since a change of use was detected, and the level of use after over before it.
 
     What cannot be (negative, above UTMOST, a percentage above 100) is taken as unknown. Raises ValueError where shapes
     differ.
@@ -42,16 +53,23 @@ class SlotBatch:
     left_h: Array
     silent_d: Array
     hits: Array | None = None
+    calm: Array | None = None
+    novel: Array | None = None
+    use_path: Array | None = None
+    use_path_sd: Array | None = None
+    change_d: Array | None = None
+    change_ratio: Array | None = None
 
     def __post_init__(self) -> None:
         n = np.size(self.run_h)
         for field in fields(self):
             given = getattr(self, field.name)
-            if given is None and field.name == "hits":
+            if given is None and (field.name in MATRICES or field.name in LATER):
                 continue
             column = np.array(given, dtype=np.float64)
-            shape = (n, column.shape[-1]) if field.name == "hits" and column.ndim > 1 else (n,)
-            if column.shape != shape or (field.name == "hits" and column.ndim != 2):
+            matrix = field.name in MATRICES
+            shape = (n, column.shape[-1]) if matrix and column.ndim > 1 else (n,)
+            if column.shape != shape or (matrix and column.ndim != 2):
                 raise ValueError(f"{field.name} has shape {column.shape}, run_h has {n} slots")
             column[~((column >= 0) & (column <= UTMOST))] = np.nan
             column[column < LEAST] = 0.0
@@ -65,12 +83,16 @@ class SlotBatch:
 
     def take(self, rows: NDArray[np.bool_]) -> "SlotBatch":
         """Return the slots where `rows` is True."""
-        columns = {field.name: getattr(self, field.name)[rows] for field in fields(self) if field.name != "hits"}
-        return SlotBatch(**columns, hits=None if self.hits is None else self.hits[rows])
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        taken: dict[str, Any] = {name: None if column is None else column[rows] for name, column in given.items()}
+        return SlotBatch(**taken)
 
     @classmethod
-    def of(cls, n: int, *, hits: Array | None = None, **columns: Array | float) -> "SlotBatch":
+    def of(cls, n: int, **columns: Array | float | None) -> "SlotBatch":
         """Build a batch of n slots from the columns that are known; scalars are repeated, the rest is NaN."""
-        known = {name: np.broadcast_to(np.asarray(value, dtype=np.float64), (n,)) for name, value in columns.items()}
-        names = [field.name for field in fields(cls) if field.name != "hits"]
-        return cls(**{name: known.pop(name, np.full(n, np.nan)) for name in names}, **known, hits=hits)
+        whole: dict[str, Any] = {name: columns.pop(name) for name in MATRICES if name in columns}
+        known: dict[str, Any] = {
+            name: np.broadcast_to(np.asarray(value, dtype=np.float64), (n,)) for name, value in columns.items()
+        }
+        names = [field.name for field in fields(cls) if field.name not in {*MATRICES, *LATER}]
+        return cls(**{name: known.pop(name, np.full(n, np.nan)) for name in names}, **known, **whole)

@@ -40,19 +40,46 @@ class LevelCrossing:
     widening: Array
 
     @classmethod
-    def learn(cls, history: History) -> Self | None:
-        """Return what cycles with hits teach, or None while fewer than ENOUGH ended or a level was hardly reached."""
+    def learn(cls, history: History, *, calibrate: bool = True) -> Self | None:
+        """Return what cycles with hits teach, or None while fewer than ENOUGH ended or a level was hardly reached.
+
+        calibrate: whether the spread is measured on units left out; a law that is itself fitted to measure need not
+        be, and may know fewer ends.
+        """
         if history.hits is None:
             return None
         rows = np.isfinite(history.exposure)
-        if (~history.censored[rows]).sum() < ENOUGH:
+        if calibrate and (~history.censored[rows]).sum() < ENOUGH:
             return None
         z, now = _logs(history.exposure[rows], history.censored[rows], history.hits[rows])
         groups = np.arange(z.shape[0]) if history.groups is None else history.groups[rows]
         try:
-            return cls(gaussian.fit(z, now), _widening(z, now, groups))
+            law = gaussian.fit(z, now)
+            return cls(law, _widening(z, now, groups) if calibrate else np.ones(z.shape[1]))
         except gaussian.TooFew:
             return None
+
+    @property
+    def spread(self) -> Array:
+        """Return the law's own standard deviation of log life, (L + 1,), by number of levels crossed."""
+        levels = self.widening.size - 1
+        return np.array([self.law.given(np.arange(levels) < crossed).sd for crossed in range(levels + 1)])
+
+    def expected(self, used: Array, hits: Array) -> Array:
+        """Return the expected log exposure at the end of life, (n,), of parts that have come to `used`, (n,).
+
+        That the next level is not crossed yet is part of it, as it stands at `used`.
+        """
+        location = np.empty(used.size)
+        for crossed, rows in by_pattern(_reached(hits, used)):
+            z = np.log(hits[rows][:, crossed])
+            location[rows] = np.clip(self.law.given(crossed).mean(z), *self.law.range(_EXTREME))
+            following = int(np.flatnonzero(crossed)[-1]) + 1 if crossed.any() else 0
+            if following < crossed.size:
+                coming = self.law.given(crossed, following)
+                alpha = np.clip((np.log(used[rows]) - coming.mean(z)) / coming.sd, -_EXTREME, WAITED[-1])
+                location[rows] += coming.slope * gaussian.beyond(alpha)[0]
+        return location
 
     def left(self, used: Array, hits: Array, quantiles: tuple[float, ...]) -> tuple[Array, Array]:
         """Return exposure left (n, q) and pace of wear (n,): conditional median life over the fleet's."""

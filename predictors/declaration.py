@@ -4,8 +4,15 @@ import itertools
 import math
 from dataclasses import dataclass
 
-LEVEL_FRACTIONS = (0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7)
-"""Levels of the indicator as shares of its value at the end of life; dense where a knee-shaped signal lies low."""
+import numpy as np
+
+from predictors.batch import Array
+
+LEVEL_FRACTIONS = (
+    0.025, 0.032, 0.04, 0.051, 0.065, 0.082, 0.104, 0.132, 0.168, 0.214, 0.272, 0.345, 0.438, 0.557, 0.708, 0.9,
+)  # fmt: skip
+"""Levels of the indicator as shares of its value at the end of life: even steps of its logarithm, each 27 % above the
+last, so that a knee-shaped signal is followed where it lies low as where it is steep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,19 @@ class Declaration:
         steps = [after - before for before, after in itertools.pairwise(way)]
         if not (all(step > 0 for step in steps) or all(step < 0 for step in steps)):
             raise ValueError(f"levels must run one way to indicator_eol {self.indicator_eol}: {self.levels}")
+
+    @property
+    def way(self) -> Array:
+        """Return by how much of its whole way the indicator moves up to each level, (L,), from the one before."""
+        if self.indicator_eol is None:
+            return np.empty(0)
+        start = (
+            min(0.0, 2.0 * self.levels[0] - self.levels[-1])
+            if not self.falling
+            else 2.0 * self.levels[0] - self.levels[1]
+        )
+        points = np.array([start, *self.levels])
+        return np.asarray(np.diff(points) / (self.indicator_eol - start))
 
     @property
     def falling(self) -> bool:

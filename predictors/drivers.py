@@ -14,6 +14,8 @@ DRIVERS = {
     "reported_pct": "the unit's own report of percent left",
     "report_weight": "weight that the unit's own report has in the forecast, 0 to 1",
     "silent_d": "days since the last word",
+    "change_d": "days since a change of the unit's use was detected",
+    "change_ratio": "level of use after that change over the level before it; 2 = twice as much",
     "cohort_use": "expected exposure per day over that of the product model; 1 = as usual",
     "wear_pace": "expected life of this part over that of the product model; below 1 = clogs faster",
 }
@@ -29,6 +31,7 @@ def drivers(
     wear_pace: Array,
 ) -> dict[str, Array]:
     """Return the arrays named in DRIVERS, each (n,); NaN where a driver does not apply."""
+    nothing = np.full(len(batch), np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
         load_ratio = _finite(batch.load_h / batch.run_h)
         average_use = np.where(batch.age_d >= 1.0, batch.run_h / batch.age_d, np.nan)
@@ -41,6 +44,8 @@ def drivers(
             "reported_pct": np.array(batch.left_pct),
             "report_weight": report_weight,
             "silent_d": np.array(batch.silent_d),
+            "change_d": nothing if batch.change_d is None else np.array(batch.change_d),
+            "change_ratio": nothing if batch.change_ratio is None else np.array(batch.change_ratio),
             "cohort_use": np.where(np.isfinite(clock.used), _finite(future.per_day / cohort_per_day), np.nan),
             "wear_pace": wear_pace,
         }

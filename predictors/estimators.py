@@ -8,10 +8,12 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from predictors import path
 from predictors.batch import Array
 from predictors.crossing import LevelCrossing
 from predictors.forecast import ascending
 from predictors.history import History
+from predictors.learner import Learner
 from predictors.life import PRIOR_FAILURES, PRIOR_SHAPE, WeibullLife
 
 
@@ -41,7 +43,7 @@ class WeibullRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # 
         groups: ArrayLike | None = None,  # noqa: ARG002  # the signature all our estimators share
     ) -> Self:
         """Learn from ends y (n,) > 0, failures or censored; of X (n, p) only the width is learned."""
-        _, ends, unfinished = _checked(self, X, y, censored)
+        _, ends, unfinished = checked_ends(self, X, y, censored)
         failed = ends[~unfinished]
         rated = self.rated or float(np.median(failed) if failed.size else ends.max())
         self.life_ = WeibullLife.prior(rated, self.prior_failures, self.prior_shape).learn(ends, unfinished)
@@ -82,26 +84,31 @@ class HitRegressor(WeibullRegressor):
         groups: ArrayLike | None = None,
     ) -> Self:
         """Learn from ends y (n,) > 0 and hits; groups (n,) are what the intervals must carry over to."""
-        table, ends, unfinished = _checked(self, X, y, censored, allow_nan=True)
+        table, ends, unfinished = checked_ends(self, X, y, censored, allow_nan=True)
         failed = ends[~unfinished]
         rated = self.rated or float(np.median(failed) if failed.size else ends.max())
         self.life_ = WeibullLife.prior(rated, self.prior_failures, self.prior_shape).learn(ends, unfinished)
-        history = History.of(ends, unfinished, groups=groups, hits=table[:, 1:])
-        self.crossing_ = LevelCrossing.learn(history) if table.shape[1] > 1 else None
+        hits = table[:, 1 : self._count(table) + 1]
+        history = History.of(ends, unfinished, groups=groups, hits=hits)
+        self.crossing_ = LevelCrossing.learn(history) if hits.shape[1] else None
         return self
 
     def predict_quantiles(self, X: ArrayLike, quantiles: Sequence[float]) -> Array:  # noqa: N803  # scikit-learn's name
         """Return exposure at the end of life, (n, q), not below the exposure survived."""
         check_is_fitted(self)
-        checked = validate_data(self, X, reset=False, ensure_all_finite="allow-nan")
-        table: Array = np.asarray(checked, dtype=np.float64)
-        now, hits, asked = np.maximum(np.nan_to_num(table[:, 0]), 0.0), table[:, 1:], ascending(quantiles)
+        table = checked_table(self, X)
+        now, asked = np.maximum(np.nan_to_num(table[:, 0]), 0.0), ascending(quantiles)
+        hits = table[:, 1 : self._count(table) + 1]
         left = self.life_.left(now, asked)
         if self.crossing_ is not None:
-            known = ((hits > 0) & (hits <= now[:, None])).any(axis=1)
+            known = np.isfinite(path.known(hits, now)).any(axis=1)
             left[known] = self.crossing_.left(now[known], hits[known], asked)[0]
         ends: Array = now[:, None] + left
         return ends
+
+    def _count(self, table: Array) -> int:
+        """Return how many columns of X are hits."""
+        return int(table.shape[1]) - 1
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -109,8 +116,72 @@ class HitRegressor(WeibullRegressor):
         return tags
 
 
-def _checked(
-    estimator: WeibullRegressor, table: ArrayLike, y: ArrayLike, censored: ArrayLike | None, *, allow_nan: bool = False
+class FusedRegressor(HitRegressor):
+    """Predict from levels and trees together; X as for HitRegressor, with the calmer crossings after the hits.
+
+    levels: (L,) the indicator at each level over its value at the end; None = every column of X but the first is a hit,
+    and the levels are even steps.
+    """
+
+    def __init__(
+        self,
+        rated: float | None = None,
+        prior_failures: float = PRIOR_FAILURES,
+        prior_shape: float = PRIOR_SHAPE,
+        levels: Sequence[float] | None = None,
+    ) -> None:
+        super().__init__(rated, prior_failures, prior_shape)
+        self.levels = levels
+
+    def fit(
+        self,
+        X: ArrayLike,  # noqa: N803  # scikit-learn's name
+        y: ArrayLike,
+        *,
+        censored: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Self:
+        """Learn from ends y (n,) > 0 and hits; groups (n,) are what the intervals must carry over to."""
+        super().fit(X, y, censored=censored, groups=groups)
+        self.learner_ = None
+        if self.crossing_ is not None:
+            table, ends, unfinished = checked_ends(self, X, y, censored, allow_nan=True)
+            count = self._count(table)
+            shares = np.arange(1, count + 1) / (count + 1) if self.levels is None else np.asarray(self.levels)
+            hits, calm = table[:, 1 : count + 1], table[:, count + 1 :]
+            history = History.of(ends, unfinished, groups=groups, hits=hits, calm=calm)
+            self.learner_ = Learner.learn(history, np.diff(shares, prepend=0.0))
+        return self
+
+    def predict_quantiles(
+        self,
+        X: ArrayLike,  # noqa: N803  # scikit-learn's name
+        quantiles: Sequence[float],
+        *,
+        novel: ArrayLike | None = None,
+    ) -> Array:
+        """Return exposure at the end of life, (n, q); novel: (n,) True for units of a group never seen."""
+        check_is_fitted(self)
+        if self.crossing_ is None or self.learner_ is None:
+            return super().predict_quantiles(X, quantiles)
+        table = checked_table(self, X)
+        now, count = np.maximum(np.nan_to_num(table[:, 0]), 0.0), self._count(table)
+        hits, calm = table[:, 1 : count + 1], table[:, count + 1 :]
+        new = None if novel is None else np.asarray(novel, dtype=bool)
+        left = self.learner_.left(self.crossing_, now, hits, calm, ascending(quantiles), novel=new)[0]
+        return np.asarray(now[:, None] + left)
+
+    def _count(self, table: Array) -> int:
+        return int(table.shape[1]) - 1 if self.levels is None else len(self.levels)
+
+
+def checked_table(estimator: BaseEstimator, table: ArrayLike) -> Array:
+    """Return X, (n, p), of a fitted estimator as an array; NaN is allowed."""
+    return np.asarray(validate_data(estimator, table, reset=False, ensure_all_finite="allow-nan"), dtype=np.float64)
+
+
+def checked_ends(
+    estimator: BaseEstimator, table: ArrayLike, y: ArrayLike, censored: ArrayLike | None, *, allow_nan: bool = False
 ) -> tuple[Array, Array, NDArray[np.bool_]]:
     """Return X, y and censored as arrays that fit each other; raise ValueError where they do not."""
     finite: bool | str = "allow-nan" if allow_nan else True

@@ -17,6 +17,7 @@ class History:
     censored: (m,) True where the part had not reached its end of life: still running, or replaced early.
     groups: (m,) labels of what the model must carry over to: unit, dust, region; None = every cycle its own.
     hits: (m, L) exposure at which the declared levels were first crossed, NaN not crossed or not seen.
+    calm: (m, C) the same of calmer signals (predictors.indicator.calm_crossings), None = not looked at.
     days: (m,) age in days at the end, or now.
 
     Raises ValueError where shapes differ.
@@ -27,6 +28,7 @@ class History:
     groups: NDArray[np.int64] | None = None
     hits: Array | None = None
     days: Array | None = None
+    calm: Array | None = None
 
     @classmethod
     def of(
@@ -37,6 +39,7 @@ class History:
         groups: ArrayLike | None = None,
         hits: ArrayLike | None = None,
         days: ArrayLike | None = None,
+        calm: ArrayLike | None = None,
     ) -> "History":
         """Build a history from anything array-like; group labels of any type become numbers in sorted order."""
         numbered = None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1].astype(np.int64)
@@ -46,6 +49,7 @@ class History:
             groups=numbered,
             hits=None if hits is None else _positive(hits),
             days=None if days is None else _positive(days),
+            calm=None if calm is None else _positive(calm),
         )
 
     def __post_init__(self) -> None:
@@ -53,8 +57,20 @@ class History:
         for name, column in (("censored", self.censored), ("groups", self.groups), ("days", self.days)):
             if column is not None and column.shape != m:
                 raise ValueError(f"{name} has shape {column.shape}, exposure has {m}")
-        if self.hits is not None and (self.hits.ndim != 2 or self.hits.shape[:1] != m):
-            raise ValueError(f"hits has shape {self.hits.shape}, exposure has {m}")
+        for name, table in (("hits", self.hits), ("calm", self.calm)):
+            if table is not None and (table.ndim != 2 or table.shape[:1] != m):
+                raise ValueError(f"{name} has shape {table.shape}, exposure has {m}")
+
+    def take(self, rows: NDArray[np.bool_]) -> "History":
+        """Return the cycles where `rows` is True."""
+        return History(
+            self.exposure[rows],
+            self.censored[rows],
+            None if self.groups is None else self.groups[rows],
+            None if self.hits is None else self.hits[rows],
+            None if self.days is None else self.days[rows],
+            None if self.calm is None else self.calm[rows],
+        )
 
     def __len__(self) -> int:
         return int(self.exposure.size)

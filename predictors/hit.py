@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from predictors.batch import Array, SlotBatch
 from predictors.crossing import LevelCrossing
@@ -33,10 +34,22 @@ class Hit(Predictor):
         if self.crossing is None or batch.hits is None:
             return left, pace
         self._check_levels(batch.hits)
-        with np.errstate(invalid="ignore"):
-            known = ((batch.hits > 0) & (batch.hits <= used[:, None])).any(axis=1)
-        left[known], pace[known] = self.crossing.left(used[known], batch.hits[known], quantiles)
+        told = self._told(used, batch)
+        if told.any():
+            left[told], pace[told] = self._crossed(used[told], batch.take(told), quantiles)
         return left, pace
+
+    def _told(self, used: Array, batch: SlotBatch) -> NDArray[np.bool_]:
+        """Return whom the levels say something about, (n,): those that have crossed one."""
+        assert batch.hits is not None  # noqa: S101  # only asked of an indicator
+        with np.errstate(invalid="ignore"):
+            return np.asarray(((batch.hits > 0) & (batch.hits <= used[:, None])).any(axis=1))
+
+    def _crossed(self, used: Array, batch: SlotBatch, quantiles: tuple[float, ...]) -> tuple[Array, Array]:
+        """Return exposure left (n, q) and pace (n,) of slots that have crossed a level."""
+        assert self.crossing is not None  # noqa: S101  # only asked once levels are learned
+        assert batch.hits is not None  # noqa: S101
+        return self.crossing.left(used, batch.hits, quantiles)
 
     def _check_levels(self, hits: Array | None) -> None:
         declared = len(self.declaration.levels)

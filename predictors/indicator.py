@@ -5,6 +5,7 @@ import numpy as np
 from predictors.batch import Array
 
 WIDTH = 21
+CALM = 5
 
 
 def smooth(values: Array, width: int = WIDTH) -> Array:
@@ -32,7 +33,36 @@ def crossings(exposure: Array, indicator: Array, levels: tuple[float, ...], *, w
     """
     smoothed = smooth(indicator, width)
     seen = np.isfinite(smoothed) & np.isfinite(exposure)
-    signal, clock = smoothed[seen][width - 1 :], np.asarray(exposure, dtype=np.float64)[seen][width - 1 :]
+    clock = np.asarray(exposure, dtype=np.float64)[seen]
+    return _first(clock[width - 1 :], smoothed[seen][width - 1 :], levels)
+
+
+def calm_crossings(exposure: Array, indicator: Array, levels: tuple[float, ...], *, width: int = WIDTH) -> Array:
+    """Return the exposure at which two calmer signals first reached each level, (2 L,), NaN not yet.
+
+    First the indicator's mean over the last CALM windows, then its mean over the part's whole exposure so far. Where a
+    level lies within the noise, they cross it when the indicator is there, not when the noise is; they lag instead.
+    """
+    seen = np.isfinite(indicator) & np.isfinite(exposure)
+    clock, signal = np.asarray(exposure, dtype=np.float64)[seen], np.asarray(indicator, dtype=np.float64)[seen]
+    if clock.size < width:
+        return np.full(2 * len(levels), np.nan)
+    total = np.concatenate([[0.0], np.cumsum(signal)])
+    span = CALM * width
+    recent = (total[span:] - total[:-span]) / span if clock.size >= span else np.empty(0)
+    steps = np.diff(clock, prepend=0.0)
+    worn = np.cumsum(steps)
+    life = np.cumsum(signal * steps) / np.where(worn > 0, worn, 1.0)
+    return np.concatenate(
+        [
+            _first(clock[clock.size - recent.size :], recent, levels),
+            _first(clock[width - 1 :], life[width - 1 :], levels),
+        ]
+    )
+
+
+def _first(clock: Array, signal: Array, levels: tuple[float, ...]) -> Array:
+    """Return the clock at which the signal first reached each level, (L,), falling levels from above."""
     hits = np.full(len(levels), np.nan)
     if not signal.size:
         return hits

@@ -29,6 +29,23 @@ def left(x0: Array, location: Array, sigma: float, quantiles: tuple[float, ...])
     return np.column_stack(columns)
 
 
+def recentred(now: Array, sigma: Array | float) -> Array:
+    """Return where now stands, in spreads `sigma` times as wide, so that the median truncated at now stays where it is.
+
+    now: standard deviations past the location, any shape. With g(z) = Phi^-1(1 - Phi(-z) / 2) - z, the standardised
+    median left, it solves g(z') = g(now) / sigma. A spread that is widened to cover must not move the median with it.
+    """
+    grid, left = _median_left()
+    wanted = np.interp(np.asarray(now, dtype=np.float64), grid, left) / sigma
+    return np.asarray(np.interp(-wanted, -left, grid))
+
+
+@lru_cache(maxsize=1)
+def _median_left() -> tuple[Array, Array]:
+    grid = np.concatenate([np.linspace(-400.0, -10.0, 400), np.linspace(-9.9, _STEEPEST, 4000)])
+    return grid, _survivor(grid, 0.5) - grid
+
+
 def _survivor(z0: Array, quantile: float) -> Array:
     return np.asarray(np.maximum(-ndtri_exp(np.log1p(-quantile) + log_ndtr(-z0)), z0))
 

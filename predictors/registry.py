@@ -5,12 +5,13 @@ from typing import Any
 
 from predictors.artifact import DamagedArtifact
 from predictors.calendar import Calendar
+from predictors.fused import Fused
 from predictors.hit import Hit
 from predictors.predictor import Predictor
 from predictors.rated import Rated
 from predictors.weibull import Weibull
 
-MODELS: dict[str, type[Predictor]] = {model.name: model for model in (Rated, Weibull, Hit, Calendar)}
+MODELS: dict[str, type[Predictor]] = {model.name: model for model in (Rated, Weibull, Hit, Fused, Calendar)}
 
 
 def named(name: str) -> type[Predictor]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 
-from gateway.notify import order_mail, prompt_mail, recipient, sign_in_mail
+from gateway.notify import doubt_mail, order_mail, prompt_mail, recipient, sign_in_mail
 from gateway.notify.letter import Letter, as_html, as_text
 from gateway.notify.outbox import Message
 from gateway.notify.recipient import Sending, Unneeded
@@ -22,6 +22,7 @@ WRITERS: dict[str, Callable[[Sending, Message], Letter]] = {
     "order_lost": order_mail.write_lost,
     "order_shipped": order_mail.write_shipped,
     "ask_if_fitted": order_mail.write_ask_if_fitted,
+    "ask_if_changed": doubt_mail.write,
     "sign_in": sign_in_mail.write,
 }
 

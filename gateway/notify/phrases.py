@@ -54,6 +54,11 @@ PHRASES: dict[Language, dict[str, str]] = {
         "fitted_sentence": "The new part is with you, and the old one has done its work. "
         "Tell us when it is fitted, and the next estimate starts afresh.",
         "fitted_see": "Yes, it is fitted",
+        "changed_subject": "{what}: did you change it?",
+        "changed_title": "Did you change it around {day}?",
+        "changed_sentence": "The readings of {what} look as if a new part was put in. "
+        "We are not sure; until you tell us we remind you of nothing.",
+        "changed_see": "Answer yes or no",
         "sign_in_subject": "Your link to sign in",
         "sign_in_title": "Sign in",
         "sign_in_sentence": "The link works once, for {minutes} minutes.",
@@ -110,6 +115,11 @@ PHRASES: dict[Language, dict[str, str]] = {
         "fitted_sentence": "Das neue Teil ist bei Ihnen, das alte hat seinen Dienst getan. "
         "Sagen Sie uns, wenn es eingesetzt ist, dann beginnt die Schätzung von vorn.",
         "fitted_see": "Ja, es ist eingesetzt",
+        "changed_subject": "{what}: haben Sie gewechselt?",
+        "changed_title": "Haben Sie um den {day} gewechselt?",
+        "changed_sentence": "Die Messwerte sehen aus, als wäre ein neues Teil eingesetzt worden: {what}. "
+        "Sicher sind wir nicht; bis Sie es sagen, erinnern wir Sie an nichts.",
+        "changed_see": "Ja oder nein antworten",
         "sign_in_subject": "Ihr Link zum Anmelden",
         "sign_in_title": "Anmelden",
         "sign_in_sentence": "Der Link gilt einmal, {minutes} Minuten lang.",

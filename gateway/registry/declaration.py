@@ -43,6 +43,9 @@ class SlotOf(_Strict):
     load_ref: Positive | None = None
     indicator_channel: Code | None = None
     indicator_eol: float | None = None
+    flow_channel: Code | None = None
+    flow_ref: Positive | None = None
+    flow_exponent: Positive = 1.6
     cost_early: Positive = 1.0
     cost_late: Positive = 4.0
 
@@ -54,6 +57,10 @@ class SlotOf(_Strict):
             raise ValueError(
                 "indicator_channel and indicator_eol go together: the end of life is a level of the indicator"
             )
+        if (self.flow_channel is None) != (self.flow_ref is None):
+            raise ValueError("flow_channel and flow_ref go together: the flow at which indicator_eol is declared")
+        if self.flow_channel is not None and self.indicator_channel is None:
+            raise ValueError("flow_channel says at which flow an indicator is read; declare indicator_channel as well")
         if self.predictor == "hit" and self.indicator_channel is None:
             raise ValueError('predictor "hit" needs an indicator_channel; without one use "weibull"')
         return self
@@ -82,7 +89,7 @@ class Declaration(_Strict):
         known = {c.name for c in channels.CHANNELS} | {c.name for c in self.channels}
         for model in self.models:
             for slot in model.slots:
-                for field in ("load_channel", "indicator_channel"):
+                for field in ("load_channel", "indicator_channel", "flow_channel"):
                     name = getattr(slot, field)
                     if name and name not in known:
                         raise ValueError(

@@ -8,7 +8,7 @@ from psycopg.rows import class_row
 from gateway.errors import NotFound
 
 SLOT_COLUMNS = """slot_id, tenant_id, model_id, code, name, predictor, life_h, life_d, load_channel, load_ref,
-    indicator_channel, indicator_eol, cost_early, cost_late"""
+    indicator_channel, indicator_eol, flow_channel, flow_ref, flow_exponent, cost_early, cost_late"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,9 @@ class Slot:
     load_ref: float | None
     indicator_channel: str | None
     indicator_eol: float | None
+    flow_channel: str | None
+    flow_ref: float | None
+    flow_exponent: float
     cost_early: float
     cost_late: float
 

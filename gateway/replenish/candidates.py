@@ -21,6 +21,7 @@ select st.tenant_id, st.unit_id, st.slot_id, st.cycle_id, st.forecast_id, st.sta
   (select o.number from purchase o where o.unit_id = st.unit_id and o.slot_id = st.slot_id and o.state = any(%(open)s)
    limit 1) as order_number,
   coalesce((select count from spare where spare.unit_id = st.unit_id and spare.slot_id = st.slot_id), 0) as spares,
+  exists (select from doubt d where d.cycle_id = st.cycle_id and d.state in ('open', 'acted')) as doubted, st.flags,
   (select max(b.due_at) from outbox b where b.party_id = party.party_id and b.kind = 'prompt') as last_mail
 from slot_state st join cycle c on c.cycle_id = st.cycle_id and upper_inf(c.period)
 join unit u on u.unit_id = st.unit_id join product_model m on m.model_id = u.model_id
@@ -31,7 +32,7 @@ left join party on party.party_id = w.party_id and party.erased_at is null
 where st.order_at <= %(now)s and st.forecast_id is not null and (%(tenant)s::int is null or st.tenant_id = %(tenant)s)
   and (%(all)s or p.prompt_id is null or (p.state = 'snoozed' and p.remind_at <= %(now)s))
   and (%(all)s or (party.channel = 'email' and party.email is not null))) due
-where %(all)s or (agreed and order_number is null and spares = 0
+where %(all)s or (agreed and not doubted and order_number is null and spares = 0
                   and (last_mail is null or last_mail <= %(now)s - %(apart)s::interval))
 order by order_at, unit_id, slot_id limit %(limit)s"""
 
@@ -63,12 +64,14 @@ class Candidate:
     agreed: bool
     order_number: str | None
     spares: int
+    doubted: bool
+    flags: list[str]
     last_mail: datetime | None
 
     @property
     def unsure(self) -> bool:
-        """Whether to ask rather than to tell: estimated, or not heard from for long."""
-        return self.stale or self.basis == "estimated"
+        """Whether to ask rather than to tell: estimated, not heard from for long, or an end that came all at once."""
+        return self.stale or self.basis == "estimated" or "sudden" in self.flags
 
 
 def find(
@@ -95,6 +98,7 @@ def silence(c: Candidate, now: datetime) -> str | None:
         (c.party_id is None, "nobody owns the unit"),
         (c.prompt_id is not None and not asked_again, f"asked once in this cycle: the prompt is {c.prompt_state}"),
         (c.order_number is not None, f"order {c.order_number} is under way"),
+        (c.doubted, "the part may have been changed already: the owner is asked whether it was"),
         (c.spares > 0, f"{c.spares} at home"),
         (not c.agreed, "the owner has not agreed to prompts"),
         (c.channel != "email" or not c.email, "the owner has no channel to be told on"),

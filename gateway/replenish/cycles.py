@@ -9,14 +9,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import psycopg
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from gateway.errors import NotFound
-from gateway.registry import models, units
+from gateway.registry import doubts, models, units
 from gateway.replenish import features, labels
 
 Source = Literal["factory", "owner", "technician", "device", "inferred"]
@@ -51,6 +51,7 @@ class Fitting:
     at: datetime
     source: Source
     sku: str = ""
+    evidence: dict[str, Any] | None = None  # what it rests on, where the unit's own signals tell it
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ RESET = """
 insert into slot_state (tenant_id, unit_id, slot_id, cycle_id, stage, updated_at) values (%s, %s, %s, %s, 'ok', %s)
 on conflict (unit_id, slot_id) do update set cycle_id = excluded.cycle_id, forecast_id = null, stage = 'ok',
   pct_left = null, eol_q10 = null, eol_q50 = null, eol_q90 = null, order_at = null, basis = null, stale = false,
-  updated_at = excluded.updated_at"""
+  flags = '{}', updated_at = excluded.updated_at"""
 
 
 def hold(conn: psycopg.Connection, unit_id: int) -> None:
@@ -139,7 +140,7 @@ def fitted(conn: psycopg.Connection, fitting: Fitting, now: datetime) -> Fitted:
         )
         units.want_score(conn, old.tenant_id, [old.unit_id], now)
         return Fitted(old.cycle_id, None)
-    close(conn, old, at, runtime)
+    close(conn, old, at, runtime, fitting.evidence)
     new_id = _open(conn, old, Beginning(at, runtime, fitting.source, part_id))
     conn.execute(RESET, (old.tenant_id, old.unit_id, old.slot_id, new_id, now))
     units.want_score(conn, old.tenant_id, [old.unit_id], now)
@@ -155,11 +156,20 @@ def _known(running_cycle: Cycle, source: Source, at: datetime) -> bool:
     return source != running_cycle.source and apart <= SECOND_WITNESS
 
 
-def close(conn: psycopg.Connection, cycle: Cycle, at: datetime, runtime_h: float | None) -> None:
-    """End a cycle at `at`: why, the counter's value, and its label."""
+def close(
+    conn: psycopg.Connection,
+    cycle: Cycle,
+    at: datetime,
+    runtime_h: float | None,
+    evidence: dict[str, Any] | None = None,
+) -> None:
+    """End a cycle at `at`: why, the counter's value, and its label; what was in doubt about it is settled."""
     slot = models.get_slot(conn, cycle.slot_id)
     seen = features.read(conn, slot, [cycle.unit_id], at, exact=True)
-    label = labels.label(conn, cycle.cycle_id, seen)
+    label = labels.label(conn, cycle.cycle_id, seen, doubts.of_cycles(conn, [cycle.cycle_id]))
+    if evidence is not None:
+        label |= {"told_by": "the unit's own signals", "evidence": evidence}
+    doubts.end(conn, cycle.cycle_id)
     end_h = runtime_h if runtime_h is not None and runtime_h >= (cycle.start_runtime_h or 0) else None
     conn.execute(
         """update cycle set period = tstzrange(lower(period), %s), end_runtime_h = %s, removed_reason = %s, label = %s

@@ -15,15 +15,20 @@ from numpy.typing import NDArray
 from psycopg.rows import dict_row
 
 from gateway.registry.models import Slot
+from gateway.replenish import days, habits
+from gateway.replenish.days import Days
 from gateway.replenish.exposure import HOURS, KEPT_FOR, RECENT, WORTH_KEEPING
 from predictors.batch import SlotBatch
 from predictors.declaration import Declaration
-from predictors.indicator import crossings
+from predictors.flow import normalised
+from predictors.indicator import calm_crossings, crossings
+from predictors.usage import UsePath, forecast
 
 CALM = 3  # hours over which an indicator is smoothed
 WEEKLY = 7.0  # days of a household resemble each other: a week is worth about one independent look
 Array = NDArray[np.float64]
 Marks = NDArray[np.bool_]
+USE = ("use_path", "use_path_sd")
 NAMES = ("run_h", "load_h", "age_d", "h_per_day", "h_per_day_sd", "load_per_h", "left_pct", "left_h", "silent_d")
 
 READ = (
@@ -72,7 +77,8 @@ from c left join clock k using (unit_id) left join pace p using (unit_id) order 
 class Seen:
     """What is known of one slot of many units at one moment; every column has a row for each of `unit_ids`.
 
-    `unkept` are the units whose exposure was summed hour by hour, and is worth keeping (exposure.py).
+    `unkept` are the units whose exposure was summed hour by hour, and is worth keeping (exposure.py); `unkept_days` the
+    days that were (days.py).
     """
 
     slot: Slot
@@ -83,6 +89,7 @@ class Seen:
     batch: SlotBatch
     indicator: Array
     unkept: list[int]
+    unkept_days: list[Days]
     asked: dict[str, Any]
 
     @property
@@ -110,9 +117,10 @@ class Seen:
         rows: list[dict[str, Any]] = [
             {name: _plain(column[i]) for name, column in columns.items()} for i in range(len(self.unit_ids))
         ]
-        if self.batch.hits is not None:
-            for i, row in enumerate(rows):
-                row["hits"] = [_plain(hit) for hit in self.batch.hits[i]]
+        for name in ("hits", "calm", *USE):
+            if (table := getattr(self.batch, name)) is not None:
+                for row, line in zip(rows, table, strict=True):
+                    row[name] = [_plain(cell) for cell in line]
         return rows
 
 
@@ -126,7 +134,7 @@ def read(conn: psycopg.Connection, slot: Slot, unit_ids: list[int], at: datetime
 
     `exact` sums every hour again, where otherwise sums that were kept are used.
     """
-    channels = _channels(conn, slot)
+    channels = channel_ids(conn, slot)
     asked = {
         "slot": slot.slot_id,
         "units": unit_ids,
@@ -141,8 +149,14 @@ def read(conn: psycopg.Connection, slot: Slot, unit_ids: list[int], at: datetime
         rows = cursor.execute(READ, asked).fetchall()
     columns = [_features(row, slot, at) for row in rows]
     numbers = np.array(columns, dtype=np.float64).reshape(len(rows), len(NAMES))
-    hits = _hits(conn, slot, rows, asked) if slot.indicator_channel and slot.indicator_eol is not None else None
-    batch = SlotBatch(**dict(zip(NAMES, numbers.T, strict=True)), hits=hits)
+    indicator = np.array([_number(row["indicator"]) for row in rows], dtype=np.float64)
+    hits = calm = None
+    if slot.indicator_channel and slot.indicator_eol is not None:
+        hits, calm, latest = _hits(conn, slot, rows, asked)
+        indicator = latest if slot.flow_channel else indicator
+    kept, unkept_days = days.read(conn, slot, {**asked, "units": [row["unit_id"] for row in rows]}, exact=exact)
+    use = _use(conn, slot, [kept.get(row["unit_id"]) for row in rows])
+    batch = SlotBatch(**dict(zip(NAMES, numbers.T, strict=True)), hits=hits, calm=calm, **use)
     return Seen(
         slot=slot,
         at=at,
@@ -150,16 +164,36 @@ def read(conn: psycopg.Connection, slot: Slot, unit_ids: list[int], at: datetime
         cycle_ids=[row["cycle_id"] for row in rows],
         devices=[row["device"] for row in rows],
         batch=batch,
-        indicator=np.array([_number(row["indicator"]) for row in rows], dtype=np.float64),
+        indicator=indicator,
         unkept=[row["unit_id"] for row in rows if row["through"] is None and _worth_keeping(row)],
+        unkept_days=unkept_days,
         asked=asked,
     )
 
 
-def _channels(conn: psycopg.Connection, slot: Slot) -> dict[str, int]:
+def _use(conn: psycopg.Connection, slot: Slot, found: list[Days | None]) -> dict[str, Array]:
+    """Return the use to come that the days of each unit foretell; NaN rows where a unit has none to speak of."""
+    cohort = habits.of(conn, slot)
+    if cohort is None or not found:
+        return {}
+    path: UsePath = forecast(days.together(found), cohort)
+    own = ~path.cohort_only[:, None]
+    whole = {"use_path": path.cumulative, "use_path_sd": path.log_sd}
+    return {
+        **{name: np.where(own, table, np.nan) for name, table in whole.items()},
+        "change_d": path.change_d,
+        "change_ratio": path.change_ratio,
+    }
+
+
+def channel_ids(conn: psycopg.Connection, slot: Slot) -> dict[str, int]:
     """Return the channels' ids by what they are to this slot; 0, which no channel has, where it has none."""
     names = {"runtime": "runtime", "left_pct": "left_pct", "left_h": "left_h"}
-    names |= {"load": slot.load_channel or "", "indicator": slot.indicator_channel or ""}
+    names |= {
+        "load": slot.load_channel or "",
+        "indicator": slot.indicator_channel or "",
+        "flow": slot.flow_channel or "",
+    }
     rows = conn.execute(
         "select name, channel_id from channel where tenant_id = %s and name = any(%s)",
         (slot.tenant_id, list(names.values())),
@@ -225,30 +259,46 @@ with c as (
 hours as (
   select h.unit_id, h.hour, sum(h.rise) filter (where h.channel_id = %(runtime)s) as rise,
     avg(h.mean) filter (where h.channel_id = %(indicator)s) as indicator,
+    avg(h.mean) filter (where h.channel_id = %(flow)s) as flow,
     avg(h.mean) filter (where h.channel_id = %(load)s) / %(load_ref)s as ratio
   from c join reading_hourly h on h.unit_id = c.unit_id
     and (h.slot_id = 0 or h.slot_id = %(slot)s and h.channel_id <> %(runtime)s)
-    and h.channel_id in (%(runtime)s, %(indicator)s, %(load)s)
+    and h.channel_id in (%(runtime)s, %(indicator)s, %(flow)s, %(load)s)
   where h.hour <= %(at)s and (c.source = 'factory' or h.hour > c.began) group by h.unit_id, h.hour)
-select unit_id, array_agg(coalesce(rise * coalesce(ratio, 1), 0) order by hour), array_agg(indicator order by hour)
+select unit_id, array_agg(coalesce(rise * coalesce(ratio, 1), 0) order by hour), array_agg(indicator order by hour),
+  array_agg(flow order by hour)
 from hours group by unit_id"""
 
 
-def _hits(conn: psycopg.Connection, slot: Slot, rows: list[dict[str, Any]], asked: dict[str, Any]) -> Array:
-    """Return the exposure at which each unit's indicator first crossed each declared level, (n, L).
+def _hits(
+    conn: psycopg.Connection, slot: Slot, rows: list[dict[str, Any]], asked: dict[str, Any]
+) -> tuple[Array, Array, Array]:
+    """Return the exposure at which each unit's indicator first crossed each declared level, (n, L), and its last value.
 
-    The indicator is smoothed over three hourly means, so that one bad hour crosses nothing.
+    Between them the same of the calmer signals, (n, 2 L); all as at the flow at which the end is declared. The
+    indicator is smoothed over three hourly means, so that one bad hour crosses nothing.
     """
     levels = declared(slot).levels
-    hits = np.full((len(rows), len(levels)), np.nan)
+    hits, calm = np.full((len(rows), len(levels)), np.nan), np.full((len(rows), 2 * len(levels)), np.nan)
+    latest = np.full(len(rows), np.nan)
     place = {row["unit_id"]: i for i, row in enumerate(rows)}
-    for unit_id, exposures, indicator in conn.execute(HITS, asked):
+    for unit_id, exposures, indicator, flows in conn.execute(HITS, asked):
         row = rows[place[unit_id]]
         head = max(row["head"] or 0.0, 0.0) if row["source"] == "factory" else 0.0
         clock = head + np.cumsum(np.array(exposures, dtype=np.float64))
-        seen = np.array(indicator, dtype=np.float64)
+        seen = at_reference(slot, np.array(indicator, dtype=np.float64), np.array(flows, dtype=np.float64))
         hits[place[unit_id]] = crossings(clock, seen, levels, width=CALM)
-    return hits
+        calm[place[unit_id]] = calm_crossings(clock, seen, levels, width=CALM)
+        if (known := seen[np.isfinite(seen)][-CALM:]).size:
+            latest[place[unit_id]] = np.median(known)
+    return hits, calm, latest
+
+
+def at_reference(slot: Slot, indicator: Array, flows: Array) -> Array:
+    """Return an indicator as it would read at the declared flow; as it is where none is declared."""
+    if slot.flow_channel is None or slot.flow_ref is None:
+        return indicator
+    return normalised(indicator, flows, slot.flow_ref, slot.flow_exponent)
 
 
 def _number(value: float | None) -> float:

@@ -9,24 +9,43 @@ parts when we tell them to, so each generation would teach a shorter life. A lab
 - witnessed False: nothing would have shown it, so its removal teaches nothing about its life, only about its use.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
 
+from gateway.registry.doubts import Doubt
 from gateway.replenish.features import Seen
+from gateway.replenish.suspicion import Suspicion
 
 WORN = 20.0  # percent left, and below
 AT_END = 5.0  # percent left by the unit's own report, and below: it counts in steps, and people act a little early
 
+FORECAST = """
+select pct_left, basis, flags from forecast where cycle_id = %s and made_at <= %s
+order by made_at desc, forecast_id desc limit 1"""
 
-def label(conn: psycopg.Connection, cycle_id: int, seen: Seen) -> dict[str, Any]:
-    """Return the label of a cycle that ends now: its features, why it ended, and what was seen of its end."""
-    row = conn.execute("select pct_left, basis from slot_state where cycle_id = %s", (cycle_id,)).fetchone()
-    pct_left, basis = row or (None, None)
+
+def label(conn: psycopg.Connection, cycle_id: int, seen: Seen, noticed: Sequence[Doubt] = ()) -> dict[str, Any]:
+    """Return the label of a cycle that ends at `seen.at`: its features, why it ended, and what was seen of its end.
+
+    What was not believed while it ran (a report, a sensor, levels crossed before a cleaning) teaches nothing.
+    """
+    row = conn.execute(FORECAST, (cycle_id, seen.at)).fetchone()
+    pct_left, basis, flags = row or (None, None, [])
+    suspicion = Suspicion.none(seen)
+    for doubt in noticed:
+        if not doubt.unsettled:
+            suspicion.mark(0, doubt, seen.at)
+    if {"sensor_stuck", "sensor_biased"} & set(flags):
+        suspicion.levels[0] = suspicion.level[0] = True
+    seen = suspicion.believed()
     features = seen.as_json()[0]
     reported = features["left_pct"]
     ended = bool(seen.ended[0]) or (reported is not None and reported <= AT_END)
     worn = ended or (pct_left is not None and pct_left <= WORN)
     reason = "worn" if worn else "unknown" if pct_left is None else "early"
     seen_of_end = {"reason": reason, "censored": not ended, "witnessed": ended or bool(seen.alive[0])}
+    if any(doubt.kind == "cleaned" and doubt.state == "noted" for doubt in noticed):
+        seen_of_end["cleaned"] = True
     return {**features, "forecast_pct_left": pct_left, "basis": basis, **seen_of_end}

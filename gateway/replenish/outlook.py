@@ -1,8 +1,8 @@
 """Where a slot stands, and when a new forecast is worth a row.
 
 Stage: overdue when nothing is left or the median date has passed; due when the order date has; soon when it will within
-SOON; ok otherwise. A forecast row is written when it says something new: the first of a cycle, another stage, basis or
-model, a point of percent, or a date that moved by more than a day and by a twentieth of what is left.
+SOON; ok otherwise. A forecast row is written when it says something new: the first of a cycle, another stage, basis,
+flag or model, a point of percent, or a date that moved by more than a day and by a twentieth of what is left.
 """
 
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ class Outlook:
     eol_q90: datetime
     order_at: datetime
     basis: str
+    flags: list[str]
     stale: bool
     model_version_id: int | None
 
@@ -40,6 +41,7 @@ class Standing:
     eol_q50: datetime | None
     order_at: datetime | None
     basis: str | None
+    flags: list[str]
     model_version_id: int | None
 
 
@@ -58,8 +60,8 @@ def says_something_new(had: Standing, outlook: Outlook, now: datetime) -> bool:
         return True
     if had.pct_left is None or had.eol_q50 is None or had.order_at is None:
         return True
-    plain = (had.stage, had.stale, had.basis, had.model_version_id)
-    if plain != (outlook.stage, outlook.stale, outlook.basis, outlook.model_version_id):
+    plain = (had.stage, had.stale, had.basis, had.flags, had.model_version_id)
+    if plain != (outlook.stage, outlook.stale, outlook.basis, outlook.flags, outlook.model_version_id):
         return True
     worth = max(timedelta(days=1), abs(outlook.eol_q50 - now) / 20)
     moved = max(abs(outlook.eol_q50 - had.eol_q50), abs(outlook.order_at - had.order_at))

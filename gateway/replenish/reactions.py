@@ -21,12 +21,15 @@ from gateway.registry import history, models, owners, units
 from gateway.registry.history import Recorded
 from gateway.replenish import cycles, prompts
 
-SOURCES: dict[str, cycles.Source] = {"owner": "owner", "technician": "technician"}
+SOURCES: dict[str, cycles.Source] = {"owner": "owner", "technician": "technician", "signals": "inferred"}
 RESET_MEANS_NEW = 50.0  # percent left: a slot's own counter that starts again below it means a new part
 # As it stood when the reset was told: a forecast made since may already believe the new counter.
 WORN_BEFORE = """
 select f.pct_left from forecast f join cycle c on c.cycle_id = f.cycle_id and upper_inf(c.period)
 where c.unit_id = %s and c.slot_id = %s and f.made_at <= %s order by f.made_at desc, f.forecast_id desc limit 1"""
+SHOWS_ITSELF = """
+select from forecast f join cycle c on c.cycle_id = f.cycle_id and upper_inf(c.period)
+where c.unit_id = %s and c.slot_id = %s and f.inputs ->> 'indicator' is not null limit 1"""
 log = structlog.get_logger()
 
 
@@ -69,13 +72,20 @@ def fit_part(h: Happening) -> None:
         return
     source = SOURCES.get(str(h.event.payload.get("by")), "device")
     sku = str(h.event.payload.get("part_sku") or "")
-    _fit(h, cycles.Fitting(h.event.unit_id, slot_id, h.event.occurred_at, source, sku))
+    evidence = h.event.payload.get("evidence")
+    _fit(h, cycles.Fitting(h.event.unit_id, slot_id, h.event.occurred_at, source, sku, evidence))
 
 
 def fit_if_worn(h: Happening) -> None:
-    """Take a slot's own counter that starts again for a new part, when the old one was worn by half or more."""
+    """Take a slot's own counter that starts again for a new part, when the old one was worn by half or more.
+
+    Where an indicator shows the wear, the reset waits for its word: suspect.py weighs the two.
+    """
     unit_id, slot_id = h.event.unit_id, h.event.slot_id
     if unit_id is None or slot_id is None:
+        return
+    if h.conn.execute(SHOWS_ITSELF, (unit_id, slot_id)).fetchone():
+        units.want_score(h.conn, h.event.tenant_id, [unit_id], h.now)
         return
     row = h.conn.execute(WORN_BEFORE, (unit_id, slot_id, h.event.recorded_at)).fetchone()
     if row and row[0] <= RESET_MEANS_NEW:
@@ -111,6 +121,12 @@ def release_later(h: Happening) -> None:
 def fulfil_later(h: Happening) -> None:
     """Hand the order to fulfilment; where staff do it at the console, the job finds nothing to do."""
     jobs.defer(h.conn, "fulfil", tenant_id=h.event.tenant_id, order_id=h.order.order_id)
+
+
+def score_again(h: Happening) -> None:
+    """Forecast anew what was answered."""
+    if h.event.unit_id is not None:
+        units.want_score(h.conn, h.event.tenant_id, [h.event.unit_id], h.now)
 
 
 def keep_card(h: Happening) -> None:
@@ -161,6 +177,7 @@ def mail(kind: str) -> Step:
 REACTIONS: dict[EventType, tuple[Step, ...]] = {
     EventType.PART_FITTED: (fit_part,),
     EventType.COUNTER_RESET: (fit_if_worn,),
+    EventType.DOUBT_ANSWERED: (score_again,),
     EventType.ORDER_PLACED: (note_order,),
     EventType.ORDER_PAID: (note_order, keep_card, release_later, fulfil_later, mail("order_received")),
     EventType.ORDER_CANCELLED: (reopen, tell_if_lost),

@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 from gateway.notify import outbox
 from gateway.registry import models
 from gateway.registry.models import Slot
-from gateway.replenish import cycles, delivery, exposure, features, learn, why
+from gateway.replenish import cycles, days, delivery, exposure, features, learn, suspect, why
 from gateway.replenish.outlook import Outlook, Standing, says_something_new, stage
 from predictors.decision import order_quantile
 
@@ -29,19 +29,19 @@ log = structlog.get_logger()
 
 FORECAST = """
 insert into forecast (tenant_id, unit_id, slot_id, cycle_id, model_version_id, made_at, eol_q10, eol_q50, eol_q90,
-  order_at, pct_left, basis, predictor, reasons, inputs)
-values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) returning forecast_id"""
+  order_at, pct_left, basis, flags, predictor, reasons, inputs)
+values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) returning forecast_id"""
 STATE = """
 insert into slot_state (tenant_id, unit_id, slot_id, cycle_id, forecast_id, stage, pct_left, eol_q10, eol_q50, eol_q90,
-  order_at, basis, stale, updated_at)
-values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+  order_at, basis, flags, stale, updated_at)
+values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 on conflict (unit_id, slot_id) do update set cycle_id = excluded.cycle_id, forecast_id = excluded.forecast_id,
   stage = excluded.stage, pct_left = excluded.pct_left, eol_q10 = excluded.eol_q10, eol_q50 = excluded.eol_q50,
-  eol_q90 = excluded.eol_q90, order_at = excluded.order_at, basis = excluded.basis, stale = excluded.stale,
-  updated_at = excluded.updated_at"""
+  eol_q90 = excluded.eol_q90, order_at = excluded.order_at, basis = excluded.basis, flags = excluded.flags,
+  stale = excluded.stale, updated_at = excluded.updated_at"""
 BEFORE = """
 select st.unit_id, st.cycle_id, st.forecast_id, st.stage, st.stale, f.pct_left, f.eol_q50, f.order_at, f.basis,
-  f.model_version_id
+  st.flags, f.model_version_id
 from slot_state st left join forecast f on f.forecast_id = st.forecast_id
 where st.slot_id = %s and st.unit_id = any(%s)"""
 WANTED = """
@@ -103,17 +103,21 @@ def _score_slot(conn: psycopg.Connection, slot: Slot, unit_ids: list[int], now: 
     if not seen.unit_ids:
         return
     exposure.keep(conn, seen.asked, seen.unkept, now)
+    days.keep(conn, slot, seen.unkept_days, now)
     chosen = learn.in_force(conn, slot)
     s = order_quantile(slot.cost_early, slot.cost_late)
     quantiles = sorted({0.1, 0.5, 0.9, s})
     at = {q: quantiles.index(q) for q in (0.1, 0.5, 0.9, s)}
+    suspicion = suspect.look(conn, seen, now)
+    seen = suspicion.believed()
+    inputs = seen.as_json()
     forecasts = chosen.model.forecast(seen.batch, quantiles, alive=seen.alive)
     left_d = np.where(seen.ended[:, None], 0.0, forecasts.eol_d)
     left_pct = np.where(seen.ended, 0.0, forecasts.pct_left)
+    left_d, left_pct = suspicion.widened(chosen.model, left_d, left_pct, quantiles)
     arrives = delivery.days(conn, slot, seen.unit_ids, now)
     before = _before(conn, slot, seen.unit_ids)
     version_id = chosen.version.model_version_id if chosen.version else None
-    inputs = seen.as_json()
     states: list[tuple[Any, ...]] = []
     for i, unit_id in enumerate(seen.unit_ids):
         silent = inputs[i]["silent_d"]
@@ -129,6 +133,7 @@ def _score_slot(conn: psycopg.Connection, slot: Slot, unit_ids: list[int], now: 
             eol_q90=dates[0.9],
             order_at=order_at,
             basis="measured" if measured else "estimated",
+            flags=suspicion.flags[i],
             stale=seen.devices[i] is not None and (inputs[i]["age_d"] if silent is None else silent) > STALE_D,
             model_version_id=version_id,
         )
@@ -136,7 +141,7 @@ def _score_slot(conn: psycopg.Connection, slot: Slot, unit_ids: list[int], now: 
         forecast_id = had.forecast_id if had else None
         if had is None or says_something_new(had, outlook, now):
             learned = chosen.version.labels if chosen.version else 0
-            reasons = why.reasons(seen, forecasts, i, measured=measured, learned=learned)
+            reasons = suspicion.reasons[i] + why.reasons(seen, forecasts, i, measured=measured, learned=learned)
             said = {"sentence": why.sentence(reasons), "parts": [reason.as_json() for reason in reasons]}
             forecast_id = _keep(conn, slot, unit_id, outlook, (now, Jsonb(said), Jsonb(inputs[i])))
             _tell_unit(conn, slot, seen.devices[i], forecast_id)
@@ -155,7 +160,9 @@ def _keep(conn: psycopg.Connection, slot: Slot, unit_id: int, o: Outlook, made: 
     now, reasons, inputs = made
     head = (slot.tenant_id, unit_id, slot.slot_id, o.cycle_id, o.model_version_id, now)
     dates = (o.eol_q10, o.eol_q50, o.eol_q90, o.order_at)
-    row = conn.execute(FORECAST, (*head, *dates, o.pct_left, o.basis, slot.predictor, reasons, inputs)).fetchone()
+    row = conn.execute(
+        FORECAST, (*head, *dates, o.pct_left, o.basis, o.flags, slot.predictor, reasons, inputs)
+    ).fetchone()
     assert row  # noqa: S101  # an insert that returns, returns
     return int(row[0])
 
@@ -163,7 +170,7 @@ def _keep(conn: psycopg.Connection, slot: Slot, unit_id: int, o: Outlook, made: 
 def _state(slot: Slot, unit_id: int, o: Outlook, forecast_id: int | None, now: datetime) -> tuple[Any, ...]:
     dates = (o.eol_q10, o.eol_q50, o.eol_q90, o.order_at)
     head = (slot.tenant_id, unit_id, slot.slot_id, o.cycle_id, forecast_id, o.stage, o.pct_left)
-    return (*head, *dates, o.basis, o.stale, now)
+    return (*head, *dates, o.basis, o.flags, o.stale, now)
 
 
 def _tell_unit(conn: psycopg.Connection, slot: Slot, device: str | None, forecast_id: int) -> None:

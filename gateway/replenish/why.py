@@ -24,6 +24,9 @@ def reasons(seen: Seen, forecasts: Forecasts, i: int, *, measured: bool, learned
     if measured and np.isfinite(batch.run_h[i]):
         hours = float(batch.run_h[i])
         found.append(Reason("used", hours, slot.life_h) if slot.life_h else Reason("hours", hours))
+    since, change = float(drivers["change_d"][i]), float(drivers["change_ratio"][i])
+    if measured and np.isfinite(since) and np.isfinite(change):
+        found.append(Reason("busier" if change > 1 else "calmer", since, change))
     ratio = drivers["load_ratio"][i]
     if measured and np.isfinite(ratio) and not LIGHT < ratio < HEAVY:
         found.append(Reason("load" if ratio >= HEAVY else "eased", float(ratio)))

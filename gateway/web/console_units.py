@@ -14,7 +14,7 @@ from fastapi.responses import HTMLResponse, Response, StreamingResponse
 from commerce import money, orders
 from gateway import clock
 from gateway.db import pool
-from gateway.registry import fleet, history, models, owners, timeline, units
+from gateway.registry import doubts, fleet, history, models, owners, timeline, units
 from gateway.registry.fleet import Filter
 from gateway.registry.units import Unit
 from gateway.web import charts, visits
@@ -43,6 +43,23 @@ EVENTS = {
     "order_shipped": "Order shipped",
     "order_delivered": "Order delivered",
     "prompt_answered": "Owner answered",
+    "doubt_answered": "Owner said whether it was changed",
+}
+NOTICED = {
+    "replaced": "It looks as if the part was changed",
+    "unreset": "A new part is in, but its counter was not reset",
+    "reset": "Its counter was reset without a new part: the same part counts on",
+    "cleaned": "The part seems to have been cleaned",
+    "unknown": "Something happened to the part that its signals do not explain",
+    "sensor": "The sensor jumped: its indicator is not used in this cycle",
+}
+SETTLED = {
+    "open": "the owner is asked",
+    "acted": "taken for a new part, by the unit's own signals",
+    "noted": "noted",
+    "confirmed": "the owner said yes",
+    "denied": "the owner said no",
+    "closed": "settled",
 }
 Search = Annotated[str, Query(max_length=80)]
 
@@ -150,6 +167,9 @@ def unit(request: Request, services: Asked, unit_id: int, days: int = 90) -> Res
             bars=charts.cycle_bars(cycles, now),
             prompts=prompts,
             orders=[(o, money.words(o.total_minor, o.currency)) for o in bought],
+            doubts=doubts.of_unit(desk.conn, unit_id),
+            noticed=NOTICED,
+            settled=SETTLED,
             events=history.of_unit(desk.conn, unit_id, 50),
             said=EVENTS,
             slots=slots,

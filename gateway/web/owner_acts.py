@@ -15,7 +15,7 @@ from commerce.quotes import Quote
 from gateway import clock
 from gateway.db import pool
 from gateway.events import Event, EventType
-from gateway.registry import attempts, audit, history, links, models, timeline
+from gateway.registry import attempts, audit, doubts, history, links, models, timeline
 from gateway.registry.attempts import Limit
 from gateway.registry.links import Link
 from gateway.registry.owners import Owner
@@ -37,6 +37,7 @@ class Fields(BaseModel):
     cycle: int = 0
     prompt: int = 0
     order: int = 0
+    doubt: int = 0
     answer: str = ""
 
 
@@ -216,10 +217,9 @@ def perform(visit: Visit, act: str, form: Fields) -> Response | Cancelling:
         return owner_page.show(visit, ("warn", "Only its owner can do that. Sign in first."), 403)
     if not cookies.pressed_here(visit.request, visit.services.settings, visit.base, form.page):
         return owner_page.show(visit, owner_page.PRESS_AGAIN, 409)
-    if act == "fitted":
-        return _fitted(visit, form)
-    if act == "answer" and form.answer in ANSWERS:
-        return _answered(visit, form)
+    answers = {"fitted": (form.answer,), "answer": ANSWERS, "changed": tuple(doubts.ANSWERS)}
+    if form.answer in answers.get(act, ()):
+        return {"fitted": _fitted, "answer": _answered, "changed": _settled}[act](visit, form)
     if act == "cancel":
         order = next((o for o in orders.of_unit(visit.conn, visit.unit.unit_id) if o.order_id == form.order), None)
         if order and order.party_id == visit.owner.party_id:
@@ -250,6 +250,17 @@ def _fitted(visit: Visit, form: Fields) -> Response:
         )
         note(visit, "part_fitted", cycle=standing.cycle_id)
     return RedirectResponse(f"{visit.base}?said=fitted", 303)
+
+
+def _settled(visit: Visit, form: Fields) -> Response:
+    """Take the answer whether the part was changed when its signals looked like it: once, however often pressed."""
+    assert visit.unit  # noqa: S101  # perform() has looked
+    standing = next((s for s in timeline.standings(visit.conn, visit.unit.unit_id) if s.doubt_id == form.doubt), None)
+    if standing is None or form.doubt == 0:
+        return RedirectResponse(visit.base, 303)
+    doubts.answer(visit.conn, form.doubt, form.answer, clock.now())
+    note(visit, "doubt_answered", doubt=form.doubt, answer=form.answer)
+    return RedirectResponse(f"{visit.base}?said={'fitted' if form.answer == 'yes' else 'same'}", 303)
 
 
 def _answered(visit: Visit, form: Fields) -> Response:

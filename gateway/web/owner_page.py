@@ -18,6 +18,7 @@ SAID: dict[str, Notice] = {
     "already": ("", "This has been ordered already; here is how it stands."),
     "cancelled": ("", "Your order is cancelled, and nothing is charged."),
     "fitted": ("good", "Thank you. The new one counts from now; the estimate on this page follows in a moment."),
+    "same": ("good", "Thank you. We go on with the one that is in place."),
     "remind": ("good", "We will remind you."),
     "spare": ("good", "Good to know. We will not ask again for this one; tell us when it is in place."),
     "elsewhere": ("good", "Understood. We will not ask again for this one; tell us when it is in place."),

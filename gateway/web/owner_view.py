@@ -83,11 +83,13 @@ class SlotView:
     snoozed_until: datetime | None
     fitted_at: datetime | None
     order_at: datetime | None
+    doubt_id: int | None
+    doubt_at: datetime | None
 
     @property
     def pressing(self) -> bool:
-        """Whether the page leads with the button."""
-        return self.look in ("soon", "due", "overdue")
+        """Whether the page leads with the button; not while it asks whether a new part is in."""
+        return self.look in ("soon", "due", "overdue") and self.doubt_id is None
 
 
 def slots(conn: psycopg.Connection, unit: Unit, *, first: int | None, now: datetime) -> list[SlotView]:
@@ -156,6 +158,8 @@ def _slot(conn: psycopg.Connection, unit: Unit, at: Standing, now: datetime) -> 
         snoozed_until=at.remind_at if at.prompt_state == "snoozed" else None,
         fitted_at=at.fitted_at,
         order_at=at.order_at,
+        doubt_id=at.doubt_id,
+        doubt_at=at.doubt_at,
     )
 
 
@@ -187,17 +191,21 @@ def _headline(name: str, look: str, said: str) -> str:
 def _basis_pill(at: Standing) -> str:
     if at.eol_q50 is None:
         return ""
+    if at.doubt_id is not None:
+        return "Not sure"
     return "Offline" if at.stale else "Estimate" if at.basis == "estimated" else ""
 
 
 def _basis(unit: Unit, at: Standing, now: datetime) -> str:
     seen = unit.last_seen_at
+    if at.doubt_id is not None and at.eol_q50 is not None:
+        return "We cannot tell whether a new one is in, so the range counts with both. Your answer below settles it."
     if at.eol_q50 is None:
         return "Its first estimate follows shortly."
-    if unit.device is None:
-        return "An estimate by the calendar: this product has no radio, so it cannot tell us how much it runs."
-    if seen is None:
-        return "An estimate by the calendar: we have not heard from this product yet. Is it connected?"
+    if unit.device is None or seen is None:
+        why = "this product has no radio, so it cannot tell us how much it runs."
+        unheard = "we have not heard from this product yet. Is it connected?"
+        return f"An estimate by the calendar: {why if unit.device is None else unheard}"
     if at.stale:
         return (
             f"We last heard from it {words.ago(now, seen)}, so this is our last estimate carried on. "

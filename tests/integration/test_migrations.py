@@ -67,7 +67,7 @@ def test_the_web_may_do_what_its_pages_do_and_no_more(conn: psycopg.Connection) 
           where c.relnamespace = 'wearwell'::regnamespace and c.relkind in ('r', 'p', 'v')
             and a.grantee = 'wearwell_app'::regrole group by c.relname""")
     }
-    assert not {"credential", "reading", "rescore", "wear_clock"} & rights.keys()
+    assert not {"credential", "reading", "rescore", "wear_clock", "use_days", "use_cohort"} & rights.keys()
     writes = {table: may - {"SELECT"} for table, may in rights.items()}
     assert {"web_session", "attempt"} == {table for table, may in writes.items() if "DELETE" in may}
     for table in ("unit", "staff", "model_version", "cycle", "forecast", "slot_state", "reading_hourly", "part"):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from predictors import registry
-from predictors.batch import SlotBatch
+from predictors.batch import UTMOST, SlotBatch
 from predictors.declaration import Declaration
 from predictors.forecast import Forecasts
 from predictors.future import HORIZON_D
@@ -80,7 +80,7 @@ def test_more_wear_never_lengthens_life(name: str, batch: SlotBatch, more: float
         "h_per_day": np.nan_to_num(batch.h_per_day, nan=5.0),
     }
     columns = {**{name: getattr(batch, name) for name in COLUMNS}, **known}
-    worn = {**columns, column: columns[column] + more}
+    worn = {**columns, column: np.minimum(columns[column] + more, UTMOST)}
     before = model(name, learned=True).forecast(SlotBatch(**columns, hits=batch.hits), QUANTILES)
     # What has been crossed stays crossed, and nothing new is: hits at a later exposure would be news.
     hits = batch.hits

@@ -1,0 +1,47 @@
+"""Levels and trees together: the model to take where an indicator is declared."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from predictors.batch import Array, SlotBatch
+from predictors.declaration import Declaration
+from predictors.history import History
+from predictors.hit import Hit
+from predictors.learner import Learner
+
+
+class Fused(Hit):
+    """Forecast from the levels crossed (hit), joined by trees once a dozen parts have ended (predictors.learner)."""
+
+    name: ClassVar[str] = "fused"
+
+    def __init__(self, declaration: Declaration) -> None:
+        super().__init__(declaration)
+        self.learner: Learner | None = None
+
+    def fit(self, history: History) -> Self:
+        """Learn from finished and running cycles; raise ValueError where hits do not match the declared levels."""
+        super().fit(history)
+        self.learner = None if self.crossing is None else Learner.learn(history, self.declaration.way)
+        return self
+
+    def _told(self, used: Array, batch: SlotBatch) -> NDArray[np.bool_]:
+        return super()._told(used, batch) if self.learner is None else np.ones(used.size, dtype=bool)
+
+    def _crossed(self, used: Array, batch: SlotBatch, quantiles: tuple[float, ...]) -> tuple[Array, Array]:
+        if self.crossing is None or self.learner is None or batch.hits is None:
+            return super()._crossed(used, batch, quantiles)
+        novel = None if batch.novel is None else np.nan_to_num(batch.novel) > 0
+        left, pace, _ = self.learner.left(self.crossing, used, batch.hits, batch.calm, quantiles, novel=novel)
+        return left, pace
+
+    def _learned(self) -> dict[str, Any]:
+        return {**super()._learned(), "learner": None if self.learner is None else self.learner.written()}
+
+    def _restore(self, learned: Mapping[str, Any]) -> None:
+        super()._restore(learned)
+        if (written := learned.get("learner")) is not None:
+            self.learner = Learner.read(written, len(self.declaration.levels))

@@ -1,0 +1,235 @@
+"""Dates by which a given exposure is used up: `python -m tests.benchmarks.usage [--data ROOT] [--json OUT]`.
+
+Simulated households: what a unit will really use in the next 30, 90, 180 or 365 days is its exposure left, known
+exactly, so that the right date is that many days away and every error is the usage forecast's. Whoever forecasts a date
+has seen no more than the days before; the cohort is learned from other households. Then load schedules: vdq, where ROOT
+holds it.
+"""
+
+import argparse
+import csv
+import json
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from predictors import future, schedule, usage, usage_learn
+from predictors.batch import SlotBatch
+from predictors.usage_cohort import UseCohort
+from predictors.usage_days import DailyUse
+from tests.benchmarks._households import KINDS, YEAR, Households, simulate, weekday
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+HORIZONS = (30, 90, 180, 365)
+ORIGINS = (365, 455, 550, 640, 730)  # days after the first household's first
+SPAN = 3 * YEAR
+MODELS = ("usage", "today's use", "mean rate", "last rate")
+QUANTILES = (0.05, 0.1, 0.5, 0.9, 0.95)
+FAR = 4  # horizons beyond which a date is as wrong as at them: a rate of nothing has no date
+DECLARED_H = 4.0  # running hours a day that the maker expects
+FRACTIONS = (0.3, 0.5, 0.7, 0.9)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Hold errors in days at one horizon over one kind of household; coverage and width of two intervals."""
+
+    model: str
+    kind: str
+    horizon_d: int
+    forecasts: int
+    mae_d: float
+    median_d: float
+    cov80: float
+    width80_d: float
+    cov90: float
+    width90_d: float
+
+
+@dataclass(frozen=True, slots=True)
+class Dates:
+    """Hold the dates of one origin and horizon, (n, 5) by model, and which kind each household is, (n,)."""
+
+    horizon: int
+    kind: np.ndarray
+    by_model: dict[str, np.ndarray]
+
+
+def daily(houses: Households, origin: int, last: int) -> DailyUse:
+    """Return what is known on the morning of day `origin`."""
+    return DailyUse.of(houses.seen(origin, last), weekday(origin - 1), (origin - 1) % YEAR)
+
+
+def dated(houses: Households, cohort: UseCohort, origin: int) -> Iterator[Dates]:
+    """Yield the dates that each model gives on the morning of day `origin`."""
+    seen = houses.seen(origin)
+    path = usage.forecast(daily(houses, origin, 400), cohort)
+    recent = seen[:, -28:]
+    days = np.isfinite(recent).sum(axis=1)
+    mean = np.nanmean(recent, axis=1)
+    # As gateway.replenish.features takes it: a week of days is worth one look.
+    spread = np.nanstd(recent, axis=1, ddof=1) * np.sqrt(7.0 / np.maximum(days, 7))
+    plain = {"h_per_day": mean, "h_per_day_sd": spread}
+    alone = np.ones(len(mean))
+    per_day = float(np.exp(cohort.level)) / 7.0
+    batch = SlotBatch.of(len(mean), **plain)
+    pathed = SlotBatch.of(len(mean), **plain, use_path=path.cumulative, use_path_sd=path.log_sd)
+    uses = {"usage": future.use(pathed, alone, per_day), "today's use": future.use(batch, alone, per_day)}
+    rates = {"mean rate": np.nanmean(seen, axis=1), "last rate": mean}
+    for horizon in HORIZONS:
+        if origin + horizon > houses.use.shape[1]:
+            continue
+        left = houses.use[:, origin : origin + horizon].sum(axis=1)
+        some = left > 0  # who uses nothing has nothing to be used up
+        exact = np.repeat(left[:, None], len(QUANTILES), axis=1)
+        dates = {name: future.dates(exact, left, use, np.zeros(len(left)), QUANTILES) for name, use in uses.items()}
+        for name, rate in rates.items():
+            point = np.minimum(left / np.maximum(rate, 1e-9), future.HORIZON_D)
+            dates[name] = np.repeat(point[:, None], len(QUANTILES), axis=1)
+        yield Dates(horizon, houses.kind[some], {name: table[some] for name, table in dates.items()})
+
+
+def alarms(units: int, seed: int) -> dict[str, float]:
+    """Return how often a change of use is told: by kind where there was none in half a year, and where there was one.
+
+    There was one: half as much again or more, or the inverse, once, four to twenty weeks ago.
+    """
+    told: dict[str, list[np.ndarray]] = {}
+    for origin in ORIGINS:
+        rng = np.random.default_rng([seed, origin])
+        others, houses = simulate(units, SPAN, rng, origin), simulate(units, SPAN, rng, origin)
+        cohort = usage_learn.learn(daily(others, origin, 2 * YEAR), UseCohort.declared(DECLARED_H))
+        alarm = np.isfinite(usage.forecast(daily(houses, origin, 400), cohort).change_d)
+        past = np.abs(houses.jumps[:, :origin])
+        still = (past[:, -182:] == 0).all(axis=1)
+        once = (past[:, -140:-28].max(axis=1) > np.log(1.5)) & ((past[:, -182:] > 0).sum(axis=1) == 1)
+        for k, kind in enumerate(KINDS[:4]):
+            told.setdefault(f"none, {kind}", []).append(alarm[still & (houses.kind == k)])
+        told.setdefault("one, moving", []).append(alarm[once & (houses.kind == KINDS.index("moving"))])
+    return {name: float(np.concatenate(found).mean()) for name, found in told.items()}
+
+
+def households(units: int, seed: int) -> list[Row]:
+    """Return the rows of simulated households, by kind and over all."""
+    found: list[Dates] = []
+    for origin in ORIGINS:
+        rng = np.random.default_rng([seed, origin])
+        others, houses = simulate(units, SPAN, rng, origin), simulate(units, SPAN, rng, origin)
+        cohort = usage_learn.learn(daily(others, origin, 2 * YEAR), UseCohort.declared(DECLARED_H))
+        found += dated(houses, cohort, origin)
+    rows = []
+    for model in MODELS:
+        for horizon in (*HORIZONS, 0):
+            here = [dates for dates in found if horizon in {0, dates.horizon}]
+            table = np.concatenate([dates.by_model[model] / dates.horizon for dates in here])
+            scale = np.concatenate([np.full(len(dates.kind), dates.horizon) for dates in here])
+            kind = np.concatenate([dates.kind for dates in here])
+            for k in (None, *range(len(KINDS))):
+                chosen = np.ones(len(kind), dtype=bool) if k is None else kind == k
+                name = "all" if k is None else KINDS[k]
+                rows.append(row(model, name, horizon, table[chosen], scale[chosen]))
+    return rows
+
+
+def row(model: str, kind: str, horizon: int, table: np.ndarray, scale: np.ndarray) -> Row:
+    """Return the figures of dates (n, 5) in units of their horizons (n,), the right one being 1."""
+    table = np.minimum(table, FAR)
+    off = np.abs(table[:, 2] - 1.0) * scale
+    inside = [((table[:, low] <= 1.0) & (table[:, high] >= 1.0)).mean() for low, high in ((1, 3), (0, 4))]
+    width = [((table[:, high] - table[:, low]) * scale).mean() for low, high in ((1, 3), (0, 4))]
+    figures = (off.mean(), np.median(off), inside[0], width[0], inside[1], width[1])
+    return Row(model, kind, horizon, len(off), *(float(figure) for figure in figures))
+
+
+def recorded(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return time and dust feed of each run of a vdq file, in which the headers Dust_feed and RUL are swapped."""
+    runs: dict[str, list[tuple[float, float]]] = {}
+    with path.open(newline="") as file:
+        for line in csv.DictReader(file):
+            runs.setdefault(line["Data_No"], []).append((float(line["Time"]), float(line["RUL"])))
+    return [(samples[:, 0], samples[:, 1]) for samples in map(np.array, runs.values())]
+
+
+def schedules(train: Path, test: Path) -> dict[str, dict[str, float]]:
+    """Return relative errors of the mean load from now to the end of each run, by life fraction and model.
+
+    Each run of `train` against the others; where `test` stands, its runs against all of `train`.
+    """
+    cohort = recorded(train)
+    asked = [(run, cohort) for run in recorded(test)] if test.exists() else []
+    asked = asked or [(run, [*cohort[:i], *cohort[i + 1 :]]) for i, run in enumerate(cohort)]
+    found: dict[str, dict[str, float]] = {}
+    for fraction in FRACTIONS:
+        errors = []
+        for (at, load), others in asked:
+            k = int(fraction * len(at))
+            span = at[-1] - at[k - 1]
+            truth = float((load[k:] * np.diff(at[k - 1 :])).sum())
+            seen = schedule.scenarios(at[:k], load[:k], others, span)
+            told = (seen.mean[-1], load[:k].mean() * span, load[k - 1] * span)
+            errors.append([abs(value / truth - 1.0) for value in told])
+        mean = np.mean(errors, axis=0)
+        found[str(fraction)] = dict(zip(("schedule", "mean rate", "last rate"), map(float, mean), strict=True))
+    return found
+
+
+def speed(units: int = 20_000) -> float:
+    """Return CPU seconds per 100,000 units with 400 days each."""
+    days = np.random.default_rng(1).lognormal(1.0, 0.5, (units, 400))
+    start = time.process_time()
+    usage.forecast(DailyUse.of(days, 3, 100), UseCohort.declared(DECLARED_H))
+    return (time.process_time() - start) * 100_000 / units
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--units", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=2)
+    asked = parser.parse_args()
+    rows = households(asked.units, asked.seed)
+    print(f"simulated households: {asked.units} at each of {len(ORIGINS)} days, seed {asked.seed}")
+    head = (
+        "model",
+        "households",
+        "horizon d",
+        "forecasts",
+        "MAE d",
+        "median d",
+        "cov80",
+        "width80 d",
+        "cov90",
+        "w90 d",
+    )
+    print("| " + " | ".join(head) + " |\n" + "|---" * len(head) + "|")
+    for r in rows:
+        figures = (
+            f"{r.mae_d:.1f} | {r.median_d:.1f} | {r.cov80:.2f} | {r.width80_d:.0f} | {r.cov90:.2f} | {r.width90_d:.0f}"
+        )
+        print(f"| {r.model} | {r.kind} | {r.horizon_d or 'all'} | {r.forecasts} | {figures} |")
+    told = alarms(asked.units, asked.seed)
+    print("\nshare of units told that their use changed")
+    print("| change, households | told |\n|---|---|")
+    for name, share in told.items():
+        print(f"| {name} | {share:.3f} |")
+    print(f"\nCPU: {speed():.1f} s for 100,000 units with 400 days each")
+    vdq: dict[str, dict[str, float]] = {}
+    if (train := asked.data / "vdq" / "train" / "runs.csv").exists():
+        vdq = schedules(train, asked.data / "vdq" / "test" / "runs.csv")
+        print("\nvdq: relative error of the mean load from now to the end of life")
+        print("| life | schedule | mean rate | last rate |\n|---|---|---|---|")
+        for fraction, errors in vdq.items():
+            print(f"| {float(fraction):.0%} | " + " | ".join(f"{error:.3f}" for error in errors.values()) + " |")
+    else:
+        print(f"\nvdq: not in {asked.data}", file=sys.stderr)
+    if asked.json:
+        asked.json.write_text(json.dumps({"households": [asdict(r) for r in rows], "told": told, "vdq": vdq}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

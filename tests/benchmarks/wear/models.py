@@ -1,0 +1,42 @@
+"""The models of the benchmark: ours, and what one would take instead."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from predictors import baselines, estimators
+from predictors.declaration import Declaration
+
+DEFAULT = "fused"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Hold how to build an estimator from a declaration, and how to ask it.
+
+    by_hours: it counts time, not exposure. reads: how many banks of levels it reads: none, the levels crossed, or those
+    of the calmer signals, too. knows_strangers: it is told which units are of a group it never saw.
+    """
+
+    build: Callable[[Declaration], Any]
+    by_hours: bool = False
+    reads: int = 1
+    knows_strangers: bool = False
+
+
+def _shares(declaration: Declaration) -> tuple[float, ...]:
+    return tuple(float(share) for share in np.cumsum(declaration.way))
+
+
+MODELS: dict[str, Model] = {
+    "timer": Model(lambda _: baselines.TimerRegressor(), by_hours=True, reads=0),
+    "linear": Model(lambda declared: baselines.LinearExtrapolation(_shares(declared))),
+    "exponential": Model(lambda declared: baselines.ExponentialExtrapolation(_shares(declared))),
+    "forest": Model(lambda _: baselines.RandomForestBaseline()),
+    "boosting": Model(lambda _: baselines.GradientBoostingBaseline()),
+    "weibull": Model(lambda _: estimators.WeibullRegressor(), reads=0),
+    "hit": Model(lambda _: estimators.HitRegressor()),
+    "fused": Model(lambda declared: estimators.FusedRegressor(levels=_shares(declared)), reads=3, knows_strangers=True),
+}

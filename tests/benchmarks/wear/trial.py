@@ -1,0 +1,193 @@
+"""Forecasts of recorded parts as they stood within life: fit without them, look at what was known, compare."""
+
+import contextlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from predictors import schedule
+from predictors.indicator import calm_crossings, crossings
+from predictors.schedule import Scenarios
+from tests.benchmarks.wear.models import MODELS, Model
+from tests.benchmarks.wear.recording import Array, Recording
+from tests.benchmarks.wear.sets import RecordedSet
+
+FRACTIONS = (0.3, 0.5, 0.7, 0.9)
+MOMENTS = np.unique(np.append(np.linspace(0.025, 0.975, 39), FRACTIONS).round(4))
+"""Life fractions at which a unit's squared error is averaged for rmse_unit, evenly over its life."""
+
+ASKED = (0.1, 0.5, 0.9)
+LEVELS = (0.005, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.995)
+"""Quantiles of the exposure left that are pushed through the use to come."""
+
+FOLDS = 10
+HORIZON = 4.0  # of the longest life seen: how far use is forecast
+COARSE = 200  # samples of a load trajectory that are looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Hold one forecast of the end of life in the set's unit of time since fitting, beside the truth."""
+
+    unit: str
+    condition: str
+    fraction: float
+    now: float
+    truth: float
+    q10: float
+    q50: float
+    q90: float
+
+    @property
+    def error(self) -> float:
+        """Return how far the median lies from the truth, late positive."""
+        return self.q50 - self.truth
+
+    @property
+    def covered(self) -> bool:
+        """Tell whether the 80 % interval holds the truth."""
+        return self.q10 <= self.truth <= self.q90
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Hold what is learned from, and who is asked; novel: whether their conditions are ones that `known` lacks."""
+
+    known: Sequence[Recording]
+    asked: Sequence[Recording]
+    by_condition: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Hold one moment of a unit's life: what was known, X of the estimators, and the load scenarios of what comes."""
+
+    unit: Recording
+    fraction: float
+    now: float
+    hours: Array
+    exposure: Array
+    scenarios: Scenarios
+
+
+def by_unit(units: Sequence[Recording]) -> list[Fold]:
+    """Return FOLDS folds by unit; conditions are known from the other units."""
+    return [
+        Fold([u for i, u in enumerate(units) if i % FOLDS != out], list(units[out::FOLDS]), by_condition=False)
+        for out in range(min(FOLDS, len(units)))
+    ]
+
+
+def by_condition(units: Sequence[Recording], label: Callable[[Recording], str]) -> list[Fold]:
+    """Return one fold for each condition, left out whole."""
+    names = sorted({label(unit) for unit in units})
+    return [
+        Fold([u for u in units if label(u) != out], [u for u in units if label(u) == out], by_condition=True)
+        for out in names
+    ]
+
+
+def label_of(protocol: str) -> Callable[[Recording], str]:
+    """Return what names a recording's condition in a protocol of that name."""
+    return (lambda unit: unit.condition) if protocol == "condition" else (lambda unit: dict(unit.conditions)[protocol])
+
+
+def run(
+    recorded: RecordedSet,
+    folds: Iterable[Fold],
+    names: Sequence[str],
+    tell: Callable[[str], None] = lambda _: None,
+) -> dict[str, list[Forecast]]:
+    """Return the forecasts of every unit whose end is known, at each of MOMENTS that was recorded, by model."""
+    found: dict[str, list[Forecast]] = {name: [] for name in names}
+    for fold in folds:
+        asked = [unit for unit in fold.asked if np.isfinite(unit.ends)]
+        if not asked or not any(np.isfinite(unit.ends) for unit in fold.known):
+            continue
+        tell(f"{recorded.name}: {len(asked)} units asked, {len(fold.known)} learned from")
+        questions = _questions(recorded, fold, asked)
+        strangers = {unit.condition for unit in asked} - {unit.condition for unit in fold.known}
+        for name in names:
+            quantiles = _exposure_quantiles(recorded, fold, MODELS[name], questions, strangers)
+            for question, left in zip(questions, quantiles, strict=True):
+                found[name].append(_forecast(question, left, MODELS[name]))
+    return found
+
+
+def _questions(recorded: RecordedSet, fold: Fold, asked: Sequence[Recording]) -> list[Question]:
+    cohort = [_coarse(unit) for unit in fold.known]
+    horizon = HORIZON * max(float(unit.time[-1]) for unit in fold.known if unit.time.size)
+    questions = []
+    for unit in asked:
+        for fraction in MOMENTS:
+            now = float(fraction * unit.ends)
+            if unit.time.size == 0 or unit.time[-1] < now - 2.0 * float(np.median(np.diff(unit.time))):
+                continue  # the recording ends before: nobody can be asked
+            past = unit.until(now)
+            used = float(past.exposure[-1]) if past.time.size else 0.0
+            questions.append(
+                Question(
+                    unit,
+                    float(fraction),
+                    now,
+                    np.append(now, _crossings(recorded, past, past.time)),
+                    np.append(used, _crossings(recorded, past, past.exposure)),
+                    schedule.scenarios(*_coarse(past), cohort, horizon),
+                )
+            )
+    return questions
+
+
+def _exposure_quantiles(
+    recorded: RecordedSet, fold: Fold, model: Model, questions: Sequence[Question], strangers: set[str]
+) -> Array:
+    """Return exposure (hours, for a timer) left at LEVELS, (r, 15), of every question."""
+    clock = [unit.time if model.by_hours else unit.exposure for unit in fold.known]
+    ends = [
+        float(np.interp(unit.ends, unit.time, own))
+        if np.isfinite(unit.ends) and unit.ends <= unit.time[-1]
+        else own[-1]
+        for unit, own in zip(fold.known, clock, strict=True)
+    ]
+    seen = [np.isfinite(unit.ends) and unit.ends <= unit.time[-1] + 1e-9 for unit in fold.known]
+    table = [
+        np.append(end, _crossings(recorded, unit, own)) for unit, own, end in zip(fold.known, clock, ends, strict=True)
+    ]
+    width = 1 + model.reads * len(recorded.declared.levels)
+    groups = [unit.condition for unit in fold.known] if fold.by_condition or strangers else None
+    fitted = model.build(recorded.declared).fit(
+        np.array(table)[:, :width], np.array(ends), censored=~np.array(seen), groups=groups
+    )
+    asked = np.array([question.hours if model.by_hours else question.exposure for question in questions])[:, :width]
+    novel = np.array([question.unit.condition in strangers for question in questions]) | fold.by_condition
+    at = (
+        fitted.predict_quantiles(asked, LEVELS, novel=novel)
+        if model.knows_strangers
+        else fitted.predict_quantiles(asked, LEVELS)
+    )
+    return np.asarray(at - asked[:, :1])
+
+
+def _forecast(question: Question, left: Array, model: Model) -> Forecast:
+    days = np.interp(ASKED, LEVELS, left) if model.by_hours else question.scenarios.dates(LEVELS, left, ASKED)
+    q10, q50, q90 = (question.now + float(day) for day in days)
+    unit = question.unit
+    return Forecast(unit.name, unit.condition, question.fraction, question.now, unit.ends, q10, q50, q90)
+
+
+def _crossings(recorded: RecordedSet, unit: Recording, clock: Array) -> Array:
+    levels, width = recorded.declared.levels, recorded.smoothing
+    calm = calm_crossings(clock, unit.indicator, levels, width=width)
+    return np.concatenate([crossings(clock, unit.indicator, levels, width=width), calm])
+
+
+def _coarse(unit: Recording) -> tuple[Array, Array]:
+    """Return a load trajectory at about COARSE samples, the mean load up to each."""
+    if not unit.time.size:
+        return np.empty(0), np.empty(0)
+    places = np.unique(np.linspace(0, unit.time.size - 1, min(COARSE, unit.time.size)).astype(int))
+    time, used = unit.time[places], unit.exposure[places]
+    with contextlib.suppress(FloatingPointError):
+        return time, np.diff(used, prepend=0.0) / np.diff(time, prepend=0.0)
+    return time, np.ones(time.size)

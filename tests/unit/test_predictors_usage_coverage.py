@@ -1,0 +1,33 @@
+"""The usage forecast holds on simulated households that it has not seen."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks import usage
+
+VDQ = usage.DATA / "vdq"
+
+
+def test_dates_are_nearer_than_a_rates_and_covered() -> None:
+    """Over all kinds and horizons, errors are below those of rates and of today, and four in five are covered."""
+    rows = {row.model: row for row in usage.households(400, seed=5) if (row.kind, row.horizon_d) == ("all", 0)}
+    ours = rows.pop("usage")
+    assert ours.mae_d < 0.9 * min(row.mae_d for row in rows.values())
+    assert pytest.approx(0.81, abs=0.05) == ours.cov80
+    assert pytest.approx(0.90, abs=0.05) == ours.cov90
+
+
+def test_a_change_of_use_is_told_seldom_wrongly_and_mostly_when_it_is_there() -> None:
+    """Of steady households, one in twenty at most is told of a change that was none; of real ones, half are."""
+    told = usage.alarms(400, seed=5)
+    assert told["none, steady"] < 0.05
+    assert told["one, moving"] > 0.5
+
+
+@pytest.mark.skipif(not (VDQ / "train").exists(), reason="vdq is not beside the project")
+def test_recorded_load_schedules_are_recognised() -> None:
+    """On vdq the load to come errs by a few percent, where its mean so far and its last value err by half."""
+    for errors in usage.schedules(VDQ / "train" / "runs.csv", Path("nowhere")).values():
+        assert errors["schedule"] < 0.05
+        assert errors["mean rate"] > 0.5
