@@ -21,6 +21,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from commerce.desk import Desk
 from gateway import clock, jobs
+from gateway.bench import drift, shadow
 from gateway.db import pool as pools
 from gateway.lifecycle import retention
 from gateway.notify import mqtt
@@ -39,6 +40,8 @@ RESUME_S = 30.0
 STALLED_S = 30.0
 PARTITIONS_S = 3_600.0
 RETENTION_S = 3_600.0
+SHADOW_S = 5.0
+DRIFT_S = 600.0
 GRACE_S = 20.0
 MONTHS_AHEAD = timedelta(days=62)
 CONCURRENCY = 4
@@ -118,6 +121,8 @@ class Worker:
             Chore("prompts", PROMPTS_S, self.speak),
             Chore("learn", LEARN_S, self.learn),
             Chore("habits", LEARN_S, self.learn_habits),
+            Chore("shadow", SHADOW_S, self.forecast_beside),
+            Chore("drift", DRIFT_S, self.look_for_drift),
             Chore("resume", RESUME_S, self.resume),
             Chore("partitions", PARTITIONS_S, self.make_partitions),
             Chore("retention", RETENTION_S, self.let_go),
@@ -168,6 +173,27 @@ class Worker:
                 log.exception("habits not learned", slot_id=slot_id)
             else:
                 log.info("habits learned", slot_id=slot_id, units=units)
+        return False
+
+    def forecast_beside(self) -> bool:
+        """Let challengers forecast in the shadow of the champions."""
+        with self.begin() as conn:
+            return shadow.forecast_beside(conn) > 0
+
+    def look_for_drift(self) -> bool:
+        """Look once a day at each slot whether the world still is the one that its model learned from."""
+        now = clock.now()
+        with self.begin() as conn:
+            slots = drift.aged(conn, now)
+        for slot_id in slots:
+            try:
+                with self.begin() as conn:
+                    alarms = drift.watch(conn, slot_id, now)
+            except (ValueError, ArithmeticError, LookupError):  # it keeps no other from being looked at
+                log.exception("not looked at for drift", slot_id=slot_id)
+            else:
+                if alarms:
+                    log.warning("drift", slot_id=slot_id, alarms=alarms)
         return False
 
     def resume(self) -> bool:

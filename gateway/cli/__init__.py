@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 import psycopg
 import typer
 
-from gateway.cli import fleet, look, replay, services, talk
+from gateway.cli import fleet, look, measure, model, replay, services, talk
 from gateway.errors import Exit, WearwellError
 from gateway.operate.database import first_line
 
@@ -34,8 +34,10 @@ def wearwell(
     """Knows when every filter in the field will wear out, and gets the right one to its owner with one tap."""
 
 
+model.model.add_typer(measure.model)
 for group in (services.app, fleet.app, look.app, replay.app):
     app.add_typer(group)
+app.add_typer(model.model, name="model")
 
 
 def main() -> NoReturn:

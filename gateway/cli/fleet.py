@@ -30,16 +30,73 @@ def _text(path: Path) -> str:
 
 
 @app.command()
-def declare(file: Annotated[Path, typer.Argument(help="TOML: tenant, product models, slots, channels.")]) -> None:
+def declare(
+    file: Annotated[Path, typer.Argument(help="TOML or YAML: tenant, product models, slots, channels.")],
+    check: Annotated[bool, typer.Option("--check", help="Only look for faults; needs no database.")] = False,
+    as_json: talk.AsJson = False,
+) -> None:
     """Declare a manufacturer's product models and slots; declaring again changes what stands."""
     from gateway.operate import database
-    from gateway.registry import declaration
+    from gateway.registry import declaration, declarations, tenants
 
-    declared = declaration.read(_text(file))
-    with database.connect(settings.load()) as conn:
-        declaration.declare(conn, declared)
+    form: Literal["toml", "yaml"] = "yaml" if file.suffix.lower() in (".yaml", ".yml") else "toml"
+    declared = declaration.read(_text(file), form)
     slots = sum(len(model.slots) for model in declared.models)
-    talk.say(f"declared {len(declared.models)} product models with {slots} slots for {declared.tenant}")
+    count = f"{len(declared.models)} product models with {slots} slots for {declared.tenant}"
+    if check:
+        talk.say(f"{file} can be declared: {count}")
+        return
+    with database.connect(settings.load()) as conn:
+        known = conn.execute("select tenant_id from tenant where slug = %s", (declared.tenant,)).fetchone()
+        before = declarations.stands(conn, known[0]) if known else None
+        declaration.declare(conn, declared)
+        after = declarations.latest(conn, tenants.by_slug(conn, declared.tenant).tenant_id)
+        changes = declarations.difference(before, after.content) if after and before else []
+    talk.table([change._asdict() for change in changes], json=as_json, nothing="")
+    for change in changes:
+        if change.was and change.what.endswith(".predictor"):
+            talk.say(
+                f"{change.what}: a released version of {change.was!r} forecasts no more, one of {change.becomes!r} does"
+            )
+    version = f"; version {after.version}" if after else ""
+    talk.say(f"declared {count}{version}{'' if before is None or changes else ', which changes nothing'}")
+
+
+@app.command("declarations")
+def list_declarations(
+    tenant: Tenant,
+    show: Annotated[int | None, typer.Option(help="Print the file of this version.")] = None,
+    diff: Annotated[str | None, typer.Option(help="Show what differs between two versions, such as 3..5.")] = None,
+    as_json: talk.AsJson = False,
+) -> None:
+    """List the versions of a manufacturer's declaration, print one, or show what differs between two."""
+    from gateway.operate import database
+    from gateway.registry import declarations, tenants
+
+    with database.connect(settings.load()) as conn:
+        tenant_id = tenants.by_slug(conn, tenant).tenant_id
+        if show is not None:
+            talk.line(declarations.one(conn, tenant_id, show).source.rstrip())
+            return
+        if diff is not None:
+            low, _, high = diff.partition("..")
+            if not (low.isdigit() and high.isdigit()):
+                talk.refuse("write two versions like --diff 3..5")
+            pair = [declarations.one(conn, tenant_id, int(each)).content for each in (low, high)]
+            rows = [change._asdict() for change in declarations.difference(*pair)]
+            talk.table(rows, json=as_json, nothing="nothing differs")
+            return
+        found = declarations.every(conn, tenant_id)
+    listed = [
+        {
+            "version": each.version,
+            "declared_at": each.declared_at,
+            "changes": len(declarations.difference(before.content if before else None, each.content)),
+            "sha256": each.sha256[:12],
+        }
+        for before, each in zip((None, *found), found, strict=False)
+    ]
+    talk.table(listed, json=as_json, nothing="nothing was declared yet")
 
 
 @parts.command("import")

@@ -2,13 +2,15 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from enum import Enum
 from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from gateway.errors import Exit
@@ -41,7 +43,12 @@ def refuse(text: str, code: Exit = Exit.USAGE) -> NoReturn:
 
 def as_json(data: object) -> None:
     """Print data as JSON; times in ISO 8601."""
-    line(json.dumps(data, indent=2, default=_plain, ensure_ascii=False))
+    line(json_of(data))
+
+
+def json_of(data: object) -> str:
+    """Return data as JSON; times in ISO 8601."""
+    return json.dumps(data, indent=2, default=_plain, ensure_ascii=False)
 
 
 def table(rows: Sequence[Row], *, json: bool, nothing: str) -> None:
@@ -49,7 +56,8 @@ def table(rows: Sequence[Row], *, json: bool, nothing: str) -> None:
     if json:
         as_json(list(rows))
     elif not rows:
-        say(nothing)
+        if nothing:
+            say(nothing)
     elif sys.stdout.isatty():
         drawn = Table(box=None, pad_edge=False, header_style="bold")
         for name in rows[0]:
@@ -76,6 +84,18 @@ def figures(data: Mapping[str, Any], *, json: bool) -> None:
             else _word(value)
         )
         line(f"{name:<{width}}  {said or 'none'}")
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield what takes (done, of) while long work goes on: a bar on a terminal, else one line at the start."""
+    if not sys.stderr.isatty():
+        say(title)
+        yield lambda _done, _of: None
+        return
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, of: bar.update(task, completed=done, total=of)
 
 
 def _word(value: object) -> str:

@@ -35,6 +35,12 @@ FIGURES = (
     ),
     Figure("rescore_waiting", "units that wait for a new forecast", "select count(distinct unit_id) from rescore"),
     Figure("slots", "slots by their stage", "select stage, count(*) from slot_state group by 1", "stage"),
+    Figure(
+        "drift_alarms",
+        "drift alarms that stand, by what drifts",
+        "select code, count(*) filter (where alarm) from drift group by 1",
+        "code",
+    ),
     Figure("prompts", "prompts by their state", "select state, count(*) from prompt group by 1", "state"),
     Figure("orders", "orders by their state", "select state, count(*) from purchase group by 1", "state"),
     Figure(

@@ -1,24 +1,28 @@
-"""A manufacturer's declaration: tenant, product models, slots and channels, from one TOML file.
+"""A manufacturer's declaration: tenant, product models, slots and channels, from one TOML or YAML file.
 
-docs/operating.md shows one. Declaring again changes what stands; it never removes a slot that units have.
+docs/operating.md shows one. Declaring again changes what stands; it never removes a slot that units have. A file that
+cannot work is refused with every fault in it, each with its line and what would be right.
 """
 
-import tomllib
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal
 
 import psycopg
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 
 from gateway.errors import ConfigurationError
-from gateway.registry import channels, tenants
+from gateway.registry import channels, declarations, places, sense, tenants
 from gateway.registry.gtin import BadCode, gtin14
+from gateway.registry.places import Path, Unreadable
 
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,32}$")]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Format = Literal["toml", "yaml"]
 
 
 class BadDeclaration(ConfigurationError):
-    """A declaration cannot work; the message names the place, what is wrong and what would be right."""
+    """A declaration cannot work; the message names each line, what is wrong and what would be right."""
 
 
 class _Strict(BaseModel):
@@ -36,34 +40,22 @@ class ChannelOf(_Strict):
 class SlotOf(_Strict):
     code: Code
     name: str
-    predictor: Literal["rated", "weibull", "hit", "calendar"] = "weibull"
+    predictor: str = "weibull"
     life_h: Positive | None = None
     life_d: Positive
     load_channel: Code | None = None
     load_ref: Positive | None = None
     indicator_channel: Code | None = None
-    indicator_eol: float | None = None
+    indicator_eol: Finite | None = None
+    indicator_baseline: Finite | None = None
+    indicator_falls: bool = False
+    levels: Annotated[list[Finite], Field(min_length=1, max_length=32)] | None = None
     flow_channel: Code | None = None
     flow_ref: Positive | None = None
     flow_exponent: Positive = 1.6
     cost_early: Positive = 1.0
     cost_late: Positive = 4.0
-
-    @model_validator(mode="after")
-    def _belongs_together(self) -> Self:
-        if (self.load_channel is None) != (self.load_ref is None):
-            raise ValueError("load_channel and load_ref go together: the reference says at which load life_h is rated")
-        if (self.indicator_channel is None) != (self.indicator_eol is None):
-            raise ValueError(
-                "indicator_channel and indicator_eol go together: the end of life is a level of the indicator"
-            )
-        if (self.flow_channel is None) != (self.flow_ref is None):
-            raise ValueError("flow_channel and flow_ref go together: the flow at which indicator_eol is declared")
-        if self.flow_channel is not None and self.indicator_channel is None:
-            raise ValueError("flow_channel says at which flow an indicator is read; declare indicator_channel as well")
-        if self.predictor == "hit" and self.indicator_channel is None:
-            raise ValueError('predictor "hit" needs an indicator_channel; without one use "weibull"')
-        return self
+    delivery_d: Annotated[float, Field(ge=0, le=365)] | None = None
 
 
 class ModelOf(_Strict):
@@ -73,7 +65,22 @@ class ModelOf(_Strict):
     adapter: Literal["wearwell", "dyson"] = "wearwell"
     slots: Annotated[list[SlotOf], Field(min_length=1)]
 
-    _gtin = field_validator("gtin")(gtin14)
+    @field_validator("gtin")
+    @classmethod
+    def _whole(cls, code: str) -> str:
+        try:
+            return gtin14(code)
+        except BadCode as wrong:
+            raise ValueError(str(wrong)) from None
+
+
+class PromotionOf(_Strict):
+    """The rule by which a challenger may take over (gateway/bench/compare.py)."""
+
+    least_cycles: Annotated[int, Field(ge=1)] = 20
+    sure: Annotated[float, Field(gt=0.5, lt=1)] = 0.9
+    cov80: Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=2, max_length=2)] = [0.72, 0.92]
+    late_margin: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
 class Declaration(_Strict):
@@ -83,42 +90,61 @@ class Declaration(_Strict):
     name: str
     channels: list[ChannelOf] = []
     models: Annotated[list[ModelOf], Field(min_length=1)]
+    promotion: PromotionOf | None = None
 
-    @model_validator(mode="after")
-    def _channels_exist(self) -> Self:
-        known = {c.name for c in channels.CHANNELS} | {c.name for c in self.channels}
-        for model in self.models:
-            for slot in model.slots:
-                for field in ("load_channel", "indicator_channel", "flow_channel"):
-                    name = getattr(slot, field)
-                    if name and name not in known:
-                        raise ValueError(
-                            f"{field} {name!r} of slot {slot.code!r} is no channel; add it under [[channels]]"
-                        )
-        return self
+    _source: str = PrivateAttr("")
 
 
-def read(text: str) -> Declaration:
-    """Read a declaration; raises BadDeclaration with the place, the fault and the remedy."""
+WHY = {
+    "life_h": "rated running hours",
+    "life_d": "rated days, which is all that a unit without a radio has",
+    "cost_early": "what a day of life thrown away costs",
+    "cost_late": "what a day run past the end costs",
+    "load_ref": "the load at which life_h is rated",
+    "delivery_d": "days that a part takes to arrive",
+    "gtin": "8, 12, 13 or 14 digits with their check digit",
+    "code": "lower case letters, digits and _",
+    "tenant": "lower case letters, digits and dashes",
+}
+KEYS: dict[str, type[BaseModel]] = {"": Declaration, "channels": ChannelOf, "models": ModelOf, "slots": SlotOf,
+                                    "promotion": PromotionOf}  # fmt: skip
+
+
+def read(text: str, form: Format = "toml") -> Declaration:
+    """Read a declaration; raises BadDeclaration with every fault, its line and its remedy, in the order of the file."""
     try:
-        return Declaration.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise BadDeclaration(f"the declaration is not TOML: {error}") from None
-    except BadCode as error:
-        raise BadDeclaration(f"the declaration cannot work: {error}") from None
+        raw, lines = places.toml(text) if form == "toml" else places.yaml_of(text)
+    except Unreadable as error:
+        raise BadDeclaration(str(error)) from None
+    found = list(sense.faults(raw))
+    declared = None
+    try:
+        declared = Declaration.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "file"
-        raise BadDeclaration(f"{place}: {str(first['msg']).removeprefix('Value error, ')}") from None
+        found += [sense.Fault(_path(each), _says(each)) for each in error.errors()]
+    if found or declared is None:
+        said = sorted({(places.line_of(lines, path), _place(path), says) for path, says in found})
+        head = "the declaration cannot work" if len(said) == 1 else f"the declaration has {len(said)} faults"
+        raise BadDeclaration(
+            "\n  ".join([f"{head}:", *(f"line {line}, {place}: {says}" for line, place, says in said)])
+        )
+    declared._source = text  # noqa: SLF001  # its own
+    return declared
 
 
 def declare(conn: psycopg.Connection, declared: Declaration) -> int:
-    """Store a declaration and return its tenant's id. The caller commits."""
+    """Store a declaration and return its tenant's id; one that changes something is kept as a version.
+
+    The caller commits.
+    """
     tenant_id = tenants.create(conn, declared.tenant, declared.name)
+    stood = declarations.stands(conn, tenant_id)
     for channel in declared.channels:
         channels.add(conn, tenant_id, channels.Measure(**channel.model_dump()))
     for model in declared.models:
         _declare_model(conn, tenant_id, model)
+    promotion = declared.promotion.model_dump() if declared.promotion else None
+    declarations.keep(conn, tenant_id, declared._source, promotion, stood)  # noqa: SLF001  # its own
     return tenant_id
 
 
@@ -135,10 +161,45 @@ def _declare_model(conn: psycopg.Connection, tenant_id: int, model: ModelOf) -> 
     for slot in model.slots:
         columns = slot.model_dump()
         names = ", ".join(columns)
-        places = ", ".join(f"%({name})s" for name in columns)
+        given = ", ".join(f"%({name})s" for name in columns)
         changes = ", ".join(f"{name} = excluded.{name}" for name in columns if name != "code")
         conn.execute(
-            f"""insert into slot (tenant_id, model_id, {names}) values (%(tenant_id)s, %(model_id)s, {places})
+            f"""insert into slot (tenant_id, model_id, {names}) values (%(tenant_id)s, %(model_id)s, {given})
                 on conflict (model_id, code) do update set {changes}""",
             {"tenant_id": tenant_id, "model_id": row[0], **columns},
         )
+
+
+def _path(error: ErrorDetails) -> Path:
+    """Return where an error is; of a missing key that is the table that lacks it, by its own name."""
+    return tuple(part for part in error["loc"] if not str(part).startswith("function-"))
+
+
+def _place(path: Path) -> str:
+    return ".".join(str(part) for part in path) or "file"
+
+
+def _says(error: ErrorDetails) -> str:
+    """Return what is wrong and what would be right, of one error of the shape."""
+    kind, key = error["type"], str(error["loc"][-1]) if error["loc"] else "file"
+    why = f": {WHY[key]}" if key in WHY else ""
+    given: Any = error.get("input")
+    limits = error.get("ctx", {})
+    table = next((str(part) for part in reversed(error["loc"][:-1]) if isinstance(part, str)), "")
+    keys = list(KEYS[table].model_fields) if table in KEYS else []
+    said = {
+        "extra_forbidden": f"{key!r} is no key here{sense.nearest(key, keys)}; there are {', '.join(keys)}",
+        "missing": f"{key} is missing{why}; add it",
+        "greater_than": f"{key} must be above {limits.get('gt')}, not {given!r}{why}",
+        "greater_than_equal": f"{key} must be {limits.get('ge')} or more, not {given!r}{why}",
+        "less_than": f"{key} must be below {limits.get('lt')}, not {given!r}{why}",
+        "less_than_equal": f"{key} must be {limits.get('le')} or less, not {given!r}{why}",
+        "finite_number": f"{key} must be a finite number, not {given!r}{why}",
+        "float_type": f"{key} must be a number, not {given!r}{why}",
+        "float_parsing": f"{key} must be a number, not {given!r}{why}",
+        "string_type": f'{key} must be text{why}; write it in quotes: "{given}"',
+        "string_pattern_mismatch": f"{key} {given!r} cannot be{why or ': it must match ' + str(limits.get('pattern'))}",
+        "literal_error": f"{key} {given!r} is none of {limits.get('expected')}",
+        "too_short": f"{key} is empty; declare one at least",
+    }.get(kind)
+    return said or str(error["msg"]).removeprefix("Value error, ")

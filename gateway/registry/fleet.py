@@ -174,6 +174,7 @@ class Wants:
     unpaid: int
     to_ship: int
     stuck: int
+    drift: int
 
 
 COUNTS = """select u.*, s.*, p.* from
@@ -198,7 +199,8 @@ WANTS = """select
        and error not like 'not sent:%%') as failed_mail,
     (select count(*) from payment where state = 'indeterminate') as unpaid,
     (select count(*) from purchase where state = 'released') as to_ship,
-    (select count(*) from event where handled_at is null and recorded_at < %(stuck)s) as stuck"""
+    (select count(*) from event where handled_at is null and recorded_at < %(stuck)s) as stuck,
+    (select count(*) from drift where alarm) as drift"""
 
 
 def counts(conn: psycopg.Connection, now: datetime) -> Counts:

@@ -8,7 +8,8 @@ from psycopg.rows import class_row
 from gateway.errors import NotFound
 
 SLOT_COLUMNS = """slot_id, tenant_id, model_id, code, name, predictor, life_h, life_d, load_channel, load_ref,
-    indicator_channel, indicator_eol, flow_channel, flow_ref, flow_exponent, cost_early, cost_late"""
+    indicator_channel, indicator_eol, indicator_baseline, indicator_falls, levels, flow_channel, flow_ref,
+    flow_exponent, cost_early, cost_late, delivery_d"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,12 @@ class Slot:
     flow_channel: str | None
     flow_ref: float | None
     flow_exponent: float
+    indicator_baseline: float | None
+    indicator_falls: bool
+    levels: list[float] | None
     cost_early: float
     cost_late: float
+    delivery_d: float | None
 
 
 def by_gtin(conn: psycopg.Connection, gtin: str) -> ProductModel:

@@ -140,7 +140,7 @@ def fitted(conn: psycopg.Connection, fitting: Fitting, now: datetime) -> Fitted:
         )
         units.want_score(conn, old.tenant_id, [old.unit_id], now)
         return Fitted(old.cycle_id, None)
-    close(conn, old, at, runtime, fitting.evidence)
+    close(conn, old, at, runtime, now=now, evidence=fitting.evidence)
     new_id = _open(conn, old, Beginning(at, runtime, fitting.source, part_id))
     conn.execute(RESET, (old.tenant_id, old.unit_id, old.slot_id, new_id, now))
     units.want_score(conn, old.tenant_id, [old.unit_id], now)
@@ -161,9 +161,11 @@ def close(
     cycle: Cycle,
     at: datetime,
     runtime_h: float | None,
+    *,
+    now: datetime,
     evidence: dict[str, Any] | None = None,
 ) -> None:
-    """End a cycle at `at`: why, the counter's value, and its label; what was in doubt about it is settled."""
+    """End a cycle at `at`, as became known `now`: why, the counter's value, its label; what was in doubt is settled."""
     slot = models.get_slot(conn, cycle.slot_id)
     seen = features.read(conn, slot, [cycle.unit_id], at, exact=True)
     label = labels.label(conn, cycle.cycle_id, seen, doubts.of_cycles(conn, [cycle.cycle_id]))
@@ -172,9 +174,9 @@ def close(
     doubts.end(conn, cycle.cycle_id)
     end_h = runtime_h if runtime_h is not None and runtime_h >= (cycle.start_runtime_h or 0) else None
     conn.execute(
-        """update cycle set period = tstzrange(lower(period), %s), end_runtime_h = %s, removed_reason = %s, label = %s
-           where cycle_id = %s""",
-        (at, end_h, label["reason"], Jsonb(label), cycle.cycle_id),
+        """update cycle set period = tstzrange(lower(period), %s), end_runtime_h = %s, removed_reason = %s, label = %s,
+             recorded_at = %s where cycle_id = %s""",
+        (at, end_h, label["reason"], Jsonb(label), now, cycle.cycle_id),
     )
     conn.execute(
         """update prompt set state = 'closed', closed_at = %s

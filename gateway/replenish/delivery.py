@@ -7,7 +7,7 @@ import psycopg
 from commerce import fit
 from gateway.registry.models import Slot
 
-USUAL_D = 5.0  # where no part fits, or none is sold
+USUAL_D = 5.0  # where no part fits, or none is sold, and the maker declares nothing
 
 
 def days(conn: psycopg.Connection, slot: Slot, unit_ids: list[int], now: datetime) -> dict[int, float]:
@@ -20,12 +20,13 @@ def days(conn: psycopg.Connection, slot: Slot, unit_ids: list[int], now: datetim
     ).fetchone()
     by_serial = bool(row and row[0])
     asked: dict[fit.Place, float] = {}
+    usual = USUAL_D if slot.delivery_d is None else slot.delivery_d
     found = {}
     units = "select unit_id, serial, hw_rev, region from unit where unit_id = any(%s)"
     for unit_id, serial, hw_rev, region in conn.execute(units, (unit_ids,)).fetchall():
         place = fit.Place(slot.tenant_id, slot.model_id, slot.slot_id, serial if by_serial else "", hw_rev, region)
         if place not in asked:
             part = fit.part_for(conn, place, now)
-            asked[place] = USUAL_D if isinstance(part, fit.NoFit) else part.delivery_d
+            asked[place] = usual if isinstance(part, fit.NoFit) else part.delivery_d
         found[unit_id] = asked[place]
     return found

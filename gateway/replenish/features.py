@@ -19,7 +19,7 @@ from gateway.replenish import days, habits
 from gateway.replenish.days import Days
 from gateway.replenish.exposure import HOURS, KEPT_FOR, RECENT, WORTH_KEEPING
 from predictors.batch import SlotBatch
-from predictors.declaration import Declaration
+from predictors.declaration import LEVEL_FRACTIONS, Declaration
 from predictors.flow import normalised
 from predictors.indicator import calm_crossings, crossings
 from predictors.usage import UsePath, forecast
@@ -124,9 +124,54 @@ class Seen:
         return rows
 
 
+def batch_of(slot: Slot, rows: list[dict[str, Any]]) -> SlotBatch:
+    """Return stored features as a batch again; hits of another set of levels are not known."""
+    columns = {name: np.array([row.get(name) for row in rows], dtype=np.float64) for name in NAMES}
+    count = len(declared(slot).levels) if slot.indicator_channel else 0
+    if not count:
+        return SlotBatch(**columns)
+    return SlotBatch(**columns, hits=_table(rows, "hits", count), calm=_table(rows, "calm", 2 * count))
+
+
+def _table(rows: list[dict[str, Any]], name: str, width: int) -> Array:
+    """Return a table of stored rows, (n, width); a row of another width is not known."""
+    known = [row[name] if len(row.get(name) or ()) == width else [None] * width for row in rows]
+    return np.array(known, dtype=np.float64).reshape(len(rows), width)
+
+
+def recalled(slot: Slot, rows: list[dict[str, Any]], at: datetime) -> Seen:
+    """Return what forecasts were made from, by their stored inputs, so that what shows an end is said in one place."""
+    indicator = np.array([row.get("indicator") for row in rows], dtype=np.float64)
+    return Seen(
+        slot=slot,
+        at=at,
+        unit_ids=[],
+        cycle_ids=[],
+        devices=[],
+        batch=batch_of(slot, rows),
+        indicator=indicator,
+        unkept=[],
+        unkept_days=[],
+        asked={},
+    )
+
+
 def declared(slot: Slot) -> Declaration:
     """Return what the manufacturer declared about a slot, as predictors take it."""
-    return Declaration(slot.life_h, slot.life_d, slot.indicator_eol)
+    return Declaration(slot.life_h, slot.life_d, slot.indicator_eol, levels(slot))
+
+
+def levels(slot: Slot) -> tuple[float, ...]:
+    """Return the levels on the way to the end: those declared, else shares of the way from the baseline.
+
+    Empty, which leaves them to the predictors, where neither is declared.
+    """
+    if slot.levels:
+        return tuple(slot.levels)
+    if slot.indicator_eol is None or slot.indicator_baseline is None:
+        return ()
+    way = slot.indicator_eol - slot.indicator_baseline
+    return tuple(slot.indicator_baseline + share * way for share in LEVEL_FRACTIONS)
 
 
 def read(conn: psycopg.Connection, slot: Slot, unit_ids: list[int], at: datetime, *, exact: bool = False) -> Seen:
@@ -278,8 +323,8 @@ def _hits(
     Between them the same of the calmer signals, (n, 2 L); all as at the flow at which the end is declared. The
     indicator is smoothed over three hourly means, so that one bad hour crosses nothing.
     """
-    levels = declared(slot).levels
-    hits, calm = np.full((len(rows), len(levels)), np.nan), np.full((len(rows), 2 * len(levels)), np.nan)
+    way = declared(slot).levels
+    hits, calm = np.full((len(rows), len(way)), np.nan), np.full((len(rows), 2 * len(way)), np.nan)
     latest = np.full(len(rows), np.nan)
     place = {row["unit_id"]: i for i, row in enumerate(rows)}
     for unit_id, exposures, indicator, flows in conn.execute(HITS, asked):
@@ -287,8 +332,8 @@ def _hits(
         head = max(row["head"] or 0.0, 0.0) if row["source"] == "factory" else 0.0
         clock = head + np.cumsum(np.array(exposures, dtype=np.float64))
         seen = at_reference(slot, np.array(indicator, dtype=np.float64), np.array(flows, dtype=np.float64))
-        hits[place[unit_id]] = crossings(clock, seen, levels, width=CALM)
-        calm[place[unit_id]] = calm_crossings(clock, seen, levels, width=CALM)
+        hits[place[unit_id]] = crossings(clock, seen, way, width=CALM)
+        calm[place[unit_id]] = calm_crossings(clock, seen, way, width=CALM)
         if (known := seen[np.isfinite(seen)][-CALM:]).size:
             latest[place[unit_id]] = np.median(known)
     return hits, calm, latest

@@ -7,15 +7,19 @@ parts when we tell them to, so each generation would teach a shorter life. A lab
 - censored False: the unit showed it, by its indicator or by its own report, or the part failed;
 - censored True, witnessed True: the unit would have shown it, and had not: the part would have lasted longer;
 - witnessed False: nothing would have shown it, so its removal teaches nothing about its life, only about its use.
+
+A part that stays in place after its end has run longer than it lived: its exposure and age are those of the first
+forecast whose inputs showed the end.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import psycopg
 
 from gateway.registry.doubts import Doubt
-from gateway.replenish.features import Seen
+from gateway.replenish.features import Seen, recalled
 from gateway.replenish.suspicion import Suspicion
 
 WORN = 20.0  # percent left, and below
@@ -48,4 +52,19 @@ def label(conn: psycopg.Connection, cycle_id: int, seen: Seen, noticed: Sequence
     seen_of_end = {"reason": reason, "censored": not ended, "witnessed": ended or bool(seen.alive[0])}
     if any(doubt.kind == "cleaned" and doubt.state == "noted" for doubt in noticed):
         seen_of_end["cleaned"] = True
+    if ended:
+        features |= _at_end(conn, cycle_id, seen)
     return {**features, "forecast_pct_left": pct_left, "basis": basis, **seen_of_end}
+
+
+def shows_end(seen: Seen) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Tell of each row whether the part was at its end by then: by the indicator, or by the unit's own report."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(seen.ended | (seen.batch.left_pct <= AT_END))
+
+
+def _at_end(conn: psycopg.Connection, cycle_id: int, seen: Seen) -> dict[str, Any]:
+    rows = conn.execute("select inputs from forecast where cycle_id = %s order by made_at, forecast_id", (cycle_id,))
+    inputs = [row[0] for row in rows]
+    first = np.flatnonzero(shows_end(recalled(seen.slot, inputs, seen.at))) if inputs else np.empty(0, dtype=np.int64)
+    return {name: inputs[first[0]][name] for name in ("run_h", "load_h", "age_d")} if first.size else {}

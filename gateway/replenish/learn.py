@@ -10,23 +10,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import numpy as np
 import psycopg
-from psycopg.rows import class_row
-from psycopg.types.json import Jsonb
+import structlog
 
 from gateway.registry import models
 from gateway.registry.models import Slot
-from gateway.replenish import features
-from predictors.batch import SlotBatch
+from gateway.replenish import features, releases, versions
+from gateway.replenish.versions import Version
+from predictors.artifact import DamagedArtifact
 from predictors.future import exposure
 from predictors.history import History
 from predictors.predictor import Predictor
-from predictors.registry import load, named
+from predictors.registry import named
 
 LEAST_LABELS = 5
 GROWTH = 1.1
 MOST_RUNNING = 5_000  # running cycles looked at: beyond that they say the same again
+log = structlog.get_logger()
 
 RIPE = """
 select s.slot_id from slot s
@@ -38,17 +38,6 @@ where l.n >= %s and l.n >= coalesce(had.n, 0) * %s::float8 and l.n > coalesce(ha
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
-    """A row of table model_version, without its artifact."""
-
-    model_version_id: int
-    slot_id: int
-    predictor: str
-    labels: int
-    released_by: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class InForce:
     """The model a slot is forecast with; `version` is None while only the declaration is known."""
 
@@ -57,25 +46,20 @@ class InForce:
 
 
 def in_force(conn: psycopg.Connection, slot: Slot) -> InForce:
-    """Return the slot's model: the version released last for its predictor, else the declaration alone."""
-    version = _released(conn, slot)
-    if version is None:
-        return InForce(named(slot.predictor)(features.declared(slot)), None)
-    row = conn.execute(
-        "select artifact from model_version where model_version_id = %s", (version.model_version_id,)
-    ).fetchone()
-    assert row  # noqa: S101  # just read in the same transaction; versions are never deleted
-    return InForce(load(row[0]), version)
+    """Return the slot's model: the version released last for its predictor, else the declaration alone.
 
-
-def _released(conn: psycopg.Connection, slot: Slot) -> Version | None:
-    with conn.cursor(row_factory=class_row(Version)) as cursor:
-        return cursor.execute(
-            """select model_version_id, slot_id, predictor, labels, released_by from model_version
-               where slot_id = %s and predictor = %s and released_at is not null
-               order by released_at desc, model_version_id desc limit 1""",
-            (slot.slot_id, slot.predictor),
-        ).fetchone()
+    A version that cannot be read is logged, and the one released before it stays in force.
+    """
+    for release in reversed(releases.standing(releases.log(conn, slot.slot_id))):
+        if release.model_version_id is None or release.predictor != slot.predictor:
+            continue
+        try:
+            model = versions.model(conn, release.model_version_id)
+        except DamagedArtifact:
+            log.exception("version cannot be read", model_version_id=release.model_version_id)
+        else:
+            return InForce(model, versions.get(conn, release.model_version_id))
+    return InForce(named(slot.predictor)(features.declared(slot)), None)
 
 
 def ripe(conn: psycopg.Connection) -> list[int]:
@@ -100,45 +84,26 @@ def learn(conn: psycopg.Connection, slot_id: int, now: datetime) -> int | None:
     under_way = features.read(conn, slot, units, now)
     model = named(slot.predictor)(features.declared(slot))
     running = [row for row, alive in zip(under_way.as_json(), under_way.alive, strict=True) if alive]
-    model.fit(_history(slot, labels, running, model.hours_only))
-    artifact = model.to_artifact()
-    released_by = _released(conn, slot)
-    own = released_by is None or released_by.released_by == "gateway"
-    row = conn.execute(
-        """insert into model_version (tenant_id, slot_id, predictor, artifact, sha256, note, labels, created_at,
-             released_at, released_by)
-           values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict (slot_id, sha256) do nothing
-           returning model_version_id""",
-        (
-            slot.tenant_id,
-            slot_id,
-            slot.predictor,
-            Jsonb(artifact),
-            artifact["sha256"],
-            f"learned from {len(labels)} finished and {len(running)} running cycles",
-            len(labels),
-            now,
-            now if own else None,
-            "gateway" if own else None,
-        ),
-    ).fetchone()
-    return row[0] if row else None
+    model.fit(history(slot, labels, running, hours_only=model.hours_only))
+    version_id = versions.keep(
+        conn,
+        slot,
+        model.to_artifact(),
+        labels=len(labels),
+        note=f"learned from {len(labels)} finished and {len(running)} running cycles",
+        fitted_on=versions.fitted_on(slot, labels, running, now),
+        now=now,
+    )
+    if version_id is not None and not releases.staff_decides(releases.log(conn, slot_id)):
+        words = "released by itself: staff have released nothing for this slot"
+        releases.record(conn, slot, "release", version_id, slot.predictor, actor=releases.GATEWAY, note=words, now=now)
+    return version_id
 
 
-def _history(slot: Slot, labels: list[dict[str, Any]], under_way: list[dict[str, Any]], hours_only: bool) -> History:
+def history(slot: Slot, labels: list[dict[str, Any]], under_way: list[dict[str, Any]], *, hours_only: bool) -> History:
+    """Return finished cycles (their labels) and running ones (their features) as what a model learns from."""
     rows = [*labels, *under_way]
-    batch = _batch(slot, rows)
+    batch = features.batch_of(slot, rows)
     censored = [bool(label["censored"]) for label in labels] + [True] * len(under_way)
     used = exposure(batch, slot.life_h, hours_only=hours_only).used
-    return History.of(used, censored, days=batch.age_d, hits=batch.hits)
-
-
-def _batch(slot: Slot, rows: list[dict[str, Any]]) -> SlotBatch:
-    """Return stored features as a batch again; hits of another set of levels are not known."""
-    columns = {name: np.array([row.get(name) for row in rows], dtype=np.float64) for name in features.NAMES}
-    levels = len(features.declared(slot).levels) if slot.indicator_channel else 0
-    if not levels:
-        return SlotBatch(**columns)
-    unknown = [None] * levels
-    hits = [row["hits"] if len(row.get("hits", ())) == levels else unknown for row in rows]
-    return SlotBatch(**columns, hits=np.array(hits, dtype=np.float64).reshape(len(rows), levels))
+    return History.of(used, censored, days=batch.age_d, hits=batch.hits, calm=batch.calm)

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
 from gateway import clock
-from gateway.registry import fleet
+from gateway.registry import alarms, fleet
 from gateway.registry.fleet import Wants
 from gateway.web.console_door import at_desk
 from gateway.web.services import Asked
@@ -41,6 +41,13 @@ KINDS = (
     Kind("silent", "Units silent for three days or more", "due", "/console/units?link=silent", "See them"),
     Kind("failed_mail", "Mails that could not be delivered", "due", "/console/outbox?only=failed", "See them"),
     Kind("gaps", "Units with readings missing; replay was asked for", "soon", "/console/units", "Fleet"),
+    Kind(
+        "drift",
+        "Drift alarms: a wear model may no longer fit the field",
+        "soon",
+        "/console/drift",
+        "Read them",
+    ),
     Kind(
         "quarantined",
         "Messages refused, and kept with their reason",
@@ -78,6 +85,13 @@ def home(request: Request, services: Asked) -> Response:
             counts=fleet.counts(desk.conn, now),
             models=fleet.models(desk.conn),
         )
+
+
+@router.get("/console/drift")
+def drift(request: Request, services: Asked) -> Response:
+    """Show where each drift alarm stands."""
+    with at_desk(services, request) as desk:
+        return desk.page("console/drift.html", "home", rows=alarms.standing(desk.conn))
 
 
 @router.get("/console/quarantine")

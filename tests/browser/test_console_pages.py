@@ -110,6 +110,12 @@ def fleet(house: WebHouse) -> Unit:
                    'The unit says that pm25 is 90000 ug/m3; at most 5000 can be believed.', %s, 'x')""",
         (house.tenant_id, clock.now()),
     )
+    for code, alarm in (("exposure_rate", True), ("interval", False)):
+        house.conn.execute(
+            """insert into drift (tenant_id, slot_id, code, looked_at, alarm, p_value, n, then_value, now_value, says)
+               values (%s, %s, %s, %s, %s, 0.0004, 31, 8, 11.5, 'exposure a day: 8 before, 11.5 lately')""",
+            (house.tenant_id, house.slots["hepa"], code, clock.now(), alarm),
+        )
     return first
 
 
@@ -129,6 +135,7 @@ PAGES = {
     "unit": ("/console/units/{unit}", "Wear cycles"),
     "orders": ("/console/orders", "Orders"),
     "outbox": ("/console/outbox", "Mails"),
+    "drift": ("/console/drift", "11.5 lately"),
     "quarantine": ("/console/quarantine", "at most 5000 can be believed"),
     "label": ("/console/units/{unit}/label", "Scan to see when its parts are due"),
 }

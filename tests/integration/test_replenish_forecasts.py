@@ -10,7 +10,7 @@ import pytest
 from gateway import clock
 from gateway.db import pool
 from gateway.registry.models import Slot
-from gateway.replenish import cycles, delivery, features, learn, score
+from gateway.replenish import cycles, delivery, features, learn, releases, score
 from tests.integration import replenish_fleet as fleet
 from tests.integration.replenish_fleet import BORN, House
 
@@ -256,13 +256,13 @@ def test_the_gateway_learns_and_leaves_the_release_to_staff(conn: psycopg.Connec
     assert learn.ripe(conn) == [slot_id]
     first = learn.learn(conn, slot_id, now)
     chosen = learn.in_force(conn, house.slot)
-    assert (first, 6, "gateway") == (
+    assert (first, 6, ["gateway"]) == (
         chosen.version and chosen.version.model_version_id,
         chosen.version and chosen.version.labels,
-        chosen.version and chosen.version.released_by,
+        [release.actor for release in releases.log(conn, slot_id)],
     )
     assert learn.ripe(conn) == []
-    conn.execute("update model_version set released_by = 'staff'")
+    releases.record(conn, house.slot, "release", first, "weibull", actor="staff:1", note="ours", now=now)
     now = _worn_out(conn, house, "L9", 120)
     assert learn.ripe(conn) == [slot_id]
     assert learn.learn(conn, slot_id, now) != first

@@ -1,0 +1,85 @@
+"""Fitting a version from the deployment's own history; taking one in from a file, and giving one out."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from gateway.bench.record import Record
+from gateway.bench.release import Damaged
+from gateway.errors import Conflict
+from gateway.registry.models import Slot
+from gateway.replenish import features, versions
+from gateway.replenish.versions import Version
+from predictors.artifact import DamagedArtifact
+from predictors.registry import load, named
+
+
+def fit(conn: psycopg.Connection, record: Record, predictor: str, *, note: str, now: datetime) -> Version:
+    """Fit a predictor from everything that has arrived and keep it as an immutable version; release nothing.
+
+    The same model fitted from the same data is the same version. Raises LookupError for an unknown predictor.
+    """
+    model = named(predictor)(features.declared(record.slot))
+    finished, running = record.known_by(record.until_d)
+    model.fit(record.history_by(record.until_d, hours_only=model.hours_only))
+    as_of = record.date(record.until_d)
+    fitted_on = versions.fitted_on(record.slot, finished, running, as_of)
+    said = note or f"fitted from {len(finished)} finished and {len(running)} running cycles"
+    return _kept(conn, record.slot, model.to_artifact(), labels=len(finished), note=said, fitted_on=fitted_on, now=now)
+
+
+def export(conn: psycopg.Connection, version_id: int) -> dict[str, Any]:
+    """Return a version's artifact, sealed with its sha256, after having read it. Raises NotFound, Damaged."""
+    sealed = versions.artifact(conn, version_id)
+    try:
+        load(sealed)
+    except DamagedArtifact as damaged:
+        raise Damaged(f"version {version_id} is not exported: {damaged}") from None
+    return sealed
+
+
+def take_in(conn: psycopg.Connection, slot: Slot, text: str, *, note: str, now: datetime) -> Version:
+    """Keep an artifact from a file as a version of a slot; release nothing.
+
+    Raises Damaged where the file is no artifact or was changed, Conflict where it was made for another declaration.
+    What is in force stays in either case.
+    """
+    try:
+        sealed = json.loads(text)
+        model = load(sealed if isinstance(sealed, Mapping) else {})
+    except (ValueError, RecursionError) as damaged:  # DamagedArtifact is one
+        raise Damaged(
+            f"the artifact is refused: {damaged}; what is in force stays. Export it again with: wearwell model export"
+        ) from None
+    if model.declaration != features.declared(slot):
+        raise Conflict(
+            f"the artifact was made for {_said(model.declaration)}, and the slot {slot.code!r} is declared as"
+            f" {_said(features.declared(slot))}; what is in force stays. Fit one here with: wearwell model fit"
+        )
+    said = note or "taken in from a file"
+    return _kept(conn, slot, dict(sealed), labels=0, note=said, fitted_on={"from": "a file"}, now=now)
+
+
+def _said(declaration: object) -> str:
+    text = repr(declaration)
+    return text[text.index("(") + 1 : -1]
+
+
+def _kept(
+    conn: psycopg.Connection,
+    slot: Slot,
+    sealed: dict[str, Any],
+    *,
+    labels: int,
+    note: str,
+    fitted_on: dict[str, Any],
+    now: datetime,
+) -> Version:
+    version_id = versions.keep(conn, slot, sealed, labels=labels, note=note, fitted_on=fitted_on, now=now)
+    if version_id is None:
+        same = [each for each in versions.of_slot(conn, slot.slot_id) if each.sha256 == sealed["sha256"]]
+        return same[0]
+    return versions.get(conn, version_id)

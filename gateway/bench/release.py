@@ -1,0 +1,83 @@
+"""Release and roll-back: which version forecasts a slot, by whom, with a note; both are rows that are only added."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import psycopg
+
+from gateway import clock
+from gateway.errors import Conflict
+from gateway.registry import audit, models
+from gateway.registry.models import Slot
+from gateway.replenish import releases, versions
+from gateway.replenish.releases import Release
+from predictors.artifact import DamagedArtifact
+
+
+class Damaged(Conflict):
+    """A version's artifact cannot be read; what is in force stays."""
+
+
+def release(conn: psycopg.Connection, version_id: int, *, actor: str, note: str, now: datetime) -> Slot:
+    """Let a version forecast its slot from now on and return the slot. The caller commits.
+
+    Raises NotFound, Damaged, and Conflict where it is in force already or no note says why.
+    """
+    if not note.strip():
+        raise Conflict("a release needs a note that says why; add --note")
+    version = versions.get(conn, version_id)
+    slot = _held(conn, version.slot_id)
+    try:
+        versions.model(conn, version_id)
+    except DamagedArtifact as damaged:
+        stands = in_force(conn, slot)
+        raise Damaged(f"version {version_id} is not released: {damaged}; {_named(stands)} stays in force") from None
+    stands = in_force(conn, slot)
+    if stands is not None and stands.model_version_id == version_id:
+        raise Conflict(f"version {version_id} is in force already")
+    releases.record(conn, slot, "release", version_id, version.predictor, actor=actor, note=note.strip(), now=now)
+    _note(conn, slot, "model_released", actor, {"model_version_id": version_id, "note": note.strip()})
+    return models.get_slot(conn, slot.slot_id)
+
+
+def rollback(conn: psycopg.Connection, slot_id: int, *, actor: str, note: str, now: datetime) -> int | None:
+    """Take the last release off again and return the version in force then, None for the declaration alone.
+
+    Raises Conflict where nothing is released.
+    """
+    slot = _held(conn, slot_id)
+    stack = releases.standing(releases.log(conn, slot_id))
+    if not stack:
+        raise Conflict(
+            f"nothing is released for the slot {slot.code!r}: it is forecast from its declaration;"
+            " release a version with: wearwell model release VERSION"
+        )
+    gone, back = stack[-1], stack[-2].model_version_id if len(stack) > 1 else None
+    releases.record(conn, slot, "rollback", back, gone.predictor_before, actor=actor, note=note.strip(), now=now)
+    detail = {"model_version_id": back, "instead_of": gone.model_version_id, "note": note.strip()}
+    _note(conn, slot, "model_rolled_back", actor, detail)
+    return back
+
+
+def in_force(conn: psycopg.Connection, slot: Slot) -> Release | None:
+    """Return the release that a slot's forecasts come from, None while its declaration alone does."""
+    stack = releases.standing(releases.log(conn, slot.slot_id))
+    for each in reversed(stack):
+        if each.predictor == slot.predictor and each.model_version_id is not None:
+            return each
+    return None
+
+
+def _named(stands: Release | None) -> str:
+    return f"version {stands.model_version_id}" if stands else "the declaration"
+
+
+def _held(conn: psycopg.Connection, slot_id: int) -> Slot:
+    """Let nobody else release for this slot until the transaction ends."""
+    conn.execute("select pg_advisory_xact_lock(hashtextextended('release', %s))", (slot_id,))
+    return models.get_slot(conn, slot_id)
+
+
+def _note(conn: psycopg.Connection, slot: Slot, action: str, actor: str, detail: Mapping[str, object]) -> None:
+    full = {"slot_id": slot.slot_id, **detail}
+    audit.note(conn, actor=actor, action=action, wall=clock.wall(), tenant_id=slot.tenant_id, detail=full)

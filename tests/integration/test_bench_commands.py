@@ -1,0 +1,191 @@
+"""`wearwell model` against a real database: data on stdout, talk on stderr, an exit code that says how it ended."""
+
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psycopg
+import pytest
+
+from gateway import cli, clock
+from gateway.registry import staff
+from tests import bench_field
+from tests.bench_field import at
+
+SLOT = "4006381333931/hepa"
+WHO = ("--by", "chief@example.com")
+
+
+class Ended(NamedTuple):
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class Shell:
+    """Runs `wearwell model` commands against one database."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, captured: pytest.CaptureFixture[str]) -> None:
+        self.patch = patch
+        self.captured = captured
+
+    def __call__(self, *words: str) -> Ended:
+        self.captured.readouterr()
+        with self.patch.context() as patch:
+            patch.setattr(sys, "argv", ["wearwell", "model", *words])
+            patch.setattr(sys, "stdin", io.StringIO())
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+        said = self.captured.readouterr()
+        return Ended(int(ended.value.code or 0), said.out, said.err)
+
+    def good(self, *words: str) -> str:
+        """Run what must succeed and return its data."""
+        ended = self(*words)
+        assert 0 == ended.returncode, ended.stderr
+        return ended.stdout
+
+    def data(self, *words: str) -> Any:
+        """Run what must succeed and return its JSON, which holds no NaN."""
+
+        def no(name: str) -> None:
+            raise AssertionError(name)
+
+        return json.loads(self.good(*words, "--json"), parse_constant=no)
+
+
+@pytest.fixture
+def shell(
+    dsn: str, conn: psycopg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Shell:  # fmt: skip
+    """A deployment with a year of history, an editor and a clock at its end."""
+    slot = bench_field.store(conn, bench_field.field(homes=24, days=400.0))
+    wall = at(400.0)
+    staff.create(conn, tenant_id=slot.tenant_id, email=WHO[1], password="long enough 1", role="editor", wall=wall)
+    conn.commit()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WEARWELL_DATABASE_DSN", dsn)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(clock, "now", lambda: at(400.0))
+    return Shell(monkeypatch, capsys)
+
+
+def test_from_history_to_a_release_and_back(shell: Shell) -> None:
+    """The way of docs/bench.md: fit, measure, compare, shadow, release, look, roll back."""
+    fitted = shell.data("fit", SLOT, "--predictor", "hit", "--note", "levels")
+    number = str(fitted[0]["version"])
+    assert ("hit", "", "levels") == (fitted[0]["predictor"], fitted[0]["stands"], fitted[0]["note"])
+    measured = shell.data("evaluate", SLOT, "--model", "hit", "--origins", "3")
+    assert "all" == measured["scores"][0]["group"]
+    assert [] == measured["leaks"]
+    shell.good("shadow", SLOT, number, *WHO)
+    assert "shadow" == shell.data("list", SLOT)[0]["stands"]
+    ended = shell("release", number, "--note", "levels do better", *WHO)
+    assert (0, "") == (ended.returncode, ended.stdout)
+    assert "rollback" in ended.stderr
+    assert 'predictor = "hit"' in ended.stderr
+    assert "champion" == shell.data("list", SLOT)[0]["stands"]
+    shell.good("rollback", SLOT, "--note", "as a drill", *WHO)
+    log = shell.data("list", SLOT, "--log")
+    assert [("rollback", None), ("release", int(number))] == [(row["what"], row["in_force"]) for row in log]
+    assert {"staff:1"} == {row["by"] for row in log}
+
+
+def test_compare_promotes_by_the_rule_only(shell: Shell) -> None:
+    """The better way of learning is fitted and released, with the verdict as its note; the worse one is not."""
+    worse = shell("compare", SLOT, "--challenger", "rated", "--origins", "3", "--promote", *WHO)
+    assert 1 == worse.returncode
+    assert "nothing was released" in worse.stderr
+    assert [] == shell.data("list", SLOT)
+    found = shell.data(
+        "compare", SLOT, "--champion", "rated", "--challenger", "weibull", "--origins", "3", "--promote", *WHO
+    )
+    assert all(line["met"] for line in found["criteria"])
+    listed = shell.data("list", SLOT)[0]
+    assert (found["released"], "champion", "weibull") == (listed["version"], listed["stands"], listed["predictor"])
+    assert listed["note"].startswith("promoted by the rule: ")
+
+
+def test_a_young_version_says_that_it_cannot_be_judged_yet(shell: Shell) -> None:
+    """Fitted today, it knows all of the past: nothing of that may be held for it."""
+    number = shell.data("fit", SLOT)[0]["version"]
+    ended = shell("compare", SLOT, "--challenger", str(number))
+    assert 0 == ended.returncode
+    assert "does not let" in ended.stderr
+    assert "since it was made" in ended.stderr
+    back = shell.data("fit", SLOT, "--until", "2026-09-01", "--predictor", "hit")[0]["version"]
+    judged = shell.data("evaluate", SLOT, "--model", str(back))
+    assert judged["tally"]["judged"] > 50
+
+
+def test_a_version_travels_as_a_file_and_a_damaged_one_is_refused(shell: Shell, tmp_path: Path) -> None:
+    """What export wrote import takes; a changed digit is refused in one sentence and nothing changes."""
+    number = shell.data("fit", SLOT)[0]["version"]
+    shell.good("export", str(number), "--out", "model.json")
+    assert number == shell.data("import", SLOT, "model.json")[0]["version"]
+    text = (tmp_path / "model.json").read_text()
+    (tmp_path / "model.json").write_text(text.replace('"shape": ', '"shape": 1', 1))
+    ended = shell("import", SLOT, "model.json")
+    assert (1, "") == (ended.returncode, ended.stdout)
+    assert "sha256" in ended.stderr
+    assert "what is in force stays" in ended.stderr
+    assert 1 == len(shell.data("list", SLOT))
+
+
+def test_what_if_answers_in_prompts_days_and_money(shell: Shell) -> None:
+    """A dearer day late is replayed beside what stands, and beside the hours timer."""
+    found = shell.data("whatif", SLOT, "--cost-late", "19", "--predictor", "hit")
+    assert found["would"]["early_d"] >= found["stands"]["early_d"]
+    assert {"cycles", "prompts", "late_rate", "stock_out_rate", "cost", "money_minor"} <= set(found["timer"])
+    assert 2 == shell("whatif", SLOT).returncode
+
+
+def test_a_forecast_is_explained_in_words_and_numbers(shell: Shell) -> None:
+    """Its owner reads sentences, an engineer numbers with their meaning, and both see which version it was."""
+    found = shell.data("explain", "acme.H1")
+    assert {"runtime", "load"} == set(found["shares"])
+    assert 1.0 == pytest.approx(sum(found["shares"].values()), abs=1e-6)
+    assert found["numbers"]["indicator_per_d"] > 0
+    assert set(found["meanings"]) == set(found["numbers"])
+    assert any("of the way to the end" in said for said in found["words"])
+    text = shell.good("explain", "4006381333931/H1")
+    assert "left as of" in text.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("fit", "hepe"), 1, "name one as GTIN/code: 04006381333931/hepa"),
+        (("fit", SLOT, "--predictor", "hitt"), 1, "did you mean 'hit'?"),
+        (("evaluate", SLOT, "--model", "99"), 1, "there is no model version 99"),
+        (("evaluate", SLOT, "--model", "shadow"), 1, "start one with: wearwell model shadow"),
+        (("release", "1", "--note", "x", "--by", "who@example.com"), 1, "there is no model version 1"),
+        (("rollback", SLOT, "--by", "who@example.com"), 1, "may not release models"),
+        (("rollback", SLOT, *WHO), 1, "nothing is released"),
+        (("shadow", SLOT, "1"), 2, "--by"),
+        (("compare", SLOT, "--challenger", "hit", "--promote"), 2, "--by"),
+        (("explain", "nobody"), 1, "there is no device"),
+        (("whatif", SLOT, "--threshold", "-4"), 1, "beyond the baseline"),
+    ],
+)
+def test_what_cannot_be_done_says_why_and_what_next(shell: Shell, words: tuple[str, ...], code: int, said: str) -> None:
+    """One sentence on stderr, nothing on stdout, no traceback."""
+    ended = shell(*words)
+    assert (code, "") == (ended.returncode, ended.stdout)
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_slot_without_history_says_so(shell: Shell, conn: psycopg.Connection) -> None:
+    """Nothing to learn from is no failure of arithmetic."""
+    conn.execute("delete from forecast")
+    conn.execute("delete from cycle")
+    conn.commit()
+    ended = shell("evaluate", SLOT)
+    assert 1 == ended.returncode
+    assert "has a cycle yet" in ended.stderr
