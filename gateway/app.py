@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 
 import psycopg
 import uvicorn
@@ -18,7 +19,8 @@ from commerce.payments import Payments
 from commerce.stripe_payments import StripePayments
 from commerce.till import Begin
 from gateway import clock
-from gateway.db.pool import Role, for_tenant, open_pool
+from gateway.db import readiness as store
+from gateway.db.pool import Role, dsn_for, for_tenant, open_pool
 from gateway.errors import Exit
 from gateway.events import Event, EventType
 from gateway.ingest import readiness
@@ -89,17 +91,20 @@ def serve(settings: Settings, fd: int | None = None) -> None:
 def ingest(settings: Settings) -> None:
     """Carry messages from the broker into the store until SIGINT or SIGTERM; what was received is stored first."""
     settings = join(settings)
-    checks = {"broker": readiness.broker, "database": readiness.database}
-    with exporter.exported(settings.metrics_port, checks=checks):
-        ingest_service.run(settings, database.dsn(settings))
+    dsn = database.dsn(settings)
+    stored = partial(readiness.database, dsn_for(dsn, Role.GATEWAY))
+    with exporter.exported(settings.metrics_port, checks={"broker": readiness.broker, "database": stored}):
+        ingest_service.run(settings, dsn)
 
 
 def work(settings: Settings) -> None:
     """Forecast, prompt and react until SIGINT or SIGTERM; jobs under way are finished."""
     settings = join(settings)
     dsn = database.dsn(settings)
+    answers = partial(store.database, dsn_for(dsn, Role.GATEWAY))
+    checks: exporter.Checks = {"broker": readiness.broker, "database": answers}
     with (
         open_pool(dsn, Role.GATEWAY) as pool,
-        exporter.exported(settings.metrics_port, FleetFigures(pool.connection, clock.now)),
+        exporter.exported(settings.metrics_port, FleetFigures(pool.connection, clock.now), checks=checks),
     ):
         Worker(settings, dsn, pool, desk(settings, pool)).run()

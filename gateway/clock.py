@@ -4,8 +4,11 @@ There are two times. `now` is the world's: units wear, parcels travel and prompt
 lets it run faster. `wall` is the wall clock's: sessions, links, quotes and signatures expire in it.
 """
 
+import math
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
+
+PACE = "must be origin,since,speed: two times in ISO 8601 with their zone, and a positive number"
 
 
 class Pace(NamedTuple):
@@ -42,10 +45,13 @@ def pace_from(text: str) -> Pace:
 
     Raises ValueError when it is not three fields, a time has no zone, or the speed is not positive.
     """
-    origin, since, speed = text.split(",")
-    pace = Pace(datetime.fromisoformat(origin), datetime.fromisoformat(since), float(speed))
-    if pace.origin.tzinfo is None or pace.since.tzinfo is None or not pace.speed > 0:
-        raise ValueError("a pace needs times with a zone and a positive speed")
+    try:
+        origin, since, speed = text.split(",")
+        pace = Pace(datetime.fromisoformat(origin), datetime.fromisoformat(since), float(speed))
+    except ValueError:
+        raise ValueError(PACE) from None
+    if pace.origin.tzinfo is None or pace.since.tzinfo is None or not 0 < pace.speed < math.inf:
+        raise ValueError(PACE)
     return pace
 
 

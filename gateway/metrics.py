@@ -6,7 +6,7 @@ Names are `wearwell_<thing>_<unit>[_total]` in base units; no label holds a seri
 from functools import cache
 from typing import Literal, NamedTuple
 
-from prometheus_client import REGISTRY, Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 PREFIX = "wearwell_"
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -36,7 +36,8 @@ METRICS = (
     Metric("receipt_seconds", "histogram", "time from receiving a batch's oldest message to its receipts"),
     Metric("last_commit_timestamp_seconds", "gauge", "Unix time of the last commit of a batch"),
     Metric("database_trouble_total", "counter", "times that a batch had to wait for the database"),
-    Metric("broker_connected", "gauge", "1 while ingest is connected to the broker"),
+    Metric("broker_connected", "gauge", "1 while this process is connected to the broker"),
+    Metric("database_takes", "gauge", "1 while the database takes what ingest gives it"),
     Metric("broker_reconnects_total", "counter", "connections made to the broker"),
     Metric("broker_spilled_total", "counter", "messages let go unacknowledged because the buffer was full"),
     Metric("ingest_ready", "gauge", "1 while broker and database both answer ingest"),
@@ -71,7 +72,8 @@ def put(name: str, value: float, label: str = "") -> None:
 
 def value(name: str) -> float:
     """Return what a gauge of the table stands at; zero before it was put."""
-    return REGISTRY.get_sample_value(PREFIX + name) or 0.0
+    (family,) = _collector(name).collect()  # not the registry's: that would ask every other collector as well
+    return float(family.samples[0].value)
 
 
 def observe(name: str, seconds: float) -> None:

@@ -5,14 +5,25 @@ docs/operating.md documents each; a test compares the two.
 
 import difflib
 import os
+import ssl
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, PositiveInt, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from gateway import clock
+from gateway import addresses, clock
 from gateway.errors import ConfigurationError
 
 PREFIX = "WEARWELL_"
@@ -22,6 +33,32 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 def _words(value: object) -> object:
     return [w for w in value.split(",") if w] if isinstance(value, str) else value
+
+
+def _hidden(check: Callable[[str], str]) -> Callable[[SecretStr], SecretStr]:
+    def checked(secret: SecretStr) -> SecretStr:
+        return SecretStr(check(secret.get_secret_value()))
+
+    return checked
+
+
+def _authority(path: Path) -> Path:
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError as error:  # ssl.SSLError is one
+        raise ValueError(f"holds no certificate that can be read ({error.strerror or 'not PEM'})") from None
+    return path
+
+
+def _pace(text: str) -> str:
+    clock.pace_from(text)
+    return text
+
+
+Dsn = Annotated[SecretStr, AfterValidator(_hidden(addresses.database))]
+MailServer = Annotated[SecretStr, AfterValidator(_hidden(addresses.mail_server))]
+Web = Annotated[str, AfterValidator(addresses.web)]
+Words = Annotated[list[str], NoDecode, BeforeValidator(_words)]
 
 
 class Settings(BaseSettings):
@@ -36,17 +73,17 @@ class Settings(BaseSettings):
     )
 
     data_dir: Path = Field(Path("wearwell-data"), description="where the embedded database, broker files and logs live")
-    database_dsn: SecretStr | None = Field(
-        None, description="PostgreSQL to use; empty: the embedded one under data_dir"
-    )
-    database_admin_dsn: SecretStr | None = Field(
+    database_dsn: Dsn | None = Field(None, description="PostgreSQL to use; empty: the embedded one under data_dir")
+    database_admin_dsn: Dsn | None = Field(
         None, description="login for `wearwell migrate`: owns the schema; empty: database_dsn"
     )
 
-    mqtt_url: str = Field("mqtt://127.0.0.1:1883", description="the broker: mqtt:// or mqtts://, host and port")
+    mqtt_url: Annotated[str, AfterValidator(addresses.broker)] = Field(
+        "mqtt://127.0.0.1:1883", description="the broker: mqtt:// or mqtts://, host and port"
+    )
     mqtt_username: str = Field("wearwell", description="the gateway's own name at the broker")
     mqtt_password: SecretStr | None = Field(None, description="its password")
-    mqtt_ca_file: Path | None = Field(
+    mqtt_ca_file: Annotated[Path, AfterValidator(_authority)] | None = Field(
         None, description="certificate authority of an mqtts:// broker; empty: the system's"
     )
     mqtt_version: Literal["5", "3.1.1"] = Field(
@@ -56,37 +93,40 @@ class Settings(BaseSettings):
         2_000, le=65_535, description="unacknowledged messages the broker may have under way"
     )
     mqtt_client: str = Field("wearwell-ingest-1", description="client id of this ingest process; stable, one each")
-    mqtt_subscriptions: Annotated[list[str], NoDecode, BeforeValidator(_words)] = Field(
+    mqtt_subscriptions: Annotated[Words, AfterValidator(addresses.topic_filters)] = Field(
         ["ww/v1/+/state", "ww/v1/+/tlm", "ww/v1/+/evt", "ww/v1/+/up/#", "+/+/status/#"],
         description="topic filters, comma separated",
     )
 
     http_host: str = Field("127.0.0.1", description="address the web listens on")
     http_port: int = Field(8_000, ge=0, le=65_535, description="port of the web")
-    public_url: str = Field("http://127.0.0.1:8000", description="what owners' links and QR codes begin with")
+    public_url: Web = Field("http://127.0.0.1:8000", description="what owners' links and QR codes begin with")
     metrics_port: int = Field(9_464, ge=0, le=65_535, description="Prometheus port on loopback; 0: none")
 
-    smtp_url: SecretStr | None = Field(
+    smtp_url: MailServer | None = Field(
         None, description="smtp://user:password@host:port or smtps://…; empty: mail stays in the outbox"
     )
-    mail_from: str = Field("Wearwell <no-reply@localhost>", description="sender of owners' mail")
+    mail_from: Annotated[str, AfterValidator(addresses.sender)] = Field(
+        "Wearwell <no-reply@localhost>", description="sender of owners' mail"
+    )
 
     stripe_key: SecretStr | None = Field(None, description="restricted secret key; empty: nothing can be ordered")
     stripe_webhook_secrets: Annotated[list[SecretStr], NoDecode, BeforeValidator(_words)] = Field(
         [], description="signing secrets, comma separated; two during a rotation"
     )
-    stripe_url: str | None = Field(None, description="address of the payment stand-in; empty: Stripe itself")
+    stripe_url: Web | None = Field(None, description="address of the payment stand-in; empty: Stripe itself")
+
+    keep_messages_d: NonNegativeInt = Field(400, description="days that sent mails and messages are kept; 0: for ever")
+    keep_events_d: NonNegativeInt = Field(1_100, description="days that handled events are kept; 0: for ever")
+    keep_quarantine_d: NonNegativeInt = Field(90, description="days that refused messages are kept; 0: for ever")
 
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe line logged")
-    pace: str | None = Field(None, description="accelerated world time `origin,since,speed`; demo and tests only")
+    pace: Annotated[str, AfterValidator(_pace)] | None = Field(
+        None, description="accelerated world time `origin,since,speed`; demo and tests only"
+    )
 
     @model_validator(mode="after")
     def _belongs_together(self) -> Self:
-        url = urlsplit(self.mqtt_url)
-        if url.scheme not in ("mqtt", "mqtts") or not url.hostname:
-            raise ValueError("mqtt_url must look like mqtt://host:1883 or mqtts://host:8883")
-        if urlsplit(self.public_url).scheme not in ("http", "https"):
-            raise ValueError("public_url must begin with http:// or https://")
         if self.stripe_key and not self.stripe_webhook_secrets:
             raise ValueError("stripe_key needs stripe_webhook_secrets: without them no payment would be heard of")
         if self.pace:
@@ -94,7 +134,6 @@ class Settings(BaseSettings):
                 raise ValueError("pace is for the demo: it must not meet real payments (set stripe_url, or unset pace)")
             if self.smtp_url and urlsplit(self.smtp_url.get_secret_value()).hostname not in LOOPBACK:
                 raise ValueError("pace is for the demo: it must not reach a real mail server (unset smtp_url, or pace)")
-            clock.pace_from(self.pace)
         return self
 
     @property

@@ -6,7 +6,6 @@ under way are finished, for as long as GRACE_S, and nothing new is begun.
 """
 
 import asyncio
-import random
 import signal
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,14 +17,13 @@ from typing import Any
 import procrastinate
 import psycopg
 import structlog
-from procrastinate.jobs import Job
-from procrastinate.retry import BaseRetryStrategy, RetryDecision
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from commerce.desk import Desk
 from gateway import clock, jobs
 from gateway.bench import drift, shadow
 from gateway.db import pool as pools
+from gateway.lifecycle import retention
 from gateway.notify import mqtt
 from gateway.notify.send import ATTEMPTS, Post, send
 from gateway.notify.smtp import mailer
@@ -41,28 +39,14 @@ LEARN_S = 60.0
 RESUME_S = 30.0
 STALLED_S = 30.0
 PARTITIONS_S = 3_600.0
+RETENTION_S = 3_600.0
 SHADOW_S = 5.0
 DRIFT_S = 600.0
 GRACE_S = 20.0
 MONTHS_AHEAD = timedelta(days=62)
-LONGEST_RETRY_S = 3_600
 CONCURRENCY = 4
 REACT_ATTEMPTS = 8  # about eight minutes: a unit's later events wait behind the one that fails
 log = structlog.get_logger()
-
-
-class Retry(BaseRetryStrategy):
-    """Again after 2, 4, 8, … seconds and a little more, an hour at most, until `attempts` are over."""
-
-    def __init__(self, attempts: int = ATTEMPTS) -> None:
-        self.attempts = attempts
-
-    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:  # noqa: ARG002  # theirs
-        """Return when to try again, or None to give up: the job then stays in the queue as failed."""
-        if job.attempts >= self.attempts:
-            return None
-        pause = min(2 ** (job.attempts + 1), LONGEST_RETRY_S)
-        return RetryDecision(retry_in={"seconds": int(pause * random.uniform(1.0, 1.2))})  # noqa: S311  # jitter
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +108,7 @@ class Worker:
 
     def _name_tasks(self) -> None:
         for work in (self.react, self.send, self.hear, self.release, self.fulfil):
-            retry = Retry(REACT_ATTEMPTS) if work == self.react else Retry()
+            retry = jobs.Retry(REACT_ATTEMPTS if work == self.react else ATTEMPTS)
             self.queue.task(name=work.__name__, retry=retry)(_in_thread(work))
 
     # Chores: what time brings.
@@ -141,6 +125,7 @@ class Worker:
             Chore("drift", DRIFT_S, self.look_for_drift),
             Chore("resume", RESUME_S, self.resume),
             Chore("partitions", PARTITIONS_S, self.make_partitions),
+            Chore("retention", RETENTION_S, self.let_go),
         )
 
     def score(self) -> bool:
@@ -229,6 +214,14 @@ class Worker:
             conn.execute("select reading_partitions(%s, %s)", (now - MONTHS_AHEAD, now + MONTHS_AHEAD))
         return False
 
+    def let_go(self) -> bool:
+        """Let go of rows that have done their work and are old."""
+        with self.begin() as conn:
+            gone = retention.let_go(conn, self.settings, clock.now())
+        if any(gone.values()):
+            log.info("let go", **gone)
+        return any(count >= retention.BATCH for count in gone.values())
+
     async def recover(self) -> int:
         """Take up again the jobs of workers whose heartbeat is gone; return how many."""
         stalled = list(await self.queue.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_S))
@@ -250,13 +243,20 @@ class Worker:
             _end_on_signals(stop)
         threads = CONCURRENCY + len(self.chores()) + 2  # a slow mail server or provider holds up nothing else
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(threads, "worker"))
-        async with self.queue.open_async(), asyncio.TaskGroup() as group:
+        try:
+            if await jobs.opened(self.queue, stop):
+                await self._work_everything(stop)
+        finally:
+            await self.queue.close_async()
+        log.info("worker stopped")
+
+    async def _work_everything(self, stop: asyncio.Event) -> None:
+        async with asyncio.TaskGroup() as group:
             group.create_task(self._work_jobs(stop), name="jobs")
             group.create_task(mqtt.run(self.settings, self.begin, stop), name="units")
             group.create_task(self._recover_stalled(stop), name="stalled")
             for chore in self.chores():
                 group.create_task(_again_and_again(chore, stop), name=chore.name)
-        log.info("worker stopped")
 
     async def _work_jobs(self, stop: asyncio.Event) -> None:
         """Work jobs; when the database goes away, come back with it."""

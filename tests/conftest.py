@@ -87,6 +87,19 @@ def timescale_dsn() -> Iterator[str]:
 
 
 @pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that a broker in an account of its own may look into, as it must where we are root.
+
+    It is none of pytest's own: each run of pytest that begins closes their common parent to everybody else, and a
+    broker that another run had started could not read its files again.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="wearwell-test-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
 def conn(dsn: str) -> Iterator[psycopg.Connection]:
     """A connection in the gateway's role: every tenant, no DDL."""
     with pool.connect(dsn, pool.Role.GATEWAY) as connection:

@@ -9,7 +9,7 @@ import typer
 
 from gateway import clock, settings
 from gateway.cli import talk
-from gateway.errors import ConfigurationError, Exit, NotFound, WearwellError
+from gateway.errors import ConfigurationError, Exit, NotFound, Unreachable, WearwellError
 
 app = typer.Typer()
 parts = typer.Typer(help="Parts, what they fit, and what they cost.")
@@ -200,11 +200,16 @@ def broker_files(
         if folder is None:
             own = broker.folder_of(loaded.data_dir)
             told = broker.refresh(conn, loaded.data_dir, user=loaded.mqtt_username)
-            if not told:
+            if not told and broker.running(own) is None:
                 raise ConfigurationError(
                     "no embedded broker runs here; name the folder of yours: wearwell broker-files FOLDER"
                 )
-            talk.say(f"written to {own}; the embedded broker was told")
+            if not told:
+                raise Unreachable(
+                    f"written to {own}, but the embedded broker does not act on it;"
+                    " its lines in the output of `wearwell up` say why"
+                )
+            talk.say(f"written to {own}; the embedded broker acts on it")
             return
         if loaded.mqtt_password is None:
             raise ConfigurationError(

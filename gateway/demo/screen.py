@@ -13,6 +13,7 @@ from gateway import clock
 from gateway.demo import story
 
 ROWS = 8
+OVERDUE = 2  # of the rows: the demo's other owners never tap, and would fill the picture
 NEWS = 4
 STAGE = {"ok": "green", "soon": "yellow", "due": "red", "overdue": "bold red"}
 
@@ -31,27 +32,34 @@ def places(base: str, jug: str, email: str, password: str) -> Table:
 
 
 def draw(conn: psycopg.Connection, where: Table, base: str, speed: float) -> RenderableType:
-    """Return the live picture: places, figures, and the slots that end soonest."""
+    """Return the live picture: places, figures, what is ordered and what ends soonest, and who is to be asked."""
     now = clock.now()
     found = story.counts(conn)
-    rows = story.slots(conn, ROWS)
-    prompt = story.prompted(conn)
+    rows, hidden = story.slots(conn, now, ROWS, OVERDUE)
+    waiting, subject = story.waiting(conn, now)
     happened = story.news(conn, NEWS)
     conn.rollback()
     figures = Text(
-        f"{now:%d %B %Y}, {speed / 86_400:.2g} days a second · {found['readings']:,} readings"
+        f"{now:%d %B %Y}, {_days(speed)} a second · {found['readings']:,} readings"
         f" of {found['online']}/{found['units']} units · {found['forecasts']:,} forecasts · {found['prompts']} prompts"
         f" · {found['orders']} orders · {found['finished']} cycles finished"
     )
     asked = Text("No prompt waits for an answer.", style="dim")
-    if prompt:
-        asked = Text(
-            f"A prompt has arrived: “{prompt.subject}”. Read it at {base}/outbox and tap.", style="bold yellow"
+    if waiting:
+        many = (
+            "A prompt waits for its owner" if waiting == 1 else f"{waiting} prompts wait for their owners, the latest"
         )
+        asked = Text(f"{many}: “{subject}”. Read it at {base}/outbox and tap.", style="bold yellow")
     note = Text("No money moves: the payment page is a stand-in. Ctrl-C stops it all.", style="dim")
     lines = Group(*map(_line, happened))
-    whole = Group(where, Text(""), figures, Text(""), _slots(rows, now), Text(""), asked, lines, note)
+    more = [Text(f"{hidden} more are overdue: their owners have not answered yet.", style="dim")] if hidden else []
+    whole = Group(where, Text(""), figures, Text(""), _slots(rows, now), *more, Text(""), asked, lines, note)
     return Panel(whole, title="Wearwell demo")
+
+
+def _days(speed: float) -> str:
+    days = speed / 86_400
+    return "a day" if days == 1 else f"{days:.2g} days"
 
 
 def _line(event: dict[str, Any]) -> Text:

@@ -98,7 +98,8 @@ class Demo:
         _say(f"making a manufacturer and {self.units} units with {world.HISTORY.days} days behind them")
         made = world.make(conn, self.place, self.units, born)
         conn.commit()
-        broker.refresh(conn, self.place, user=self.settings.mqtt_username)
+        if not broker.refresh(conn, self.place, user=self.settings.mqtt_username):
+            raise Unreachable("the broker does not take the new units")
         conn.rollback()
         payments = self._start_payments()
         since = clock.wall() + STARTING

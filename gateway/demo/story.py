@@ -20,12 +20,20 @@ select (select coalesce(sum(n), 0)::bigint from reading_hourly) as readings,
        (select count(*) from outbox where channel = 'email' and sent_at is not null) as mails"""
 
 SLOTS = """
-select coalesce(u.name, u.serial) as unit, s.name as slot, t.stage, t.pct_left,
-       t.eol_q10, t.eol_q50, t.eol_q90, t.basis, o.state as ordered
-from unit u join slot_state t using (unit_id) join slot s using (slot_id)
-left join lateral (select state from purchase p where p.unit_id = u.unit_id and p.slot_id = t.slot_id
-                   and p.cycle_id = t.cycle_id order by order_id desc limit 1) o on true
-where t.eol_q50 is not null order by t.eol_q50, u.unit_id limit %s"""
+with every as (
+  select coalesce(u.name, u.serial) as unit, s.name as slot, t.stage, t.pct_left,
+         t.eol_q10, t.eol_q50, t.eol_q90, t.basis, o.state as ordered,
+         case when o.state is not null then 'ordered' when t.eol_q50 > %(now)s then 'running' else 'overdue' end as how
+  from unit u join slot_state t using (unit_id) join slot s using (slot_id)
+  left join lateral (select state from purchase p where p.unit_id = u.unit_id and p.slot_id = t.slot_id
+                     and p.cycle_id = t.cycle_id and p.state not in ('cancelled', 'fitted')
+                     order by order_id desc limit 1) o on true
+  where t.eol_q50 is not null),
+placed as (select *, row_number() over (partition by how order by case how when 'overdue' then -1 else 1 end
+                                                                 * extract(epoch from eol_q50), unit) as place,
+                  count(*) over (partition by how) as alike from every)
+select * from placed where how <> 'overdue' or place <= %(overdue)s
+order by array_position(array['ordered', 'running', 'overdue'], how), place"""
 
 NEWS = """
 select e.occurred_at, e.type, coalesce(u.name, u.serial) as unit, s.name as slot
@@ -46,6 +54,14 @@ join outbox m on m.kind = 'prompt' and m.party_id = p.party_id and m.sent_at is 
 join forecast f on f.forecast_id = p.forecast_id
 where u.device is not null and p.state = 'open' and m.rendered is not null and f.eol_q50 > f.made_at
 order by p.prompt_id limit 1"""
+
+WAITING = """
+select count(*) over () as count, m.rendered ->> 'subject' as subject
+from prompt p join slot_state t using (unit_id, slot_id)
+join outbox m on m.kind = 'prompt' and m.party_id = p.party_id and m.sent_at is not null and m.rendered is not null
+     and m.payload -> 'prompts' @> to_jsonb(p.prompt_id)
+where p.state = 'open'
+order by t.eol_q50 > %s desc, p.prompt_id desc limit 1"""
 
 FORECAST = """
 select made_at, eol_q10, eol_q50, eol_q90, pct_left, basis, predictor, reasons ->> 'sentence' as sentence,
@@ -98,10 +114,16 @@ def up_to_date(conn: psycopg.Connection, since: datetime) -> int:
     return int(row[0]) if row else 0
 
 
-def slots(conn: psycopg.Connection, limit: int) -> list[dict[str, Any]]:
-    """Return the slots that end soonest, as they stand."""
+def slots(conn: psycopg.Connection, now: datetime, limit: int, overdue: int) -> tuple[list[dict[str, Any]], int]:
+    """Return at most `limit` slots, and how many that are overdue are not among them.
+
+    First what is ordered, then what runs and ends soonest, then `overdue` at most of those whose end is over.
+    """
     with conn.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(SLOTS, (limit,)).fetchall()
+        found = cursor.execute(SLOTS, {"now": now, "overdue": overdue}).fetchall()
+    ended = [row for row in found if row["how"] == "overdue"]
+    first = [row for row in found if row["how"] != "overdue"][: limit - len(ended)]
+    return first + ended, (ended[0]["alike"] - len(ended) if ended else 0)
 
 
 def news(conn: psycopg.Connection, limit: int) -> list[dict[str, Any]]:
@@ -120,6 +142,12 @@ def prompted(conn: psycopg.Connection) -> Prompted | None:
     """Return the first prompt for a unit with a radio whose part still lasts, whose mail is out and unanswered."""
     with conn.cursor(row_factory=class_row(Prompted)) as cursor:
         return cursor.execute(PROMPTED).fetchone()
+
+
+def waiting(conn: psycopg.Connection, now: datetime) -> tuple[int, str]:
+    """Return how many prompts lie in owners' mail unanswered, and the latest's subject: of one in time, if any."""
+    found = _row(conn, WAITING, now)
+    return (found["count"], found["subject"]) if found else (0, "")
 
 
 def forecast(conn: psycopg.Connection, cycle_id: int) -> dict[str, Any] | None:

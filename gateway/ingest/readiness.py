@@ -1,16 +1,17 @@
-"""Why ingest cannot do its work, for whoever watches it: read from the metrics that it keeps anyway."""
+"""Why ingest cannot do its work, for whoever watches it."""
 
 from gateway import metrics
+from gateway.db import readiness
 
-BROKER_AWAY = "the broker does not answer or does not let ingest in; check WEARWELL_MQTT_URL and WEARWELL_MQTT_PASSWORD"
-DATABASE_AWAY = "the database does not take what ingest holds; until it does, nothing is acknowledged"
+BROKER_AWAY = "the broker does not answer or does not let us in; check WEARWELL_MQTT_URL and WEARWELL_MQTT_PASSWORD"
+NOT_TAKEN = "the database answers and does not take what ingest holds; until it does, nothing is acknowledged"
 
 
 def broker() -> str | None:
-    """Say why nothing can be received, or None."""
+    """Say why nothing can be received, or None: known from the process's own connection."""
     return None if metrics.value("broker_connected") else BROKER_AWAY
 
 
-def database() -> str | None:
-    """Say why nothing can be stored, or None; also None while the broker is away, since then nobody asks it."""
-    return DATABASE_AWAY if metrics.value("broker_connected") and not metrics.value("ingest_ready") else None
+def database(dsn: str) -> str | None:
+    """Say why nothing can be stored, or None; asked of the database itself, whatever the broker does."""
+    return readiness.database(dsn) or (None if metrics.value("database_takes") else NOT_TAKEN)

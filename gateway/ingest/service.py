@@ -94,7 +94,7 @@ class Ingest:
                 if stop.wait(pause * random.uniform(0.5, 1.0)):  # noqa: S311  # jitter is no secret
                     return False
                 pause = min(2 * pause, LONGEST_PAUSE)
-        self.trouble = False
+        self.in_order()
         committed = time.monotonic()
         self.acknowledge(batch)
         self.outgoing.add(outcome.messages)
@@ -129,9 +129,15 @@ class Ingest:
         if self._conn is not None:
             self._conn.close()
 
+    def in_order(self) -> None:
+        """Note that the database takes what it is given."""
+        self.trouble = False
+        metrics.put("database_takes", 1)
+
     def in_trouble(self, error: Exception) -> None:
         """Note that the database is away; nothing is acknowledged until it is back."""
         self.trouble = True
+        metrics.put("database_takes", 0)
         metrics.count("database_trouble_total")
         metrics.put("ingest_ready", 0)
         log.warning("the database is away; holding what was received", error=str(error).strip(), held=len(self.inbox))
@@ -150,7 +156,7 @@ class Ingest:
         self._asked = now
         try:
             self.ask_and_release(now)
-            self.trouble = False
+            self.in_order()
         except psycopg.Error as error:
             self.in_trouble(error)
         metrics.put("ingest_ready", self.ready)

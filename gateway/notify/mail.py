@@ -19,6 +19,7 @@ from gateway.notify.recipient import Sending, Unneeded
 WRITERS: dict[str, Callable[[Sending, Message], Letter]] = {
     "prompt": prompt_mail.write,
     "order_received": order_mail.write_received,
+    "order_lost": order_mail.write_lost,
     "order_shipped": order_mail.write_shipped,
     "ask_if_fitted": order_mail.write_ask_if_fitted,
     "ask_if_changed": doubt_mail.write,

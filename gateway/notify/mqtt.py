@@ -19,7 +19,7 @@ import structlog
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from gateway import clock
+from gateway import clock, metrics
 from gateway.notify import outbox
 from gateway.notify.outbox import Message
 from gateway.settings import Settings
@@ -149,13 +149,33 @@ async def run(settings: Settings, begin: "Begin", stop: asyncio.Event) -> None:
         try:
             async with connected(settings) as client:
                 pause = 1.0
-                while not stop.is_set():
-                    if not await publish_waiting(client, begin):
-                        await _sleep(IDLE_S, stop)
+                await _publish(client, begin, stop)
         except (aiomqtt.MqttError, psycopg.OperationalError, OSError) as error:
             log.warning("units cannot be told", error=str(error), again_s=pause)
             await _sleep(pause, stop)
             pause = min(pause * 2, LONGEST_PAUSE_S)
+
+
+async def _publish(client: aiomqtt.Client, begin: "Begin", stop: asyncio.Event) -> None:
+    """Publish what waits until `stop`. Raises MqttError when the connection ends, also with nothing to say."""
+    lost = asyncio.create_task(_listen(client), name="broker's goodbye")
+    metrics.put("broker_connected", 1)
+    try:
+        while not stop.is_set():
+            if lost.done():
+                await lost
+            if not await publish_waiting(client, begin):
+                await _sleep(IDLE_S, stop)
+    finally:
+        metrics.put("broker_connected", 0)
+        lost.cancel()
+        await asyncio.gather(lost, return_exceptions=True)
+
+
+async def _listen(client: aiomqtt.Client) -> None:
+    """Take messages, of which none come: nothing is subscribed. Raises MqttError when the connection ends."""
+    async for _ in client.messages:
+        continue
 
 
 async def _sleep(seconds: float, stop: asyncio.Event) -> None:

@@ -76,6 +76,21 @@ def write_received(sending: Sending, message: Message) -> Letter:
     return Letter(lang=lang, subject=subject, sections=(section,), why=phrase(lang, "why_order"))
 
 
+def write_lost(sending: Sending, message: Message) -> Letter:
+    """Write that an order which was in has ended because its money could not be collected, and where to order again."""
+    order, lang = _order(sending, message.payload["order_id"]), sending.to.lang
+    sentences = (
+        phrase(lang, "order_sentence", part=order.part_name, what=_what(sending, order)),
+        phrase(lang, "lost_sentence"),
+        phrase(lang, "lost_again"),
+    )
+    facts = (Fact(phrase(lang, "number"), order.number),)
+    see = Link(phrase(lang, "see_only"), _page(sending, order.tenant_id, order.unit_id, order.slot_id))
+    section = Section(phrase(lang, "lost_title"), sentences, facts, button=see)
+    subject = phrase(lang, "lost_subject", number=order.number)
+    return Letter(lang=lang, subject=subject, sections=(section,), why=phrase(lang, "why_order"))
+
+
 def write_shipped(sending: Sending, message: Message) -> Letter:
     """Write that the order is on its way, with its tracking number where there is one."""
     order, lang = _order(sending, message.payload["order_id"]), sending.to.lang

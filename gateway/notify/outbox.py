@@ -84,10 +84,11 @@ def get(conn: psycopg.Connection, message_id: int) -> Message | None:
 
 
 def letters(conn: psycopg.Connection, *, failed: bool = False, limit: int = 100) -> list[Message]:
-    """Return the latest mails, newest first; with `failed`, those that were given up."""
+    """Return the latest mails, newest first; with `failed`, those that could not be delivered."""
     with conn.cursor(row_factory=class_row(Message)) as cursor:
         return cursor.execute(
-            f"""select {COLUMNS} from outbox where channel = 'email' and (not %s or failed_at is not null)
+            f"""select {COLUMNS} from outbox where channel = 'email'
+                and (not %s or failed_at is not null and error not like 'not sent:%%')
                 order by message_id desc limit %s""",
             (failed, limit),
         ).fetchall()

@@ -41,6 +41,11 @@ PHRASES: dict[Language, dict[str, str]] = {
         "number": "Order",
         "to": "Ships to",
         "order_see": "See the order",
+        "lost_subject": "Order {number} was cancelled: it could not be paid",
+        "lost_title": "Your order was cancelled.",
+        "lost_sentence": "Your bank let go of the money, or refused it, before we could collect it. "
+        "Nothing is charged, and nothing is on its way.",
+        "lost_again": "You can order again on the page below.",
         "shipped_subject": "Order {number} is on its way",
         "shipped_title": "Your part is on its way.",
         "tracking": "Tracking",
@@ -97,6 +102,11 @@ PHRASES: dict[Language, dict[str, str]] = {
         "number": "Bestellung",
         "to": "Lieferung an",
         "order_see": "Bestellung ansehen",
+        "lost_subject": "Bestellung {number} wurde storniert: sie konnte nicht bezahlt werden",
+        "lost_title": "Ihre Bestellung wurde storniert.",
+        "lost_sentence": "Ihre Bank hat den Betrag freigegeben oder abgelehnt, bevor wir ihn einziehen konnten. "
+        "Es wird nichts abgebucht, und nichts ist unterwegs.",
+        "lost_again": "Auf der Seite unten können Sie neu bestellen.",
         "shipped_subject": "Bestellung {number} ist unterwegs",
         "shipped_title": "Ihr Teil ist unterwegs.",
         "tracking": "Sendungsnummer",

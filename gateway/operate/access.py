@@ -16,10 +16,15 @@ from gateway.registry import credentials
 
 PASSWORDS = "passwords"
 ACL = "acl"
+PROOF = "~proof"  # no unit can be called so
 
 
-def write(conn: psycopg.Connection, folder: Path, *, gateway_user: str, gateway_password: str) -> int:
+def write(
+    conn: psycopg.Connection, folder: Path, *, gateway_user: str, gateway_password: str, proof: str | None = None
+) -> int:
     """Write both files into `folder`, whole or not at all, and return how many logins they hold.
+
+    `proof` is the password of one more login, PROOF, by which one can see that the broker acts on this very file.
 
     Raises OSError when the folder cannot be written, ConfigurationError when a unit has the gateway's own name.
     """
@@ -31,6 +36,8 @@ def write(conn: psycopg.Connection, folder: Path, *, gateway_user: str, gateway_
             " it would reach every unit's topics. Choose another login for the gateway"
         )
     own = f"{gateway_user}:{credentials.mosquitto_hash(gateway_password)}\n"
+    if proof is not None:
+        own += f"{PROOF}:{credentials.mosquitto_hash(proof)}\n"
     _replace(folder / PASSWORDS, own + units)
     _replace(folder / ACL, credentials.acl_file(gateway_user))
     return 1 + units.count("\n")

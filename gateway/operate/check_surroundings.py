@@ -36,7 +36,7 @@ def mail(settings: Settings) -> Iterator[Finding]:
         return
     url = urlsplit(settings.smtp_url.get_secret_value())
     secure = url.scheme == "smtps"
-    host, port = url.hostname or "", url.port or (465 if secure else 25)
+    host, port = url.hostname or "", url.port or (465 if secure else 587)
     try:
         with _smtp(host, port, secure=secure) as server:
             server.ehlo()

@@ -7,6 +7,7 @@ from psycopg import conninfo
 
 from gateway.db import embedded, migrate, pool
 from gateway.errors import ConfigurationError, Unreachable
+from gateway.operate import data_folder
 from gateway.settings import Settings
 
 SERVICE = "wearwell_service"
@@ -43,12 +44,12 @@ def _superuser(found: str) -> bool:
 
 def migrate_embedded(data_dir: Path) -> list[str]:
     """Bring the embedded database up to date and return the names of what was applied."""
-    return migrate.migrate(embedded.start(data_dir.resolve()))
+    return migrate.migrate(embedded.start(data_folder.make(data_dir)))
 
 
 def start_embedded(data_dir: Path) -> str:
     """Start (or join) the embedded server, bring it up to date, and return a DSN without a superuser's rights."""
-    admin = embedded.start(data_dir.resolve())
+    admin = embedded.start(data_folder.make(data_dir))
     migrate.migrate(admin)
     with psycopg.connect(admin, autocommit=True) as conn:
         if not conn.execute("select 1 from pg_roles where rolname = %s", (SERVICE,)).fetchone():

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from psycopg_pool import PoolTimeout
 
 from gateway.metrics import PREFIX
+from gateway.registry import history
 
 Begin = Callable[[], AbstractContextManager[psycopg.Connection[Any]]]
 
@@ -49,6 +50,11 @@ FIGURES = (
            where sent_at is null and failed_at is null and due_at <= %(now)s""",
     ),
     Figure(
+        "events_stuck",
+        "events that nothing has followed from for a quarter of an hour",
+        "select count(*) from event where handled_at is null and recorded_at < %(stuck)s",
+    ),
+    Figure(
         "jobs", "jobs by their status", "select status::text, count(*) from procrastinate_jobs group by 1", "status"
     ),
 )
@@ -74,8 +80,8 @@ class FleetFigures(Collector):
             return
 
     def _asked(self, conn: psycopg.Connection[Any], figure: Figure) -> GaugeMetricFamily:
-        gauge = _gauge(figure)
-        for *labels, value in conn.execute(figure.query, {"now": self.now()}):
+        gauge, now = _gauge(figure), self.now()
+        for *labels, value in conn.execute(figure.query, {"now": now, "stuck": history.stuck_before(now)}):
             gauge.add_metric([str(label) for label in labels], float(value))
         return gauge
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import httpx
+import psycopg
 from pydantic import SecretStr
 
 from gateway.db import pool
-from gateway.operate import broker, database, ports
+from gateway.operate import broker, data_folder, database, ports
 from gateway.operate.processes import Program, Say, Supervisor
 from gateway.settings import Settings, environment
 
@@ -56,12 +57,12 @@ class House:
 
     def prepare(self) -> None:
         """Start database and broker and fix the ports; the services come afterwards (`start_services`)."""
-        self.settings.data_dir.mkdir(parents=True, exist_ok=True)
+        folder = data_folder.make(self.settings.data_dir)
         self.database = database.dsn(self.settings)
         self.say(
             "database", "embedded PostgreSQL" if self.settings.database_dsn is None else "as WEARWELL_DATABASE_DSN"
         )
-        given = {"data_dir": str(self.settings.data_dir.resolve()), "database_dsn": self.database}
+        given = {"data_dir": str(folder), "database_dsn": self.database}
         given |= self._start_broker() if "mqtt_url" not in self.settings.model_fields_set else {}
         self.web = ports.hold(self.settings.http_port, self.settings.http_host)
         self.http_port = self.web.getsockname()[1]
@@ -96,24 +97,40 @@ class House:
 
     def stop(self) -> None:
         """Stop everything that was started here; the embedded database stops with its last user."""
-        (self.settings.data_dir / RUNNING).unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            (self.settings.data_dir / RUNNING).unlink()
         self.supervisor.stop()
+        if self.web is not None:
+            self.web.close()
         if self.settings.database_dsn is None:
             database.leave_embedded(self.settings.data_dir)
 
     def _start_broker(self) -> dict[str, str]:
         with pool.connect(self.database, pool.Role.GATEWAY) as conn:
-            own = broker.prepare(
-                conn, self.settings.data_dir, user=self.settings.mqtt_username, env=environment(), host=ports.LOOPBACK
-            )
-        self.supervisor.start(own.program)
-        if not ports.answers(own.gateway_port, own.host, within_s=BROKER_WAIT_S):
-            self.say("broker", f"{own.kind} does not answer yet")
+            own = self._own_broker(conn)
         self.units_url = f"mqtt://{own.host}:{own.units_port}"
         self.mqtt_url = f"mqtt://{own.host}:{own.gateway_port}"
         self.mqtt_version = own.mqtt_version
         self.say("broker", f"{own.kind}; units connect to {self.units_url}")
         return {"mqtt_url": self.mqtt_url, "mqtt_password": own.password, "mqtt_version": own.mqtt_version}
+
+    def _own_broker(self, conn: psycopg.Connection) -> broker.EmbeddedBroker:
+        """Start the embedded broker, on other ports where somebody else took those that were free a moment ago."""
+        settings = self.settings
+        for last in (False, False, True):
+            own = broker.prepare(
+                conn, settings.data_dir, user=settings.mqtt_username, env=environment(), host=ports.LOOPBACK
+            )
+            child = self.supervisor.start(own.program)
+            deadline = time.monotonic() + BROKER_WAIT_S
+            while child.alive and time.monotonic() < deadline:
+                if own.lets_us_in(within_s=WATCH_S):
+                    return own
+            if not last:
+                self.say("broker", f"{own.kind} did not come up on port {own.units_port}; trying another")
+                child.stop()
+        self.say("broker", f"{own.kind} does not answer yet")
+        return own
 
     def _write_down(self) -> None:
         path = self.settings.data_dir / RUNNING

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 import psycopg
 from psycopg.rows import class_row
 
+from gateway.registry import history
+
 SILENT = timedelta(days=3)  # a unit with a radio that says nothing for so long
 
 
@@ -171,6 +173,7 @@ class Wants:
     failed_mail: int
     unpaid: int
     to_ship: int
+    stuck: int
     drift: int
 
 
@@ -192,9 +195,11 @@ WANTS = """select
     (select count(*) from slot_state st where stage = 'overdue' and not exists
        (select from purchase o where o.unit_id = st.unit_id and o.slot_id = st.slot_id
         and o.state in ('created', 'paying', 'paid', 'released', 'shipped', 'delivered'))) as overdue,
-    (select count(*) from outbox where channel = 'email' and failed_at is not null) as failed_mail,
+    (select count(*) from outbox where channel = 'email' and failed_at is not null
+       and error not like 'not sent:%%') as failed_mail,
     (select count(*) from payment where state = 'indeterminate') as unpaid,
     (select count(*) from purchase where state = 'released') as to_ship,
+    (select count(*) from event where handled_at is null and recorded_at < %(stuck)s) as stuck,
     (select count(*) from drift where alarm) as drift"""
 
 
@@ -212,7 +217,7 @@ def counts(conn: psycopg.Connection, now: datetime) -> Counts:
 def wants(conn: psycopg.Connection, now: datetime) -> Wants:
     """Return what needs attention."""
     with conn.cursor(row_factory=class_row(Wants)) as cursor:
-        found = cursor.execute(WANTS, {"silent": now - SILENT}).fetchone()
+        found = cursor.execute(WANTS, {"silent": now - SILENT, "stuck": history.stuck_before(now)}).fetchone()
     assert found  # noqa: S101  # likewise
     return found
 

@@ -1,7 +1,7 @@
 """What happened, as rows told once; the job that answers each is deferred in the transaction that told it."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -10,6 +10,8 @@ from psycopg.types.json import Jsonb
 
 from gateway import clock, jobs
 from gateway.events import Event
+
+STUCK = timedelta(minutes=15)  # of wall time; the worker's attempts at one event take about nine
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,11 @@ def take(conn: psycopg.Connection, event_id: int) -> Recorded | None:
 def done(conn: psycopg.Connection, event_id: int) -> None:
     """Mark an event as handled."""
     conn.execute("update event set handled_at = %s where event_id = %s", (clock.now(), event_id))
+
+
+def stuck_before(now: datetime) -> datetime:
+    """Return since when, in world time, an event must have waited to count as stuck: its job has failed by then."""
+    return now - STUCK / clock.wall_delay(timedelta(seconds=1))
 
 
 def of_unit(conn: psycopg.Connection, unit_id: int, limit: int = 100) -> list[Recorded]:

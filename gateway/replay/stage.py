@@ -55,9 +55,10 @@ class Stage:
         return Speaker(made.unit, name, str(made.secret))
 
     def admit(self) -> None:
-        """Let the broker know everyone who was enrolled."""
+        """Let the broker know everyone who was enrolled; raises Unreachable when it does not act on that."""
         settings = self.house.settings
-        broker.refresh(self.conn, settings.data_dir, user=settings.mqtt_username)
+        if not broker.refresh(self.conn, settings.data_dir, user=settings.mqtt_username):
+            raise Unreachable("the broker does not take the new units; see its lines above")
 
     def publisher(self, speaker: Speaker) -> Publisher:
         """Return the unit's own connection to the broker, not yet open."""

@@ -13,7 +13,7 @@ import structlog
 
 from commerce import orders
 from commerce.desk import Desk
-from commerce.orders import Order
+from commerce.orders import Order, State
 from gateway import jobs
 from gateway.events import EventType
 from gateway.notify import outbox
@@ -147,6 +147,14 @@ def ask_if_fitted(h: Happening) -> None:
     prompts.ask_if_fitted(h.conn, order.unit_id, order.slot_id, h.now)
 
 
+def tell_if_lost(h: Happening) -> None:
+    """Write to the person whose order was confirmed and has ended without their doing: its money is gone."""
+    steps = orders.steps(h.conn, h.order.order_id)
+    confirmed = any(step.state is State.PAID for step in steps)
+    if confirmed and not steps[-1].cause.startswith("party:"):
+        mail("order_lost")(h)
+
+
 def mail(kind: str) -> Step:
     """Return the step that writes to the person who ordered; a guest hears from the payment provider."""
 
@@ -172,7 +180,7 @@ REACTIONS: dict[EventType, tuple[Step, ...]] = {
     EventType.DOUBT_ANSWERED: (score_again,),
     EventType.ORDER_PLACED: (note_order,),
     EventType.ORDER_PAID: (note_order, keep_card, release_later, fulfil_later, mail("order_received")),
-    EventType.ORDER_CANCELLED: (reopen,),
+    EventType.ORDER_CANCELLED: (reopen, tell_if_lost),
     EventType.ORDER_SHIPPED: (mail("order_shipped"),),
     EventType.ORDER_DELIVERED: (ask_if_fitted,),
 }

@@ -36,6 +36,7 @@ KINDS = (
     Kind(
         "unpaid", "Payments without a clear answer; they are asked about again", "overdue", "/console/orders", "Orders"
     ),
+    Kind("stuck", "Events that nothing followed from; the worker's log says why", "overdue", "/console/units", "Fleet"),
     Kind("to_ship", "Paid orders that wait to be shipped", "due", "/console/orders", "Ship them"),
     Kind("silent", "Units silent for three days or more", "due", "/console/units?link=silent", "See them"),
     Kind("failed_mail", "Mails that could not be delivered", "due", "/console/outbox?only=failed", "See them"),

@@ -1,16 +1,13 @@
 """Whether we live, and whether we can serve: for those who start, route to and watch us."""
 
-import psycopg
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
-from psycopg import conninfo
 
-from gateway.db import migrate
+from gateway.db import readiness
 from gateway.web import pages
-from gateway.web.services import Asked, Services
+from gateway.web.services import Asked
 
 router = APIRouter()
-PATIENCE = 2  # seconds that the database may take
 
 
 @router.get("/healthz")
@@ -23,26 +20,11 @@ def healthz() -> Response:
 @router.get("/startupz")
 def readyz(services: Asked) -> Response:
     """Answer 200 when a request would be served, else 503; each check by name, with a sentence where it fails."""
-    found = {"database": _database(services)} | {name: check() for name, check in services.checks.items()}
+    found = {"database": readiness.database(str(services.pool.conninfo))}
+    found |= {name: check() for name, check in services.checks.items()}
     ready = not any(found.values())
     checks = {name: reason or "ok" for name, reason in found.items()}
     return JSONResponse({"ready": ready, "checks": checks}, 200 if ready else 503)
-
-
-def _database(services: Services) -> str | None:
-    """Ask over a connection of its own: a pool that is used up is not a database that is away."""
-    dsn = str(services.pool.conninfo)
-    options = conninfo.conninfo_to_dict(dsn).get("options", "")
-    try:
-        with psycopg.connect(
-            dsn,
-            connect_timeout=PATIENCE,
-            options=f"{options} -c statement_timeout={PATIENCE * 1000}",
-        ) as conn:
-            missing = migrate.pending(conn)
-    except psycopg.Error:
-        return "the database does not answer; check that it runs and is reachable"
-    return f"{len(missing)} migrations are missing; run wearwell migrate" if missing else None
 
 
 @router.get("/static/{name}")

@@ -229,10 +229,13 @@ def perform(visit: Visit, act: str, form: Fields) -> Response | Cancelling:
 
 
 def _fitted(visit: Visit, form: Fields) -> Response:
-    """Tell that a new part is in: once for each cycle, however often it is pressed."""
+    """Tell that a new part is in, once for each cycle, however often it is pressed; who was asked has answered so."""
     assert visit.unit  # noqa: S101  # perform() has looked
     standing = next((s for s in timeline.standings(visit.conn, visit.unit.unit_id) if s.slot_id == form.slot), None)
-    if standing and standing.cycle_id == form.cycle:
+    if standing and standing.cycle_id == form.cycle and standing.prompt_id:
+        prompts.answer(visit.conn, standing.prompt_id, "changed", clock.now())
+        note(visit, "part_fitted", cycle=standing.cycle_id, prompt=standing.prompt_id)
+    elif standing and standing.cycle_id == form.cycle:
         history.record(
             visit.conn,
             Event(

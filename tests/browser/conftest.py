@@ -2,27 +2,19 @@
 
 import hashlib
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
+from tests import chromium as chromium_
 from tests.integration.web_house import WebHouse, open_house
 
+ROOT = Path(__file__).parents[2]
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 AXE_SHA256 = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"  # axe-core 4.14.1, MPL-2.0
-QUIET = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 SERIOUS = """async () => (await axe.run(document, {resultTypes: ["violations"]})).violations
   .filter(v => ["serious", "critical"].includes(v.impact))
   .map(v => `${v.id}: ${v.help} at ${v.nodes.map(n => n.target.join(" ")).join(", ")}`)"""
@@ -31,13 +23,11 @@ SERIOUS = """async () => (await axe.run(document, {resultTypes: ["violations"]})
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """Debian's Chromium, for one file of tests, which its loop must not outlive; skips, saying so, without one."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    found = chromium_.program()
     if found is None:
         pytest.skip("no Chromium on the PATH: the pages are not looked at (Debian: apt install chromium)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=list(QUIET))
+    with chromium_.launched(found) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -76,9 +66,9 @@ def open_page(chromium: Browser) -> Iterator[Open]:
 
 
 @pytest.fixture(scope="session")
-def shots(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where screenshots are kept: WEARWELL_SCREENSHOTS, or a folder of this run."""
-    folder = Path(os.environ.get("WEARWELL_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
+def shots() -> Path:
+    """Where screenshots are kept: WEARWELL_SCREENSHOTS, else test-output/screenshots of this repository."""
+    folder = Path(os.environ.get("WEARWELL_SCREENSHOTS") or ROOT / "test-output" / "screenshots")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

@@ -1,7 +1,10 @@
 """docker-compose.yml, the Dockerfile and Mosquitto's configuration name only what exists, and no secret."""
 
+import os
 import re
+import subprocess
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import pytest
@@ -95,6 +98,61 @@ def test_services_wait_for_services_that_exist() -> None:
     """A name in depends_on is a service."""
     for name, service in SERVICES.items():
         assert set(service.get("depends_on", {})) <= set(SERVICES), name
+
+
+EXAMPLE = {"seed", "fleet", "payments", "mailpit"}
+
+
+def started(profiles: set[str]) -> dict[str, dict[str, Any]]:
+    """What `docker compose up` starts with these profiles."""
+    return {name: service for name, service in SERVICES.items() if set(service.get("profiles", profiles)) <= profiles}
+
+
+def test_the_example_is_a_profile_that_the_script_turns_on() -> None:
+    """A newcomer's first `docker compose up` has a fleet to look at; removing one part of .env leaves it out."""
+    assert set(SERVICES) - EXAMPLE == set(started(set()))
+    assert set(SERVICES) == set(started({"example"}))
+    example = (ROOT / "deploy" / "env").read_text().split("# The example")[1]
+    for line in (
+        "COMPOSE_PROFILES=example",
+        "WEARWELL_SMTP_URL=smtp://mailpit:",
+        "WEARWELL_STRIPE_URL=http://payments:",
+    ):
+        assert line in example
+
+
+def test_without_the_example_the_file_is_whole() -> None:
+    """Nobody has to wait for a service that was left out, and no setting's default names one."""
+    left = started(set())
+    for name, service in left.items():
+        needed = {
+            other
+            for other, how in service.get("depends_on", {}).items()
+            if not isinstance(how, dict) or how.get("required", True)
+        }
+        assert set() == needed - set(left), name
+        text = str(service.get("environment", ""))
+        assert [] == [gone for gone in sorted(EXAMPLE) if f"//{gone}:" in text], name
+
+
+def test_the_broker_s_files_are_written_after_the_migrations_with_the_example_or_without() -> None:
+    """Without a seed nothing else would make it wait for the tables that it reads."""
+    assert "migrate" in SERVICES["broker-files"]["depends_on"]
+
+
+@pytest.mark.parametrize("profiles", [(), ("example",)], ids=["own", "example"])
+def test_compose_itself_takes_the_file(profiles: tuple[str, ...]) -> None:
+    """Docker's own judgement, where it is installed; it needs no daemon for that."""
+    asked = (
+        subprocess.run(["docker", "compose", "version"], capture_output=True, check=False) if which("docker") else None
+    )
+    if asked is None or asked.returncode:
+        pytest.skip("no docker compose on this machine")
+    secrets = dict.fromkeys(re.findall(r"\$\{(\w+):\?", (ROOT / "docker-compose.yml").read_text()), "x" * 24)
+    flags = [word for profile in profiles for word in ("--profile", profile)]
+    command = ["docker", "compose", "--env-file", os.devnull, *flags, "config", "--quiet"]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | secrets, capture_output=True, text=True, check=False)
+    assert 0 == done.returncode, done.stderr
 
 
 def test_the_image_holds_what_the_wheel_needs_and_runs_without_rights() -> None:

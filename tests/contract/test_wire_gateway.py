@@ -20,6 +20,7 @@ SHAPES = {"tlm": Batch, "evt": DeviceEvent, "state": UnitState, "reply": Reply}
 CASES = [
     path for kind in SHAPES for path in sorted((DOCS / "protocol" / "vectors" / kind).iterdir())
 ]  # what a unit sends; the rest the gateway sends itself
+SENML = DOCS / "protocol" / "senml"
 REFUSED = sorted((DOCS / "protocol" / "refused").glob("*/*"))
 
 
@@ -78,3 +79,22 @@ def test_event_types_are_the_gateways() -> None:
     kinds = set(schema["$defs"]["evt"]["properties"]["type"]["enum"])
     assert {str(kind) for kind in wearwell.CARRIED} == kinds
     assert kinds <= {str(kind) for kind in EventType}
+
+
+@pytest.mark.parametrize("suffix", [".json", ".cbor"])
+def test_a_senml_pack_is_taken_as_it_stands(suffix: str) -> None:
+    """The golden pack is one batch of a unit that keeps no sequence; sent again it has the same number."""
+    envelope = Envelope("ww/v1/acme.A1/tlm", (SENML / f"pack{suffix}").read_bytes(), datetime.now(UTC))
+    [content] = wearwell.read(Address("wearwell", "acme.A1", "tlm"), envelope)
+    assert isinstance(content, Batch)
+    assert ("synced", 0) == (content.c, content.s)
+    first = {"runtime": 812.25, "pm25": 9, "hepa.left_pct": 41.5, "running": True}
+    assert [(1795457100.0, first), (1795457160.0, {"runtime": 812.27})] == content.r
+    [again] = wearwell.read(Address("wearwell", "acme.A1", "tlm"), envelope)
+    assert content == again
+
+
+def test_the_senml_pack_on_the_page_is_the_golden_one() -> None:
+    """What docs/protocol.md shows is what the tests send."""
+    shown = PROTOCOL.split("<!-- docs/protocol/senml/pack.json -->\n```json\n")[1].split("```")[0]
+    assert json.loads(shown) == json.loads((SENML / "pack.json").read_bytes())

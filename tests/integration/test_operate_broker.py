@@ -1,10 +1,13 @@
 """The embedded broker lets in whom the registry enrolled, to their own topics, and nobody else."""
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -13,8 +16,9 @@ from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from gateway import clock
+from gateway.db import pool
 from gateway.errors import ConfigurationError
-from gateway.operate import access, broker, mosquitto, ports
+from gateway.operate import access, broker, knock, mosquitto, ports
 from gateway.operate.processes import Supervisor
 from gateway.registry import credentials, declaration, units
 from gateway.settings import environment
@@ -67,7 +71,7 @@ def wait(happens: Callable[[], bool], seconds: float = 5) -> bool:
 
 @pytest.fixture(params=["mosquitto", "amqtt"])
 def house(
-    request: pytest.FixtureRequest, conn: psycopg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, conn: psycopg.Connection, open_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[broker.EmbeddedBroker, dict[str, str], Path]]:
     """A running broker with two enrolled units: their secrets by device name."""
     if request.param == "mosquitto" and not mosquitto.find():
@@ -82,15 +86,13 @@ def house(
         assert made.unit.device
         secrets[made.unit.device] = made.secret
     conn.commit()
-    for parent in (tmp_path, *tmp_path.parents):  # so that the broker's own account may look in
-        if parent.stat().st_uid == 0 and not parent.stat().st_mode & 1:
-            parent.chmod(parent.stat().st_mode | 1)
     supervisor = Supervisor(lambda *_: None)
-    own = broker.prepare(conn, tmp_path, user="wearwell", env=environment())
+    own = broker.prepare(conn, open_folder, user="wearwell", env=environment())
     supervisor.start(own.program)
-    assert ports.answers(own.units_port, within_s=15)
+    assert own.lets_us_in(within_s=15)
+    assert ports.answers(own.units_port, within_s=5)
     assert ports.answers(own.gateway_port, within_s=5)
-    yield own, secrets, tmp_path
+    yield own, secrets, open_folder
     supervisor.stop()
     assert not ports.answers(own.units_port, within_s=0)
 
@@ -155,6 +157,64 @@ def test_new_and_revoked_units_are_told_to_the_running_broker(
     if own.kind != "amqtt":  # which leaves the session, and lets nothing through it any more
         assert wait(lambda: bool(gone))
     live.close()
+
+
+def test_a_broker_that_missed_the_signal_is_told_again(
+    house: tuple[broker.EmbeddedBroker, dict[str, str], Path],
+    conn: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A signal that comes while it reads its files is lost: whether it acts on the new ones is seen, not assumed."""
+    own, _, folder = house
+    told: list[signal.Signals] = []
+    really = os.kill
+
+    def kill(pid: int, number: signal.Signals) -> None:
+        told.append(number)
+        if len(told) > 1:
+            really(pid, number)
+
+    monkeypatch.setattr(os, "kill", kill)
+    assert broker.refresh(conn, folder, user="wearwell")
+    assert [signal.SIGHUP, signal.SIGHUP] == told
+    assert own.kind
+
+
+def test_a_broker_that_does_not_act_on_its_files_is_told_of(
+    house: tuple[broker.EmbeddedBroker, dict[str, str], Path],
+    conn: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It runs, it was told, and it lets nobody new in: then nobody is told that it does."""
+    _, _, folder = house
+    monkeypatch.setattr(broker, "ACTS_S", 1.0)
+    assert broker.tell(broker.folder_of(folder), signal.SIGSTOP)
+    try:
+        assert not broker.refresh(conn, folder, user="wearwell")
+    finally:
+        broker.tell(broker.folder_of(folder), signal.SIGCONT)
+    assert broker.refresh(conn, folder, user="wearwell")
+
+
+def test_commands_at_the_same_moment_overwrite_nobody(
+    house: tuple[broker.EmbeddedBroker, dict[str, str], Path], dsn: str
+) -> None:
+    """Each of several that enrol at once ends with its unit let in."""
+    own, _, folder = house
+
+    def enrol(serial: str) -> tuple[bool, str]:
+        with pool.connect(dsn, pool.Role.GATEWAY) as mine:
+            tenant = mine.execute("select tenant_id from tenant").fetchone()
+            assert tenant
+            made = units.enrol(mine, tenant[0], "04006381333931", serial, now=clock.now())
+            mine.commit()
+            return broker.refresh(mine, folder, user="wearwell"), str(made.secret)
+
+    with ThreadPoolExecutor(4) as together:
+        done = dict(zip("WXYZ", together.map(enrol, "WXYZ"), strict=True))
+    assert {True} == {told for told, _ in done.values()}
+    for serial, (_, secret) in done.items():
+        assert knock.lets_in(own.host, own.units_port, f"acme.{serial}", secret)
 
 
 def test_nobody_takes_over_another_units_session(

@@ -1,42 +1,84 @@
 """What a process says of itself on loopback: metrics, whether it lives, whether it can do its work."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 
 import httpx
+import psycopg
 import pytest
+from psycopg import conninfo
 
 from gateway import metrics
+from gateway.db import pool
+from gateway.db import readiness as store
 from gateway.errors import ConfigurationError
 from gateway.ingest import readiness
 from gateway.operate import exporter, ports
 
 
 @pytest.fixture
-def base() -> Iterator[str]:
+def gateway_dsn(dsn: str) -> str:
+    """The database as ingest and the worker log in."""
+    return pool.dsn_for(dsn, pool.Role.GATEWAY)
+
+
+@contextmanager
+def served(database: Callable[[], str | None]) -> Iterator[str]:
     port = ports.free(0)
-    for gauge in ("broker_connected", "ingest_ready"):
-        metrics.put(gauge, 0)
-    checks = {"broker": readiness.broker, "database": readiness.database}
-    with exporter.exported(port, checks=checks):
+    with exporter.exported(port, checks={"broker": readiness.broker, "database": database}):
         yield f"http://127.0.0.1:{port}"
 
 
+@pytest.fixture
+def base(gateway_dsn: str) -> Iterator[str]:
+    """What ingest serves on its metrics port."""
+    for gauge in ("broker_connected", "database_takes"):
+        metrics.put(gauge, 0)
+    with served(partial(readiness.database, gateway_dsn)) as address:
+        yield address
+
+
+@contextmanager
+def closed(dsn: str) -> Iterator[None]:
+    """Let nobody into a database for the time of a `with`."""
+    name = conninfo.conninfo_to_dict(dsn)["dbname"]
+    with psycopg.connect(conninfo.make_conninfo(dsn, dbname="postgres"), autocommit=True) as owner:
+        owner.execute(f"alter database {name} allow_connections false")  # type: ignore[arg-type]
+        try:
+            yield
+        finally:
+            owner.execute(f"alter database {name} allow_connections true")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
-    ("connected", "ready", "status", "said"),
+    ("connected", "takes", "status", "said"),
     [
         (1, 1, 200, {"broker": "ok", "database": "ok"}),
-        (0, 0, 503, {"broker": readiness.BROKER_AWAY, "database": "ok"}),
-        (1, 0, 503, {"broker": "ok", "database": readiness.DATABASE_AWAY}),
+        (0, 1, 503, {"broker": readiness.BROKER_AWAY, "database": "ok"}),
+        (1, 0, 503, {"broker": "ok", "database": readiness.NOT_TAKEN}),
+        (0, 0, 503, {"broker": readiness.BROKER_AWAY, "database": readiness.NOT_TAKEN}),
     ],
 )
 def test_ingest_says_what_it_waits_for(
-    base: str, connected: int, ready: int, status: int, said: dict[str, str]
+    base: str, connected: int, takes: int, status: int, said: dict[str, str]
 ) -> None:
-    """A broker or a database that is away is named, with what to check."""
+    """A broker that is away and a database that takes nothing (a full disk) are named, each for itself."""
     metrics.put("broker_connected", connected)
-    metrics.put("ingest_ready", ready)
+    metrics.put("database_takes", takes)
     answer = httpx.get(f"{base}/readyz")
     assert (status, {"ready": status == 200, "checks": said}) == (answer.status_code, answer.json())
+
+
+@pytest.mark.parametrize("connected", [0, 1])
+def test_a_database_that_is_away_is_said_whatever_the_broker_does(base: str, dsn: str, connected: int) -> None:
+    """The check asks the database itself, and does not take the silence of a broker for a database's answer."""
+    metrics.put("broker_connected", connected)
+    metrics.put("database_takes", 1)
+    with closed(dsn):
+        said = httpx.get(f"{base}/readyz").json()
+    assert (False, store.AWAY) == (said["ready"], said["checks"]["database"])
+    assert ("ok" if connected else readiness.BROKER_AWAY) == said["checks"]["broker"]
 
 
 def test_a_process_that_waits_still_lives(base: str) -> None:

@@ -14,12 +14,15 @@ import httpx
 import psycopg
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
+from pydantic import SecretStr
 
 from gateway import clock
 from gateway.db import pool
 from gateway.operate import exporter, ports
 from gateway.operate.fleet_metrics import FIGURES, FleetFigures
+from gateway.operate.house import House
 from gateway.operate.processes import Program, Supervisor
+from gateway.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -153,12 +156,14 @@ def after(text: str, mark: str) -> str:
 
 
 @pytest.fixture
-def settings_of_our_own(tmp_path: Path) -> dict[str, str]:
+def settings_of_our_own(open_folder: Path) -> dict[str, str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith("WEARWELL_")}
-    return env | {"WEARWELL_DATA_DIR": str(tmp_path / "data"), "PYTHONPATH": str(ROOT)}
+    return env | {"WEARWELL_DATA_DIR": str(open_folder / "data"), "PYTHONPATH": str(ROOT)}
 
 
-def test_up_runs_everything_and_stops_it_cleanly(tmp_path: Path, settings_of_our_own: dict[str, str]) -> None:
+def test_up_runs_everything_and_stops_it_cleanly(
+    tmp_path: Path, open_folder: Path, settings_of_our_own: dict[str, str]
+) -> None:
     """Pages answer, another command finds the broker and enrols, a killed child comes back, SIGTERM ends it all."""
 
     def wearwell(*words: str) -> subprocess.CompletedProcess[str]:
@@ -167,9 +172,6 @@ def test_up_runs_everything_and_stops_it_cleanly(tmp_path: Path, settings_of_our
             command, env=settings_of_our_own, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
         )
 
-    for parent in (tmp_path, *tmp_path.parents):  # so that, as root, the broker's own account may look in
-        if parent.stat().st_uid == os.geteuid():
-            parent.chmod(parent.stat().st_mode | 0o001)
     log = (tmp_path / "up.log").open("w")
     house = subprocess.Popen(
         [sys.executable, "-m", "gateway.cli", "up"],
@@ -180,7 +182,7 @@ def test_up_runs_everything_and_stops_it_cleanly(tmp_path: Path, settings_of_our
         stderr=subprocess.STDOUT,
     )
     try:
-        running = tmp_path / "data" / "running.json"
+        running = open_folder / "data" / "running.json"
         assert wait(running.exists, 60), (tmp_path / "up.log").read_text()
         found = json.loads(running.read_text())
 
@@ -197,7 +199,7 @@ def test_up_runs_everything_and_stops_it_cleanly(tmp_path: Path, settings_of_our
         assert "broker-files" not in enrolled.stderr  # it was told
         verdicts = {row["what"]: row["verdict"] for row in json.loads(wearwell("doctor", "--json").stdout)}
         assert {"good"} == {verdicts[what] for what in ("database login", "migrations", "broker", "anonymous clients")}
-        broker = int((tmp_path / "data" / "broker" / "pid").read_text())
+        broker = int((open_folder / "data" / "broker" / "pid").read_text())
         os.kill(broker, signal.SIGKILL)
         assert wait(lambda: "connected to the broker" in after((tmp_path / "up.log").read_text(), "ended with -9"), 30)
     finally:
@@ -211,4 +213,24 @@ def test_up_runs_everything_and_stops_it_cleanly(tmp_path: Path, settings_of_our
     assert not running.exists()
     for key in ("mqtt_url", "units_url", "public_url"):
         assert not ports.answers(int(found[key].rsplit(":", 1)[1]), within_s=0), key
-    assert not (tmp_path / "data" / "postgres" / "postmaster.pid").exists()
+    assert not (open_folder / "data" / "postgres" / "postmaster.pid").exists()
+
+
+def test_a_port_that_somebody_took_meanwhile_is_given_up(
+    dsn: str, open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who answers there lets our login in, or is somebody else's broker: then ours starts on other ports."""
+    said: list[str] = []
+    with ports.hold(0) as taken:
+        stolen, free = [taken.getsockname()[1]], ports.free
+        monkeypatch.setattr(
+            ports, "free", lambda wanted, host=ports.LOOPBACK: stolen.pop() if stolen else free(0, host)
+        )
+        settings = Settings(data_dir=open_folder, database_dsn=SecretStr(dsn), metrics_port=0, http_port=0)
+        with House(settings, lambda _, line: said.append(line)) as house:
+            monkeypatch.setattr("gateway.operate.database._superuser", lambda _: False)
+            house.prepare()
+            port = int(house.units_url.rpartition(":")[2])
+            assert ports.answers(port)
+            assert taken.getsockname()[1] != port
+            assert any("trying another" in line for line in said), said

@@ -3,21 +3,31 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import time
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
+from procrastinate.exceptions import ConnectorException
+from psycopg import conninfo
 
 from commerce.desk import Desk, OrderEvent
-from gateway import clock, jobs
+from gateway import clock, jobs, metrics
+from gateway.db import pool, readiness
 from gateway.events import Event, EventType
+from gateway.ingest import readiness as ingest_readiness
 from gateway.notify import outbox
 from gateway.notify.mail import Mail
 from gateway.notify.smtp import KeptMail
+from gateway.operate import mosquitto, ports
 from gateway.registry import history
 from gateway.replenish import learn
 from gateway.settings import Settings
@@ -211,3 +221,114 @@ async def test_one_failing_chore_does_not_stop_the_others(
     monkeypatch.setattr(worker, "speak", broken)
     async with working(worker):
         await until(shop, "select count(*) from forecast", (1,))
+
+
+async def test_a_worker_waits_for_a_database_that_comes_later(shop: Shop, worker: Worker, template_db: str) -> None:
+    """Nothing to connect to at the start: it asks again, and works once the database is there."""
+    name = f"ww_late_{uuid.uuid4().hex[:8]}"
+    late = conninfo.make_conninfo(shop.dsn, dbname=name)
+    with psycopg.connect(conninfo.make_conninfo(shop.dsn, dbname="postgres"), autocommit=True) as owner:
+        try:
+            with pool.open_pool(late, pool.Role.GATEWAY) as waiting:
+                worker = Worker(worker.settings, late, waiting, worker.desk)
+                async with working(worker):
+                    await asyncio.sleep(1)
+                    owner.execute(f"create database {name} template {template_db}")  # type: ignore[arg-type]
+
+                    def there() -> bool:
+                        with psycopg.connect(late) as conn:
+                            return conn.execute("select 1 from wearwell.procrastinate_workers").fetchone() is not None
+
+                    async with asyncio.timeout(40):
+                        while not await asyncio.to_thread(there):  # noqa: ASYNC110  # it happens in the database
+                            await asyncio.sleep(0.2)
+        finally:
+            owner.execute(f"drop database if exists {name} with (force)")  # type: ignore[arg-type]
+
+
+async def test_a_worker_told_to_end_while_its_database_is_away_ends(shop: Shop, worker: Worker) -> None:
+    """It does not finish waiting first: whoever stops a house does not wait for a database that is not there."""
+    away = conninfo.make_conninfo(shop.dsn, dbname="ww_never")
+    with pool.open_pool(away, pool.Role.GATEWAY) as never:
+        worker = Worker(worker.settings, away, never, worker.desk)
+        stop = asyncio.Event()
+        task = asyncio.create_task(worker.work(stop))
+        await asyncio.sleep(1)
+        stop.set()
+        async with asyncio.timeout(5):
+            await task
+
+
+async def test_a_worker_never_gives_up_on_its_database(
+    shop: Shop, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often the queue cannot be opened, it is tried again, after a pause."""
+    tried: list[float] = []
+    really = worker.queue.open_async
+
+    def refuse() -> Any:
+        tried.append(time.monotonic())
+        if len(tried) > 2:
+            return really()
+        raise ConnectorException
+
+    async def open_async() -> None:
+        await refuse()
+
+    monkeypatch.setattr(worker.queue, "open_async", open_async)
+    async with working(worker):
+        await until(shop, "select count(*) from procrastinate_workers", (1,))
+    assert 3 == len(tried)
+    assert tried[2] - tried[1] >= tried[1] - tried[0] >= 0.5
+
+
+def test_a_worker_without_database_and_broker_says_so_and_ends_when_told(tmp_path: Path) -> None:
+    """/readyz names both, /healthz is ok, nobody gives up, and SIGTERM ends it at once."""
+    metrics_port, nobody = ports.free(0), ports.free(0)
+    env = {name: value for name, value in os.environ.items() if not name.startswith("WEARWELL_")} | {
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "WEARWELL_DATABASE_DSN": f"postgresql://wearwell_service@127.0.0.1:{nobody}/wearwell",
+        "WEARWELL_MQTT_URL": f"mqtt://127.0.0.1:{nobody}",
+        "WEARWELL_METRICS_PORT": str(metrics_port),
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gateway.cli", "work"], env=env, cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert ports.answers(metrics_port, within_s=30)
+        answer = httpx.get(f"http://127.0.0.1:{metrics_port}/readyz")
+        assert "wearwell_units" not in httpx.get(f"http://127.0.0.1:{metrics_port}/metrics", timeout=30).text
+        said = {"broker": ingest_readiness.BROKER_AWAY, "database": readiness.AWAY}
+        assert (503, {"ready": False, "checks": said}) == (answer.status_code, answer.json())
+        assert "ok" == httpx.get(f"http://127.0.0.1:{metrics_port}/healthz").text
+        time.sleep(1)
+        process.terminate()
+        _, lines = process.communicate(timeout=10)
+    finally:
+        process.kill()
+        process.communicate()
+    assert 0 == process.returncode, lines
+    assert "Traceback" not in lines
+    assert "worker stopped" in lines
+
+
+async def test_a_worker_says_whether_the_broker_has_it(shop: Shop, worker: Worker) -> None:
+    """While it is connected the gauge stands at 1; a broker that goes away is noticed with nothing to publish."""
+    program = mosquitto.find()
+    if program is None:
+        pytest.skip("no Mosquitto on this machine")
+    port = ports.free(0)
+    worker.settings = Settings(mqtt_url=f"mqtt://127.0.0.1:{port}")
+    broker = await asyncio.create_subprocess_exec(program, "-p", str(port), stderr=asyncio.subprocess.DEVNULL)
+    assert await asyncio.to_thread(ports.answers, port, within_s=10)
+
+    async def shown(value: int) -> None:
+        async with asyncio.timeout(20):
+            while metrics.value("broker_connected") != value:  # noqa: ASYNC110  # a thread of the worker puts it
+                await asyncio.sleep(0.1)
+
+    async with working(worker):
+        await shown(1)
+        broker.terminate()
+        await broker.wait()
+        await shown(0)

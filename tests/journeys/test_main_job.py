@@ -10,6 +10,7 @@ import json
 import re
 import secrets
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -146,13 +147,17 @@ def letters() -> Iterator[tuple[Letterbox, str]]:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[tuple[House, Letterbox, Books]]:
+def lines() -> Iterator[list[str]]:
+    """What the house's processes said; the last of it is shown beside a failure."""
+    said: list[str] = []
+    yield said
+    sys.stdout.write("the house's last lines:\n" + "\n".join(said[-60:]) + "\n")
+
+
+@pytest.fixture
+def house(open_folder: Path, lines: list[str]) -> Iterator[tuple[House, Letterbox, Books]]:
     """A whole deployment in the test's folder, with a mail server and the payment stand-in."""
-    tmp_path.chmod(0o711)  # as root, database and broker run in accounts of their own
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(0o711)
     listening = threading.Event()
-    lines: list[str] = []
 
     def log(name: str, line: str) -> None:
         lines.append(f"{name} | {line}")
@@ -160,7 +165,7 @@ def house(tmp_path: Path) -> Iterator[tuple[House, Letterbox, Books]]:
             listening.set()
 
     books, hook_secret = Books(time.time), f"whsec_{secrets.token_hex(16)}"
-    running = House(settings.Settings(data_dir=tmp_path, http_port=0, metrics_port=0), log)
+    running = House(settings.Settings(data_dir=open_folder, http_port=0, metrics_port=0), log)
     with letters() as (box, smtp_url), running:
         running.prepare()
         hook = f"{running.public_url}/webhooks/stripe"
@@ -203,7 +208,8 @@ def test_from_a_published_reading_to_a_paid_order_and_the_next_cycle(house: tupl
         made = units.enrol(conn, tenant, GTIN, "A0001", now=born, name="Kitchen purifier")
         unit_id, party = made.unit.unit_id, {"email": "owner@example.com", "address": ADDRESS, "now": born}
         owners.register(conn, tenant, unit_id, **party)
-        broker.refresh(conn, running.settings.data_dir, user=running.settings.mqtt_username)
+        told = broker.refresh(conn, running.settings.data_dir, user=running.settings.mqtt_username)
+        assert told, "the broker does not act on its new files"
         with closing(Appliance(running.units_url, str(made.unit.device), str(made.secret))) as unit:
             walk(running, one, unit, box, born)
         check_the_books(conn, one, box, books)

@@ -57,7 +57,7 @@ def mailed(house: WebHouse, kind: str) -> str:
     return found[1]
 
 
-def test_from_the_prompt_to_the_next_cycle(house: WebHouse) -> None:
+def test_s8_from_the_prompt_over_the_parcel_to_the_next_cycle(house: WebHouse) -> None:
     """S1, S3, S8: forecast, one mail, one press, paid, shipped by staff, delivered, changed, and it begins anew.
 
     Nothing here is set by hand: a unit without a radio ages until its order date, and every step is taken through
@@ -112,7 +112,7 @@ def test_from_the_prompt_to_the_next_cycle(house: WebHouse) -> None:
     assert again is None or again[1]["slot"] != str(one(house, "select slot_id from purchase"))
 
 
-def test_a_double_tap_within_fifty_milliseconds_is_one_order(house: WebHouse) -> None:
+def test_s11_a_double_tap_within_fifty_milliseconds_is_one_order(house: WebHouse) -> None:
     """S11, S12: eight presses at once, from two browsers of one household, make one order and one charge."""
     _, party_id, token = house.due()
     house.keep_card(party_id)
@@ -129,7 +129,7 @@ def test_a_double_tap_within_fifty_milliseconds_is_one_order(house: WebHouse) ->
     assert all(f"/p/{token}?said=" in answer.headers["location"] for answer in answers)
 
 
-def test_a_stranger_buys_and_the_owner_learns_nothing_of_them(house: WebHouse) -> None:
+def test_s7_a_stranger_buys_and_the_owner_learns_nothing_of_them(house: WebHouse) -> None:
     """S7: a guest pays on the hosted page; the order ships to the address given there, and no party is made."""
     unit = house.unit()
     house.stand(unit)
@@ -148,7 +148,7 @@ def test_a_stranger_buys_and_the_owner_learns_nothing_of_them(house: WebHouse) -
 
 
 @pytest.mark.parametrize("answer", ["spare", "elsewhere", "wrong"])
-def test_another_answer_silences_the_question(house: WebHouse, answer: str) -> None:
+def test_s9_another_answer_silences_the_question(house: WebHouse, answer: str) -> None:
     """S9: whoever has a spare, buys elsewhere, or says that it is wrong is not asked again in this cycle."""
     unit = house.unit("NORADIO000000001", radio=False)
     house.own(unit)

@@ -47,7 +47,7 @@ def test_s3_the_first_order_keeps_the_card_with_consent_and_the_next_needs_one_t
     assert ("paid", None, False) == (second.order.state, second.go_to, second.again)
 
 
-def test_without_consent_the_card_is_not_kept(shop: Shop) -> None:
+def test_s3_without_consent_the_card_is_not_kept(shop: Shop) -> None:
     """S3: the box is left alone, so the next order goes through the page again."""
     desk = shop.desk()
     placed = shop.tap(desk)

@@ -1,15 +1,42 @@
 """A wrong setting stops the start with one line that says which and why."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from gateway import settings
-from gateway.errors import ConfigurationError
+from gateway.errors import ConfigurationError, Exit
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("MQTT_URL", "localhost", "mqtt_url must look like mqtt://"),
+        ("DATABASE_DSN", "nonsense", "WEARWELL_DATABASE_DSN: must look like postgresql://"),
+        ("DATABASE_DSN", "postgresql://host:99999/wearwell", "WEARWELL_DATABASE_DSN: its port must be a number"),
+        ("DATABASE_ADMIN_DSN", "nonsense", "WEARWELL_DATABASE_ADMIN_DSN: must look like postgresql://"),
+        ("MQTT_URL", "localhost", "WEARWELL_MQTT_URL: must look like mqtt://"),
+        ("MQTT_URL", "mqtt://h:99999", "WEARWELL_MQTT_URL: must look like mqtt://host:1883"),
+        ("MQTT_URL", "mqtt://me:secret@h", "WEARWELL_MQTT_URL: must hold no login"),
+        ("MQTT_CA_FILE", "/nonexistent", "WEARWELL_MQTT_CA_FILE: holds no certificate that can be read (No such file"),
+        ("MQTT_CA_FILE", "pyproject.toml", "WEARWELL_MQTT_CA_FILE: holds no certificate"),
+        ("MQTT_SUBSCRIPTIONS", "a/#/b", "WEARWELL_MQTT_SUBSCRIPTIONS: 'a/#/b' is no topic filter"),
+        ("MQTT_SUBSCRIPTIONS", "ww/v1/a+/tlm", "WEARWELL_MQTT_SUBSCRIPTIONS: 'ww/v1/a+/tlm' is no topic filter"),
+        ("MQTT_SUBSCRIPTIONS", "$share/ww", "WEARWELL_MQTT_SUBSCRIPTIONS: '$share/ww' is no shared subscription"),
+        ("MQTT_SUBSCRIPTIONS", ",", "WEARWELL_MQTT_SUBSCRIPTIONS: must name at least one"),
+        ("PUBLIC_URL", "http://", "WEARWELL_PUBLIC_URL: must look like http://"),
+        ("PUBLIC_URL", "https://host/?a=b", "WEARWELL_PUBLIC_URL: must hold nothing behind its path"),
+        ("SMTP_URL", "smtp://host:99999", "WEARWELL_SMTP_URL: must look like smtp://"),
+        ("SMTP_URL", "foo", "WEARWELL_SMTP_URL: must look like smtp://"),
+        ("MAIL_FROM", "Wearwell", "WEARWELL_MAIL_FROM: must be a mail address"),
+        ("MAIL_FROM", "Wearwell <no-reply>", "WEARWELL_MAIL_FROM: must be a mail address"),
+        ("STRIPE_URL", "nonsense", "WEARWELL_STRIPE_URL: must look like http://"),
+        ("PACE", "foo", "WEARWELL_PACE: must be origin,since,speed"),
+        ("PACE", "2026-01-01,2026-01-01,2", "WEARWELL_PACE: must be origin,since,speed"),
         ("HTTP_PORT", "80000", "WEARWELL_HTTP_PORT"),
         ("LOG_LEVEL", "loud", "WEARWELL_LOG_LEVEL"),
         ("STRIPE_KEY", "rk_test_1", "needs stripe_webhook_secrets"),
@@ -45,3 +72,67 @@ def test_a_secret_is_in_no_message(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigurationError) as caught:
         settings.load()
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["DATABASE_DSN", "SMTP_URL", "MQTT_URL"])
+def test_a_secret_in_an_address_is_in_no_message(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """An address may hold a password: what is said of it does not repeat it."""
+    monkeypatch.setenv(f"WEARWELL_{name}", "scheme://me:hunter2@host:99999")
+    with pytest.raises(ConfigurationError) as caught:
+        settings.load()
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_DSN", "host=/run/postgresql dbname=wearwell"),
+        ("DATABASE_DSN", "postgresql://me:p%40ss@one:5432,two:5433/wearwell?sslmode=verify-full"),
+        ("MQTT_URL", "mqtts://[::1]:8883"),
+        ("MQTT_SUBSCRIPTIONS", "$share/wearwell/ww/v1/+/tlm,+/+/status/#,#"),
+        ("SMTP_URL", "smtps://me:p%40ss@mail.example.com"),
+        ("MAIL_FROM", "An appliance maker <care@example.com>"),
+        ("MAIL_FROM", "care@example.com"),
+        ("STRIPE_URL", "http://payments:8090"),
+    ],
+)
+def test_what_is_right_is_let_pass(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """A check that refuses what works would be worse than none."""
+    monkeypatch.setenv(f"WEARWELL_{name}", value)
+    settings.load()
+
+
+def test_a_slash_behind_the_public_address_is_taken_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Owners' links begin with it and go on with a slash of their own."""
+    monkeypatch.setenv("WEARWELL_PUBLIC_URL", "https://parts.example.com/")
+    assert "https://parts.example.com" == settings.load().public_url
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "value"),
+    [
+        ("serve", "DATABASE_DSN", "nonsense"),
+        ("work", "DATABASE_DSN", "nonsense"),
+        ("ingest", "MQTT_CA_FILE", "/nonexistent"),
+        ("up", "DATA_DIR", "/proc/foo"),
+        ("up", "DATA_DIR", __file__),
+        ("migrate", "DATA_DIR", "/proc/foo"),
+        ("up", "PACE", "foo"),
+    ],
+)
+def test_the_start_is_stopped_with_one_line(tmp_path: Path, command: str, name: str, value: str) -> None:
+    """Exit 3 and one line on stderr that names the setting: never a traceback."""
+    env = {key: given for key, given in os.environ.items() if not key.startswith("WEARWELL_")}
+    env |= {"PYTHONPATH": str(ROOT), "WEARWELL_DATA_DIR": str(tmp_path / "data"), f"WEARWELL_{name}": value}
+    ended = subprocess.run(
+        [sys.executable, "-m", "gateway.cli", command],
+        env=env,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert Exit.CONFIGURATION == ended.returncode, ended.stderr
+    assert ended.stderr.startswith(f"wearwell: WEARWELL_{name}: ")
+    assert 1 == ended.stderr.count("\n")

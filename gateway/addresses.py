@@ -1,0 +1,84 @@
+"""What a database's, a broker's, a mail server's or a web address must look like.
+
+Each check returns what it was given, or raises ValueError that says why it will not do. None repeats what it was given:
+it may hold a password, or be one in the wrong place.
+"""
+
+import re
+from email.utils import parseaddr
+from urllib.parse import SplitResult, urlsplit
+
+from psycopg import ProgrammingError, conninfo
+
+LARGEST_PORT = 65_535
+MAIL = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+")
+SHARED = "$share/"
+
+
+def database(text: str) -> str:
+    """Check a PostgreSQL DSN, as a URL or as `name=value` pairs."""
+    try:
+        parts = conninfo.conninfo_to_dict(text)
+    except ProgrammingError:
+        raise ValueError(
+            "must look like postgresql://user:password@host:5432/name, or host=… port=… dbname=… user=…"
+        ) from None
+    for port in str(parts.get("port") or "").split(","):
+        if port and not (port.isdigit() and 0 < int(port) <= LARGEST_PORT):
+            raise ValueError(f"its port must be a number from 1 to {LARGEST_PORT}")
+    return text
+
+
+def broker(text: str) -> str:
+    """Check `mqtt://host:port` or `mqtts://host:port`."""
+    parts = _split(text, ("mqtt", "mqtts"), "mqtt://host:1883 or mqtts://host:8883")
+    if parts.username or parts.password:
+        raise ValueError("must hold no login: that is set by WEARWELL_MQTT_USERNAME and WEARWELL_MQTT_PASSWORD")
+    return text
+
+
+def mail_server(text: str) -> str:
+    """Check `smtp://user:password@host:port` or `smtps://…`."""
+    _split(text, ("smtp", "smtps"), "smtp://user:password@host:587 or smtps://user:password@host:465")
+    return text
+
+
+def web(text: str) -> str:
+    """Check an address that others are put behind, and return it without a slash at its end."""
+    parts = _split(text, ("http", "https"), "http://host:8000 or https://host")
+    if parts.query or parts.fragment:
+        raise ValueError("must hold nothing behind its path: addresses are made by adding to it")
+    return text.rstrip("/")
+
+
+def sender(text: str) -> str:
+    """Check who a mail is from: `name@host`, or `Name <name@host>`."""
+    if "\n" in text or "\r" in text or not MAIL.fullmatch(parseaddr(text)[1]):
+        raise ValueError("must be a mail address such as Wearwell <no-reply@example.com>")
+    return text
+
+
+def topic_filters(texts: list[str]) -> list[str]:
+    """Check MQTT topic filters: `+` is a whole level, `#` the last one; `$share/<group>/` may stand before one."""
+    if not texts:
+        raise ValueError("must name at least one topic filter, or nothing would be received")
+    for text in texts:
+        levels = text.split("/")
+        if text.startswith(SHARED):
+            if len(levels) < 3 or not levels[1] or set(levels[1]) & set("+#"):
+                raise ValueError(f"{text!r} is no shared subscription: it must look like $share/group/ww/v1/+/tlm")
+            levels = levels[2:]
+        if "#" in "".join(levels[:-1]) or any(len(level) > 1 and set(level) & set("+#") for level in levels):
+            raise ValueError(f"{text!r} is no topic filter: + must be a whole level, # a whole level and the last")
+    return texts
+
+
+def _split(text: str, schemes: tuple[str, ...], example: str) -> SplitResult:
+    try:
+        parts = urlsplit(text)
+        port, host = parts.port, parts.hostname
+    except ValueError:  # what Python says of a port or an IPv6 address repeats it
+        raise ValueError(f"must look like {example}, with a port from 1 to {LARGEST_PORT} where one is named") from None
+    if parts.scheme not in schemes or not host or port == 0 or re.search(r"\s", text):
+        raise ValueError(f"must look like {example}")
+    return parts
