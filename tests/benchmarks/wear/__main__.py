@@ -73,9 +73,8 @@ def main() -> None:
 
 def _table(title: str, scores: dict[str, Score]) -> None:
     print(f"\n{title}")
-    print(
-        f"  {'model':12} {'units':>5} {'MAE':>8} {'rmse_unit':>10} {'cov80':>6} {'width80':>8}   MAE and cov80 at life fractions"
-    )
+    head = f"{'MAE':>8} {'rmse_unit':>10} {'cov80':>6} {'width80':>8}   MAE and cov80 at life fractions"
+    print(f"  {'model':12} {'units':>5} {head}")
     for model, one in scores.items():
         if not one:
             continue
