@@ -1,7 +1,7 @@
 """Levels and trees together: the model to take where an indicator is declared."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +22,11 @@ class Fused(Hit):
         super().__init__(declaration)
         self.learner: Learner | None = None
 
-    def fit(self, history: History) -> Self:
-        """Learn from finished and running cycles; raise ValueError where hits do not match the declared levels."""
-        super().fit(history)
+    def _learn(self, history: History) -> None:
+        super()._learn(history)
         self.learner = (
             None if self.crossing is None else Learner.learn(history, self.declaration.way, self.crossing.prior)
         )
-        return self
 
     def _told(self, used: Array, batch: SlotBatch) -> NDArray[np.bool_]:
         return super()._told(used, batch) if self.learner is None else np.ones(used.size, dtype=bool)

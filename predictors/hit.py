@@ -1,7 +1,7 @@
 """Levels crossed: for indicators with a knee, whose value cannot be extrapolated."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +22,11 @@ class Hit(Predictor):
         super().__init__(declaration)
         self.crossing: LevelCrossing | None = None
 
-    def fit(self, history: History) -> Self:
-        """Learn from finished and running cycles; raise ValueError where hits do not match the declared levels."""
+    def _learn(self, history: History) -> None:
+        """Learn from cycles on the fitted clock; raise ValueError where hits do not match the declared levels."""
         self._check_levels(history.hits)
-        super().fit(history)
+        super()._learn(history)
         self.crossing = LevelCrossing.learn(history)
-        return self
 
     def _left(self, used: Array, batch: SlotBatch, quantiles: tuple[float, ...]) -> tuple[Array, Array]:
         left, pace = super()._left(used, batch, quantiles)
