@@ -32,7 +32,7 @@ UTMOST_BETA = 100.0
 
 @dataclass(frozen=True, slots=True)
 class ExposureClock:
-    """Hold the exponents beta, the reference and range seen of each covariate, (C,) each; a NaN range was never seen."""
+    """Hold exponents beta, reference and range seen of each covariate, (C,) each; a NaN range was never seen."""
 
     beta: Array
     reference: Array

@@ -11,6 +11,7 @@ from predictors.batch import Array, SlotBatch
 from predictors.clock import ExposureClock
 from predictors.declaration import Declaration
 from predictors.drivers import clock_drivers, drivers
+from predictors.family import Family, Sibling
 from predictors.forecast import QUANTILES, Forecasts, ascending
 from predictors.future import HORIZON_D, Exposure, Use, dates, exposure, use
 from predictors.history import History
@@ -40,17 +41,18 @@ class Predictor:
         self.per_day = None if life_h is None else life_h / declaration.life_d
         self.clock: ExposureClock | None = None
 
-    def fit(self, history: History) -> Self:
+    def fit(self, history: History, family: Family | None = None) -> Self:
         """Learn from finished and running cycles, each fit anew from the declaration; rows of NaN are skipped.
 
         The exposure clock is fitted first where covariates are declared; everything else is learned on that clock.
+        family: what sibling product models tell a new one (predictors.family), None for one that stands alone.
         """
         self._check_covariates(history.covariates)
         self.clock = None if self.hours_only or not self.declaration.covariates else ExposureClock.learn(history)
-        self._learn(history if self.clock is None else self.clock.history(history))
+        self._learn(history if self.clock is None else self.clock.history(history), family)
         return self
 
-    def _learn(self, history: History) -> None:
+    def _learn(self, history: History, family: Family | None) -> None:
         """Learn from cycles that stand on the fitted clock."""
         self.age = WeibullLife.prior(self.declaration.life_d)
         if history.days is not None:
@@ -59,7 +61,11 @@ class Predictor:
         life_h = self.declaration.life_h
         ended = history.exposure[seen & ~history.censored]
         rated = life_h if life_h is not None else (float(np.median(ended)) if ended.size else None)
-        self.life = None if rated is None else WeibullLife.prior(rated).learn(history.exposure, history.censored)
+        prior = None if family is None else family.life(life_h)
+        if prior is None and rated is not None:
+            prior = WeibullLife.prior(rated)
+        self.life = None if prior is None else prior.learn(history.exposure, history.censored)
+        rated = rated if rated is not None or prior is None else prior.rated
         self.per_day = self._cohort_per_day(history, rated)
 
     def forecast(
@@ -106,6 +112,10 @@ class Predictor:
         reasons = drivers(told, clock, future, per_day, report_weight=weight, wear_pace=pace)
         reasons |= self._clock_drivers(told)
         return Forecasts(asked, np.minimum(eol_d, HORIZON_D), pct_left, measured, reasons)
+
+    def sibling(self) -> Sibling:
+        """Return what this product model tells a new one of its family."""
+        return Sibling(self.declaration.life_h, self.life)
 
     def to_artifact(self) -> dict[str, Any]:
         """Return the model as plain JSON."""

@@ -1,5 +1,6 @@
 """The exposure clock with fitted covariates: what it recovers, what it refuses to learn, what it does to a forecast."""
 
+import functools
 import json
 from typing import Any
 
@@ -15,6 +16,7 @@ from predictors.batch import SlotBatch
 from predictors.clock import ENOUGH, LEAST_MARGIN, MARGIN, ExposureClock
 from predictors.declaration import Declaration
 from predictors.history import History
+from predictors.predictor import Predictor
 
 DECLARED = Declaration(
     life_h=1000.0,
@@ -41,6 +43,12 @@ def history(n: int = 60, seed: int = 1, *, beta: np.ndarray = BETA, **given: Any
     hits = life[:, None] * np.array([0.4, 0.7]) * np.exp(0.03 * rng.standard_normal((n, 2)))
     columns = {"censored": np.zeros(n, dtype=bool), "hits": hits, "days": life / 5.0, "covariates": z} | given
     return History.of(life, columns.pop("censored"), **columns)
+
+
+@functools.cache
+def fitted(name: str) -> Predictor:
+    """A model that has learned from sixty parts."""
+    return registry.named(name)(DECLARED).fit(history(60))
 
 
 def censored_lives(n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -152,7 +160,7 @@ def test_a_covariate_never_seen_like_that_is_cut_and_flagged() -> None:
 @pytest.mark.parametrize("name", CLOCKED)
 def test_a_part_under_harsher_conditions_ends_sooner(name: str) -> None:
     """The same hours at twice the flow wear 2^0.8 times as much, and the date moves by about that."""
-    model = registry.named(name)(DECLARED).fit(history(200))
+    model = fitted(name)
     mild, harsh = (
         SlotBatch.of(1, run_h=100.0, h_per_day=5.0, h_per_day_sd=0.1, covariates=np.array([[flow, 1.0]]))
         for flow in (1.0, 1.0 + np.log(2.0))
@@ -185,10 +193,10 @@ def test_the_hours_timer_knows_no_covariates() -> None:
 def test_more_wear_never_lengthens_life_on_a_fitted_clock(name: str) -> None:
     """Under any covariates, known or not, a part that has run longer ends no later."""
     rng = np.random.default_rng(4)
-    model = registry.named(name)(DECLARED).fit(history(60))
+    model = fitted(name)
     z = np.where(rng.random((40, 2)) < 0.2, np.nan, rng.normal(1.0, 2.0, (40, 2)))
     before = None
-    for hours in np.linspace(0.0, 4000.0, 30):
+    for hours in np.linspace(0.0, 4000.0, 12):
         hits = np.tile([200.0, np.nan], (40, 1)) if hours >= 200.0 else np.full((40, 2), np.nan)
         batch = SlotBatch.of(40, run_h=hours, h_per_day=5.0, covariates=z, hits=hits)
         after = model.forecast(batch, (0.1, 0.5, 0.9)).eol_d
@@ -227,7 +235,7 @@ def test_the_order_of_cycles_does_not_matter_to_the_clock(name: str) -> None:
 @pytest.mark.parametrize("name", CLOCKED)
 def test_a_clock_comes_back_from_its_artifact(name: str) -> None:
     """What comes back from JSON forecasts to the last bit what was written, and an artifact of before still reads."""
-    model = registry.named(name)(DECLARED).fit(history())
+    model = fitted(name)
     again = registry.load(json.loads(json.dumps(model.to_artifact())))
     batch = SlotBatch.of(1, run_h=200.0, covariates=np.array([[2.0, np.nan]]), hits=np.array([[150.0, np.nan]]))
     assert np.array_equal(model.forecast(batch).eol_d, again.forecast(batch).eol_d)
