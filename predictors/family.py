@@ -26,7 +26,7 @@ from predictors.life import PRIOR_FAILURES, WeibullLife
 SPREAD = 0.15
 """Standard deviation of log life between siblings before they are seen, worth SPREAD_WORTH of them."""
 
-SPREAD_WORTH = 2.0
+SPREAD_WORTH = 1.0
 ENOUGH = 2  # siblings: one alone tells nothing of how far a new model may lie from it
 PLENTY = 12.0  # units that a family's covariance of levels is worth
 WORTH = (0.5, 40.0)  # failures that a family's word may be worth
