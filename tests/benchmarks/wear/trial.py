@@ -101,8 +101,13 @@ def run(
     folds: Iterable[Fold],
     names: Sequence[str],
     tell: Callable[[str], None] = lambda _: None,
+    *,
+    clocked: bool = True,
 ) -> dict[str, list[Forecast]]:
-    """Return the forecasts of every unit whose end is known, at each of MOMENTS that was recorded, by model."""
+    """Return the forecasts of every unit whose end is known, at each of MOMENTS that was recorded, by model.
+
+    clocked: exposure runs on a clock with fitted covariates (predictors.clock) where the set names some.
+    """
     found: dict[str, list[Forecast]] = {name: [] for name in names}
     for fold in folds:
         asked = [unit for unit in fold.asked if np.isfinite(unit.ends)]
@@ -112,7 +117,7 @@ def run(
         questions = _questions(recorded, fold, asked)
         strangers = {unit.condition for unit in asked} - {unit.condition for unit in fold.known}
         for name in names:
-            quantiles = _exposure_quantiles(recorded, fold, MODELS[name], questions, strangers)
+            quantiles = _exposure_quantiles(recorded, fold, MODELS[name], questions, strangers, clocked=clocked)
             for question, left in zip(questions, quantiles, strict=True):
                 found[name].append(_forecast(question, left, MODELS[name]))
     return found
@@ -144,7 +149,13 @@ def _questions(recorded: RecordedSet, fold: Fold, asked: Sequence[Recording]) ->
 
 
 def _exposure_quantiles(
-    recorded: RecordedSet, fold: Fold, model: Model, questions: Sequence[Question], strangers: set[str]
+    recorded: RecordedSet,
+    fold: Fold,
+    model: Model,
+    questions: Sequence[Question],
+    strangers: set[str],
+    *,
+    clocked: bool,
 ) -> Array:
     """Return exposure (hours, for a timer) left at LEVELS, (r, 15), of every question."""
     counters = [unit.time if model.by_hours else unit.exposure for unit in fold.known]
@@ -162,7 +173,7 @@ def _exposure_quantiles(
     width = 1 + model.reads * len(recorded.declared.levels)
     groups = [unit.condition for unit in fold.known] if fold.by_condition or strangers else None
     history = History.of(ends, ~np.array(seen), groups=groups, covariates=[unit.middle for unit in fold.known])
-    clock = None if model.by_hours else ExposureClock.learn(history)
+    clock = ExposureClock.learn(history) if clocked and model.on_clock else None
     mine, theirs = (
         np.ones(len(rows)) if clock is None else clock.ratio(np.array(rows), len(rows))
         for rows in ([unit.middle for unit in fold.known], [question.covariates for question in questions])
