@@ -30,18 +30,18 @@ class Speed:
         return self.slots / self.forecast_s
 
 
-def fleet(n: int, seed: int = 0) -> tuple[SlotBatch, History]:
+def fleet(n: int, seed: int = 0, *, cycles: int = 2000) -> tuple[SlotBatch, History]:
     """Return a batch of n slots with every column known, and a history of 2000 cycles, half of them running."""
     rng = np.random.default_rng(seed)
-    shares = np.array([0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.95])[: len(DECLARED.levels)]
+    shares = np.linspace(0.2, 0.95, len(DECLARED.levels))
 
     def parts(m: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         life = 2000.0 * rng.weibull(4.0, m)
         used = life * rng.uniform(0.0, 1.0, m)
         return life, used, life[:, None] * shares * np.exp(0.03 * rng.standard_normal((m, shares.size)))
 
-    life, used, hits = parts(2000)
-    ended = np.arange(2000) % 2 == 0
+    life, used, hits = parts(cycles)
+    ended = np.arange(cycles) % 2 == 0
     history = History.of(np.where(ended, life, used), ~ended, hits=hits, days=np.where(ended, life, used) / 5.0)
     _, used, hits = parts(n)
     batch = SlotBatch(
