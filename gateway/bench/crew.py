@@ -61,7 +61,7 @@ class Pool:
         self.workers = workers
 
     def do(self, work: Callable[[Chunk], Result], chunks: Sequence[Chunk]) -> list[Result]:
-        """Return the results; raise CrewLost where workers died PATIENCE times over, and what the work itself raises."""
+        """Return the results; raise CrewLost where workers keep dying, and what the work itself raises."""
         done: dict[int, Result] = {}
         for _ in range(1 + PATIENCE):
             todo = [i for i in range(len(chunks)) if i not in done]

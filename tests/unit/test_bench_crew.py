@@ -43,7 +43,7 @@ class Deadly:
 
 
 def killed(work: Callable[[Any], Any], deaths: str, times: int, chunk: Any) -> Any:
-    """Do the work, unless this process is among the first `times`: then die as the kernel's OOM killer would have it."""
+    """Do the work, unless this process is among the first `times`: then die as by the kernel's hand."""
     for death in range(times):
         try:
             Path(deaths, str(death)).touch(exist_ok=False)
@@ -147,5 +147,5 @@ def test_what_the_work_itself_raises_is_raised() -> None:
 
 def test_a_cluster_that_is_not_there_is_told_of() -> None:
     """An address where nobody answers ends with its name."""
-    with pytest.raises(NoCluster, match="127.0.0.1:9"):
+    with pytest.raises(NoCluster, match=r"127\.0\.0\.1:9"):
         Dask("tcp://127.0.0.1:9", timeout_s=0.5).do(wrong, [1])
