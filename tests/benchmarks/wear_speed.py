@@ -33,7 +33,7 @@ class Speed:
 def fleet(n: int, seed: int = 0) -> tuple[SlotBatch, History]:
     """Return a batch of n slots with every column known, and a history of 2000 cycles, half of them running."""
     rng = np.random.default_rng(seed)
-    shares = np.array([0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.95])[: len(DECLARED.levels)]
+    shares = np.linspace(0.2, 0.95, len(DECLARED.levels))
 
     def parts(m: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         life = 2000.0 * rng.weibull(4.0, m)

@@ -30,7 +30,7 @@ def history(n: int = 40) -> History:
 
 def test_an_unknown_name_is_refused_with_those_that_exist() -> None:
     """A slot that names a model which does not exist learns which do."""
-    with pytest.raises(LookupError, match="calendar, hit, rated, weibull"):
+    with pytest.raises(LookupError, match="calendar, fused, hit, rated, weibull"):
         registry.named("oracle")
 
 
