@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
-from sklearn.utils.estimator_checks import check_estimator
 
 from predictors import artifact as artifacts
 from predictors import registry
@@ -225,13 +224,6 @@ def test_quantiles_must_ascend_within_zero_and_one(quantiles: tuple[float, ...])
     """Anything else is refused before any work is done."""
     with pytest.raises(ValueError, match="ascend"):
         registry.named("rated")(DECLARED).forecast(SlotBatch.of(1, run_h=1.0), quantiles)
-
-
-@pytest.mark.parametrize("estimator", [WeibullRegressor(), HitRegressor()])
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-def test_estimators_keep_scikit_learns_rules(estimator: Any) -> None:
-    """check_estimator passes."""
-    check_estimator(estimator)
 
 
 def test_the_estimators_take_censored_units() -> None:
