@@ -9,9 +9,10 @@ import numpy as np
 from predictors.batch import Array
 
 LEVEL_FRACTIONS = (
-    0.025, 0.032, 0.04, 0.051, 0.065, 0.082, 0.104, 0.132, 0.168, 0.214, 0.272, 0.345, 0.438, 0.557, 0.708, 0.9,
+    0.025, 0.03, 0.035, 0.042, 0.05, 0.059, 0.07, 0.083, 0.099, 0.117, 0.139,
+    0.165, 0.196, 0.233, 0.277, 0.328, 0.39, 0.463, 0.55, 0.653, 0.775, 0.92,
 )  # fmt: skip
-"""Levels of the indicator as shares of its value at the end of life: even steps of its logarithm, each 27 % above the
+"""Levels of the indicator as shares of its value at the end of life: even steps of its logarithm, each 19 % above the
 last, so that a knee-shaped signal is followed where it lies low as where it is steep."""
 
 

@@ -19,12 +19,14 @@ from scipy.special import log_ndtr
 from predictors import lognormal, path
 from predictors.artifact import DamagedArtifact
 from predictors.batch import Array
-from predictors.crossing import FOLDS, LevelCrossing
+from predictors.crossing import LevelCrossing
 from predictors.forest import TREES, Forest
 from predictors.gaussian import Prior
 from predictors.history import History
 from predictors.lognormal import recentred
 
+FOLDS = 5  # in which units are left out to weigh law and trees
+MOST = 400  # ended units whose moments are learned from: beyond that, they say the same again
 ENOUGH = 12  # ends of life before trees are asked
 SHIFT = 0.3  # of the fleet's median life
 SHARES = np.linspace(0.0, 1.0, 5)
@@ -84,7 +86,8 @@ class Learner:
             return None
         scale = float(np.median(history.exposure[ended]))
         calm = np.empty((len(history), 0)) if history.calm is None else history.calm
-        moments = path.moments(np.where(ended, history.exposure, 0.0), history.hits, calm, scale)
+        asked = np.where(_spread_out(history.exposure, ended), history.exposure, 0.0)
+        moments = path.moments(asked, history.hits, calm, scale)
         if not np.isfinite(moments.hits).any():
             return None
         table = path.features(moments.at, moments.hits, moments.calm, way, scale)
@@ -197,6 +200,17 @@ class Learner:
         return location, weight, outside | new
 
 
+def _spread_out(ends: Array, ended: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return at most MOST of the units that ended, (m,), evenly over their lives whatever their order."""
+    rows = np.flatnonzero(ended)
+    if rows.size <= MOST:
+        return ended
+    chosen = rows[np.argsort(ends[rows], kind="stable")][np.linspace(0, rows.size - 1, MOST).astype(int)]
+    kept = np.zeros(ended.size, dtype=bool)
+    kept[chosen] = True
+    return kept
+
+
 def _trust(seen: _Seen, history: History, groups: NDArray[np.int64], prior: Prior) -> Trust:
     """Return share, offset and spread as they prove themselves on groups left out, at most FOLDS folds of them."""
     fold = np.searchsorted(np.unique(groups), groups) % FOLDS
@@ -209,7 +223,9 @@ def _trust(seen: _Seen, history: History, groups: NDArray[np.int64], prior: Prio
             continue
         by_law[here], sd[here] = law.expected(at[here], seen.moments.hits[here]), law.spread[stages[here]]
         if np.unique(unit[others]).size >= ENOUGH // 2:
-            trees = Forest.grow(seen.features[others], seen.target[others]).predict(seen.features[here])
+            trees = Forest.grow(seen.features[others], seen.target[others], trees=TREES // 2).predict(
+                seen.features[here]
+            )
             by_trees[here] = trees + np.log(at[here] + SHIFT * seen.scale)
     levels = seen.moments.hits.shape[1]
     known = np.isfinite(by_law)

@@ -4,7 +4,7 @@ import runpy
 import sys
 from pathlib import Path
 
-for file in sorted(Path(__file__).parent.glob("[!_]*.py")):
+for file in sorted(Path(__file__).parent.glob("[!_]*")):
     sys.stdout.write(f"\n{file.stem}\n")
     sys.stdout.flush()
     sys.argv = [file.stem]

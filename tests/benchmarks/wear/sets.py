@@ -53,9 +53,12 @@ def esrel22(folder: Path) -> Iterator[Recording]:
 
 
 def phme20_runs(folder: Path) -> Iterator[Recording]:
-    """Yield the runs: pressure drop over time, load = flow times solid ratio, cut at 20 psi."""
+    """Yield the runs: pressure drop over time, load = solid ratio, cut at 20 psi.
+
+    The pump holds its flow until the filter chokes it, so the concentration alone is the load that a maker knows.
+    """
     for run in phme20.runs(folder):
-        load = np.maximum(run.flow_m3_h, 0.0) * (run.solid_ratio or 1.0)
+        load = np.full(run.time_s.size, run.solid_ratio or 1.0)
         ends = float("nan") if run.eol_s is None else run.eol_s
         ratio = run.profile.rpartition(" ")[2]
         columns = (run.time_s, run.pressure_drop_pa, load)

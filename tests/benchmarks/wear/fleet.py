@@ -1,0 +1,30 @@
+"""The fleet's gate: a million slots forecast on one core."""
+
+import os
+import time
+
+from predictors import registry
+from tests.benchmarks import wear_speed
+from tests.benchmarks.wear.gates import Verdict
+
+SLOTS = 1_000_000
+AIM_S = 2.0
+
+
+def fleet(model: str, slots: int = SLOTS) -> Verdict:
+    """Return the seconds that a model needs for `slots` slots, three quantiles each, on one core."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        batch, history = wear_speed.fleet(slots)
+        fitted = registry.named(model)(wear_speed.DECLARED).fit(history)
+        start = time.perf_counter()
+        fitted.forecast(batch)
+        taken = time.perf_counter() - start
+    finally:
+        os.sched_setaffinity(0, cores)
+    return {
+        "aim": "a million slots updated and forecast in <= 2 s on one core",
+        "seen": {"s": taken},
+        "met": taken <= AIM_S,
+    }
