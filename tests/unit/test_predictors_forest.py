@@ -1,4 +1,4 @@
-"""Trees as plain arrays: they say what scikit-learn's say, survive JSON to the last bit, and are refused when damaged."""
+"""Trees as plain arrays: scikit-learn's own to the last bit, and refused when damaged."""
 
 import json
 from functools import cache
