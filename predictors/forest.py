@@ -58,7 +58,7 @@ class Forest:
             parts["value"].append(tree.value.reshape(-1))
         return cls(
             np.concatenate(parts["feature"]).astype(np.int32),
-            np.concatenate(parts["threshold"]).astype(np.float32),
+            _single(np.concatenate(parts["threshold"])),
             np.concatenate(parts["left"]).astype(np.int32),
             np.concatenate(parts["right"]).astype(np.int32),
             np.concatenate(parts["value"]).astype(np.float64),
@@ -96,7 +96,9 @@ class Forest:
         except (KeyError, TypeError, ValueError, OverflowError) as wrong:
             raise DamagedArtifact(f"artifact's trees cannot be read: {wrong}") from None
         nodes = value.size
-        same = all(column.shape == (nodes,) for column in (whole["feature"], whole["left"], whole["right"], threshold))
+        same = whole["roots"].ndim == 1 and all(
+            column.shape == (nodes,) for column in (whole["feature"], whole["left"], whole["right"], threshold)
+        )
         within = all(((whole[name] >= 0) & (whole[name] < nodes)).all() for name in ("left", "right", "roots"))
         known = ((whole["feature"] >= 0) & (whole["feature"] < width)).all() if same else False
         downward = same and within and _downward(whole["roots"], whole["left"], whole["right"])
@@ -134,3 +136,9 @@ def _downward(roots: NDArray[np.int32], left: NDArray[np.int32], right: NDArray[
     end = np.append(roots[1:], left.size)[np.searchsorted(roots, own, side="right") - 1]
     leaf = (left == own) & (right == own)
     return bool((leaf | ((left > own) & (right > own) & (left < end) & (right < end))).all())
+
+
+def _single(threshold: Array) -> NDArray[np.float32]:
+    """Return thresholds in single precision, rounded down: what lay above one must not come to lie on it."""
+    near = threshold.astype(np.float32)
+    return np.where(near > threshold, np.nextafter(near, np.float32(-np.inf)), near)

@@ -170,10 +170,11 @@ class Learner:
                 for told in (numbers["known"], numbers["strange"])
             ]
             scale, calm, forest = float(numbers["scale"]), int(numbers["calm"]), numbers["forest"]
-        except (KeyError, TypeError, ValueError) as wrong:
+        except (KeyError, TypeError, ValueError, OverflowError) as wrong:
             raise DamagedArtifact(f"artifact's learner cannot be read: {wrong}") from None
         width = path.width(levels, max(calm, 0))
         fits = way.shape == (levels,) and low.shape == high.shape == (width,) and np.isfinite(scale) and scale > 0
+        fits = fits and calm >= 0 and all(np.isfinite(column).all() for column in (way, low, high))
         sound = all(
             0 <= trust.share <= 1
             and trust.spread.shape == (levels + 1,)
