@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from scipy.optimize import minimize
 from scipy.stats import norm
 
@@ -281,3 +284,18 @@ def test_covariates_may_be_negative_and_nothing_else_may() -> None:
     assert -3.0 == batch.covariates[0, 0]
     assert np.isnan(batch.covariates[1, 0])
     assert np.isnan(batch.run_h[0])
+
+
+@given(
+    z=hnp.arrays(np.float64, (12, 2), elements=st.floats(allow_nan=True, allow_infinity=True)),
+    ends=hnp.arrays(np.float64, 12, elements=st.floats(allow_nan=True, allow_infinity=True)),
+    censored=hnp.arrays(np.bool_, 12),
+)
+@settings(deadline=None, max_examples=60)
+def test_any_covariates_teach_a_clock_and_get_a_forecast(z: np.ndarray, ends: np.ndarray, censored: np.ndarray) -> None:
+    """Absurd, infinite and missing covariates raise nothing, in a history as in a batch."""
+    learned = registry.named("weibull")(DECLARED).fit(History.of(ends, censored, covariates=z))
+    for model in (learned, fitted("weibull")):
+        forecasts = model.forecast(SlotBatch.of(12, run_h=ends, age_d=50.0, covariates=z, covariates_recent=z[::-1]))
+        assert np.isfinite(forecasts.eol_d).all()
+        assert (np.diff(forecasts.eol_d, axis=1) >= 0).all()
