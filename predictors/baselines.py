@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from predictors import lognormal, path
 from predictors.batch import Array
-from predictors.estimators import checked_ends, checked_table
+from predictors.estimators import checked_ends, checked_table, survived
 from predictors.forecast import ascending
 from predictors.rated import LOG_SD
 
@@ -44,7 +44,7 @@ class TimerRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sc
     def predict_quantiles(self, X: ArrayLike, quantiles: Sequence[float]) -> Array:  # noqa: N803  # scikit-learn's name
         """Return exposure at the end of life, (n, q), not below the exposure survived."""
         check_is_fitted(self)
-        now = np.maximum(checked_table(self, X)[:, 0], 0.0)
+        now = survived(checked_table(self, X))
         where = np.full(now.shape, np.log(self.life_))
         return now[:, None] + lognormal.left(now, where, max(self.log_sd_, 0.01), ascending(quantiles))
 
@@ -80,8 +80,8 @@ class _Calibrated(TimerRegressor):
         hits = np.where(table[rows, 1:] <= ends[rows][:, None], table[rows, 1:], np.nan)
         seen = path.moments(ends[rows], hits, np.empty((rows.size, 0)), self.life_)
         self.model_, self.spread_ = None, np.full(hits.shape[1] + 1, max(self.log_sd_, 0.01))
-        if np.unique(seen.unit).size < FOLDS:
-            return self
+        if not hits.shape[1] or np.unique(seen.unit).size < FOLDS:
+            return self  # without a level there is nothing to guess from but the timer
         target = np.log(ends[rows][seen.unit])
         names = np.arange(rows.size) if groups is None else np.unique(np.asarray(groups)[rows], return_inverse=True)[1]
         fold = (names % FOLDS)[seen.unit]
@@ -101,7 +101,7 @@ class _Calibrated(TimerRegressor):
         """Return exposure at the end of life, (n, q), not below the exposure survived."""
         ends = super().predict_quantiles(X, quantiles)
         table = checked_table(self, X)
-        now = np.maximum(table[:, 0], 0.0)
+        now = survived(table)
         with np.errstate(invalid="ignore"):
             hits = np.where((table[:, 1:] > 0) & (table[:, 1:] <= now[:, None]), table[:, 1:], np.nan)
         stages = np.isfinite(hits).sum(axis=1)

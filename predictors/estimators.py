@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from predictors import path
-from predictors.batch import Array
+from predictors.batch import LEAST, Array
 from predictors.crossing import LevelCrossing
 from predictors.forecast import ascending
 from predictors.history import History
@@ -52,7 +52,7 @@ class WeibullRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # 
     def predict_quantiles(self, X: ArrayLike, quantiles: Sequence[float]) -> Array:  # noqa: N803  # scikit-learn's name
         """Return exposure at the end of life, (n, q)."""
         check_is_fitted(self)
-        now = np.maximum(np.asarray(validate_data(self, X, reset=False), dtype=np.float64)[:, 0], 0.0)
+        now = survived(np.asarray(validate_data(self, X, reset=False), dtype=np.float64))
         return now[:, None] + self.life_.left(now, ascending(quantiles))
 
     def predict(self, X: ArrayLike) -> Array:  # noqa: N803  # scikit-learn's name
@@ -97,7 +97,7 @@ class HitRegressor(WeibullRegressor):
         """Return exposure at the end of life, (n, q), not below the exposure survived."""
         check_is_fitted(self)
         table = checked_table(self, X)
-        now, asked = np.maximum(np.nan_to_num(table[:, 0]), 0.0), ascending(quantiles)
+        now, asked = survived(table), ascending(quantiles)
         hits = table[:, 1 : self._count(table) + 1]
         left = self.life_.left(now, asked)
         if self.crossing_ is not None:
@@ -165,7 +165,7 @@ class FusedRegressor(HitRegressor):
         if self.crossing_ is None or self.learner_ is None:
             return super().predict_quantiles(X, quantiles)
         table = checked_table(self, X)
-        now, count = np.maximum(np.nan_to_num(table[:, 0]), 0.0), self._count(table)
+        now, count = survived(table), self._count(table)
         hits, calm = table[:, 1 : count + 1], table[:, count + 1 :]
         new = None if novel is None else np.asarray(novel, dtype=bool)
         left = self.learner_.left(self.crossing_, now, hits, calm, ascending(quantiles), novel=new)[0]
@@ -178,6 +178,12 @@ class FusedRegressor(HitRegressor):
 def checked_table(estimator: BaseEstimator, table: ArrayLike) -> Array:
     """Return X, (n, p), of a fitted estimator as an array; NaN is allowed."""
     return np.asarray(validate_data(estimator, table, reset=False, ensure_all_finite="allow-nan"), dtype=np.float64)
+
+
+def survived(table: Array) -> Array:
+    """Return the exposure survived, (n,), column 0 of X; what nobody told, or what is no exposure yet, is none."""
+    now = np.nan_to_num(table[:, 0])
+    return np.where(now < LEAST, 0.0, now)
 
 
 def checked_ends(

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from predictors.artifact import DamagedArtifact
 from predictors.batch import Array, SlotBatch
 from predictors.crossing import ENOUGH
 from predictors.declaration import Declaration
@@ -48,4 +49,6 @@ class Fused(Hit):
     def _restore(self, learned: Mapping[str, Any]) -> None:
         super()._restore(learned)
         if (written := learned.get("learner")) is not None:
+            if self.crossing is None:
+                raise DamagedArtifact("artifact holds a learner without the levels' law that it goes with")
             self.learner = Learner.read(written, len(self.declaration.levels))

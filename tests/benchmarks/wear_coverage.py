@@ -18,8 +18,8 @@ from predictors.forecast import Forecasts
 from predictors.history import History
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
-DECLARED = Declaration(life_h=2000.0, life_d=400.0, indicator_eol=100.0, levels=(10.0, 20.0, 40.0, 70.0))
-SHARES = np.array([0.3, 0.5, 0.7, 0.88])  # of life at which the simulated indicator crosses its levels
+DECLARED = Declaration(life_h=2000.0, life_d=400.0, indicator_eol=100.0)
+SHARES = np.linspace(0.2, 0.92, len(DECLARED.levels))  # of life at which the simulated indicator crosses its levels
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class _Households:
 def households(m: int, rng: np.random.Generator) -> _Households:
     """Return parts of Weibull life about a tenth below the rated one, in air and use that differ between households."""
     life = 2000.0 * rng.weibull(4.5, m)
-    steps = 0.02 * rng.standard_normal((m, SHARES.size)).cumsum(axis=1)
+    steps = 0.01 * rng.standard_normal((m, SHARES.size)).cumsum(axis=1)
     load = np.exp(0.3 * rng.standard_normal(m))
     return _Households(life, load, 5.0 * np.exp(0.3 * rng.standard_normal(m)), life[:, None] * SHARES * np.exp(steps))
 

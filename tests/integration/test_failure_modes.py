@@ -460,17 +460,25 @@ def test_change_of_use_is_no_event_and_moves_the_date(worn: Unit) -> None:
     assert state["eol_q50"] > known["eol_q50"]
 
 
-@pytest.mark.xfail(strict=True, reason="use is one recent mean per unit until the usage forecast is wired in")
+def in_season(day: datetime) -> float:
+    """Hours of use on a day: ten in the middle of January, one in July, and every step between."""
+    return float(10.0 ** (0.5 + 0.5 * np.cos(2 * np.pi * (day.timetuple().tm_yday - 15) / 365.25)))
+
+
 def test_a_season_is_carried_into_the_date(conn: psycopg.Connection, house: House) -> None:
-    """Ten hours a day from October to March, one in summer: what is left in September goes in winter, not in years."""
-    conn.execute("update slot set life_h = 4000, life_d = 1500 where slot_id = %s", (house.slot.slot_id,))
+    """Little use in summer, much in winter: what is left in September goes by the year's end, not in years."""
     unit_id, now = fleet.enrol(conn, house), BORN
-    for days, hours_a_day in ((90, 10), (183, 1), (182, 10), (154, 1)):  # to the first days of September
-        now = fleet.run(conn, unit_id, days, hours_a_day=hours_a_day, since=now)
-    left = 4000.0 - 900 - 183 - 1820 - 154
-    winter = datetime(2027, 10, 1, tzinfo=now.tzinfo)
-    expected = winter + timedelta(days=(left - (winter - now).days) / 10)
+    used = 0
+    for _ in range(87):  # weeks, to the first days of September
+        hours_a_day = round(in_season(now + 3 * DAY))
+        used += 7 * hours_a_day
+        now = fleet.run(conn, unit_id, 7, hours_a_day=hours_a_day, since=now)
+    left = 600.0
+    conn.execute("update slot set life_h = %s, life_d = 800 where slot_id = %s", (used + left, house.slot.slot_id))
+    ahead = np.cumsum([in_season(now + d * DAY) for d in range(400)])
+    expected = now + int(np.searchsorted(ahead, left)) * DAY
     state = fleet.scored(conn, unit_id, now)
+    assert expected - now < 150 * DAY  # at the pace of the last weeks it would last for more than a year
     assert abs(state["eol_q50"] - expected) < 45 * DAY  # type: ignore[operator]
     assert state["eol_q10"] < expected < state["eol_q90"]  # type: ignore[operator]
 

@@ -8,7 +8,7 @@ from predictors.decision import order_quantile
 from tests.benchmarks import wear_coverage, wear_speed
 
 
-@pytest.mark.parametrize("name", ["weibull", "hit"])
+@pytest.mark.parametrize("name", ["weibull", "hit", "fused"])
 @pytest.mark.parametrize("units", [30, 300])
 def test_the_80_percent_interval_holds_on_unseen_units(name: str, units: int) -> None:
     """Fitted on some households, two thirds of their parts still running, the interval holds four in five of others."""

