@@ -22,7 +22,7 @@ from predictors.batch import UTMOST, Array, SlotBatch
 from predictors.future import per_hour
 from predictors.history import History
 
-ENOUGH = 5  # ends of life before a covariate is looked at
+ENOUGH = 4  # ends of life before a covariate is looked at
 FOLDS = 10
 MARGIN = 0.25  # of the range seen: so far outside it the covariate still counts, no further
 LEAST_MARGIN = 0.1  # of a logarithm: readings of one condition differ by a tenth
