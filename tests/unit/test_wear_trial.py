@@ -24,7 +24,7 @@ recorded = pytest.mark.skipif(not (DATA / "phme20").is_dir(), reason="../shared/
 def part(i: int) -> Recording:
     """A part that clogs along a knee, at a load and a pace of its own; three dusts in turn."""
     rng = np.random.default_rng(i)
-    ends = 300.0 * float(np.exp(0.2 * rng.standard_normal()))
+    ends = float(round(300.0 * np.exp(0.2 * rng.standard_normal())))
     time = np.arange(1.0, 1.2 * ends)
     load = 1.0 + 0.3 * rng.random(time.size)
     pressure = EOL * (0.02 + 0.98 * (time / ends) ** 3) * np.exp(0.02 * rng.standard_normal(time.size))
@@ -35,7 +35,7 @@ def nothing(_: Path) -> Iterator[Recording]:
     yield from ()
 
 
-KNEE = RecordedSet("knee", nothing, EOL)
+KNEE = RecordedSet("knee", nothing, EOL, smoothing=5)
 PARTS = [part(i) for i in range(18)]
 
 
@@ -81,7 +81,7 @@ TAMPERED = (shuffled, lost, absurd)
 def test_what_comes_after_the_moment_changes_nothing(tamper: Callable[[Recording], Recording]) -> None:
     """Samples behind the moment of a forecast in another order, gone or absurd: each model says the same."""
     honest = told(KNEE, fold(PARTS, PARTS[0]), "part 0")
-    assert len(NAMES) == len(honest)
+    assert len(NAMES) == len({one.q50 for one in honest})  # each model has learned something of its own
     assert honest == told(KNEE, fold(PARTS, tamper(PARTS[0])), "part 0")
 
 
