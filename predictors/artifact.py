@@ -44,7 +44,8 @@ def unseal(artifact: Mapping[str, Any], name: str) -> tuple[Declaration, dict[st
         raise DamagedArtifact("artifact does not match its sha256: it was changed after it was sealed")
     try:
         declared = dict(body["declaration"])
-        return Declaration(**{**declared, "levels": tuple(declared["levels"])}), dict(body["learned"])
+        tuples = {"levels": tuple(declared["levels"]), "covariates": tuple(declared.get("covariates", ()))}
+        return Declaration(**{**declared, **tuples}), dict(body["learned"])
     except (KeyError, TypeError, ValueError) as wrong:
         raise DamagedArtifact(f"artifact declares what cannot be: {wrong}") from wrong
 

@@ -15,7 +15,8 @@ LEAST = 1e-9
 """Below this a quantity is zero."""
 
 
-MATRICES = ("hits", "calm", "use_path", "use_path_sd")
+MATRICES = ("hits", "calm", "use_path", "use_path_sd", "covariates", "covariates_recent")
+SIGNED = ("covariates", "covariates_recent")  # logarithms: they may be negative
 LATER = ("novel", "change_d", "change_ratio")  # columns that may be left out
 
 
@@ -38,9 +39,11 @@ class SlotBatch:
     KNOTS days from its last word, in the unit of load_h, and the standard deviation of its logarithm; a row that is not
     whole is unknown. None where no history of use was read.
     change_d, change_ratio: days since a change of use was detected, and the level of use after over before it.
+    covariates, covariates_recent: (n, C) mean of each declared covariate, a logarithm, over the part's life so far, and
+    over the recent days; None where none are declared.
 
-    What cannot be (negative, above UTMOST, a percentage above 100) is taken as unknown. Raises ValueError where shapes
-    differ.
+    What cannot be (negative unless a logarithm, above UTMOST, a percentage above 100) is taken as unknown. Raises
+    ValueError where shapes differ.
     """
 
     run_h: Array
@@ -59,6 +62,8 @@ class SlotBatch:
     use_path_sd: Array | None = None
     change_d: Array | None = None
     change_ratio: Array | None = None
+    covariates: Array | None = None
+    covariates_recent: Array | None = None
 
     def __post_init__(self) -> None:
         n = np.size(self.run_h)
@@ -71,8 +76,11 @@ class SlotBatch:
             shape = (n, column.shape[-1]) if matrix and column.ndim > 1 else (n,)
             if column.shape != shape or (matrix and column.ndim != 2):
                 raise ValueError(f"{field.name} has shape {column.shape}, run_h has {n} slots")
-            column[~((column >= 0) & (column <= UTMOST))] = np.nan
-            column[column < LEAST] = 0.0
+            if field.name in SIGNED:
+                column[~(np.abs(column) <= UTMOST)] = np.nan
+            else:
+                column[~((column >= 0) & (column <= UTMOST))] = np.nan
+                column[column < LEAST] = 0.0
             if field.name == "left_pct":
                 column[column > 100] = np.nan
             column.flags.writeable = False

@@ -19,6 +19,7 @@ from scipy.stats import norm
 from predictors import gaussian, lognormal
 from predictors.artifact import DamagedArtifact
 from predictors.batch import Array
+from predictors.family import Family
 from predictors.gaussian import PRIORS, Gaussian, Prior
 from predictors.history import History
 
@@ -61,6 +62,18 @@ class LevelCrossing:
             return cls(gaussian.fit(z, now, prior=chosen), _widening(z, now, groups, chosen), chosen)
         except gaussian.TooFew:
             return None
+
+    @classmethod
+    def pooled(cls, history: History, family: Family, rated: float | None) -> Self | None:
+        """Return the law of a model that starts from its family (predictors.family), None where that knows none.
+
+        rated: the model's declared life in exposure.
+        """
+        if history.hits is None:
+            return None
+        rows = np.isfinite(history.exposure)
+        told = family.crossing(rated, *_logs(history.exposure[rows], history.censored[rows], history.hits[rows]))
+        return None if told is None else cls(*told)
 
     @property
     def spread(self) -> Array:

@@ -25,18 +25,25 @@ class Declaration:
     indicator_eol: value of the indicator at the end of life, in its channel's unit; None without indicator.
     levels: values of the indicator on its way to indicator_eol, in the order in which they are crossed (falling for an
     indicator that falls); empty means LEVEL_FRACTIONS of indicator_eol.
+    covariates: names of what may wear the part besides its load, each a logarithm (predictors.clock), in the order of
+    the columns of a batch's and a history's covariates.
     """
 
     life_h: float | None
     life_d: float
     indicator_eol: float | None = None
     levels: tuple[float, ...] = ()
+    covariates: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("life_h", "life_d"):
             value = getattr(self, name)
             if not (value is None and name == "life_h") and not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{name} must be a positive number, not {value!r}")
+        if not all(isinstance(name, str) and name for name in self.covariates) or len(set(self.covariates)) < len(
+            self.covariates
+        ):
+            raise ValueError(f"covariates are names, each declared once: {self.covariates!r}")
         if self.indicator_eol is None:
             if self.levels:
                 raise ValueError("levels are declared without indicator_eol: name the value at the end of life")

@@ -18,7 +18,11 @@ DRIVERS = {
     "change_ratio": "level of use after that change over the level before it; 2 = twice as much",
     "cohort_use": "expected exposure per day over that of the product model; 1 = as usual",
     "wear_pace": "expected life of this part over that of the product model; below 1 = clogs faster",
+    "clock_ratio": "exposure so far by the fitted clock over what the load alone says; 1.3 = 30 % more wear",
 }
+
+CLOCK_SHARE = "clock_share {}"
+"""Name of a declared covariate's share of the exposure so far, 0 to 1; negative where it spared the part."""
 
 
 def drivers(
@@ -30,7 +34,7 @@ def drivers(
     report_weight: Array,
     wear_pace: Array,
 ) -> dict[str, Array]:
-    """Return the arrays named in DRIVERS, each (n,); NaN where a driver does not apply."""
+    """Return the arrays named in DRIVERS but for clock_ratio, each (n,); NaN where a driver does not apply."""
     nothing = np.full(len(batch), np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
         load_ratio = _finite(batch.load_h / batch.run_h)
@@ -49,6 +53,21 @@ def drivers(
             "cohort_use": np.where(np.isfinite(clock.used), _finite(future.per_day / cohort_per_day), np.nan),
             "wear_pace": wear_pace,
         }
+
+
+def clock_drivers(names: tuple[str, ...], logs: Array | None, n: int) -> dict[str, Array]:
+    """Return clock_ratio and, for each declared covariate, clock_share of that name, each (n,); NaN without a clock.
+
+    logs: (n, C) what each covariate adds to the logarithm of the clock's ratio r, None where no clock is fitted. A
+    share is of the exposure so far, 1 - 1/r in all, by covariate in proportion to its logarithm; negative = spared.
+    """
+    if logs is None:
+        nothing = np.full(n, np.nan)
+        return {"clock_ratio": nothing} | {CLOCK_SHARE.format(name): nothing for name in names}
+    total = logs.sum(axis=1)
+    per_log = np.where(np.abs(total) > 1e-9, -np.expm1(-total) / np.where(total == 0, 1.0, total), 1.0)
+    shares = {CLOCK_SHARE.format(name): column * per_log for name, column in zip(names, logs.T, strict=True)}
+    return {"clock_ratio": np.exp(total), **shares}
 
 
 def _finite(values: Array) -> Array:

@@ -1,14 +1,16 @@
 """Levels and trees together: the model to take where an indicator is declared."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from predictors.artifact import DamagedArtifact
 from predictors.batch import Array, SlotBatch
+from predictors.crossing import ENOUGH
 from predictors.declaration import Declaration
+from predictors.family import Family
 from predictors.history import History
 from predictors.hit import Hit
 from predictors.learner import Learner
@@ -23,13 +25,13 @@ class Fused(Hit):
         super().__init__(declaration)
         self.learner: Learner | None = None
 
-    def fit(self, history: History) -> Self:
-        """Learn from finished and running cycles; raise ValueError where hits do not match the declared levels."""
-        super().fit(history)
-        self.learner = (
-            None if self.crossing is None else Learner.learn(history, self.declaration.way, self.crossing.prior)
-        )
-        return self
+    def _learn(self, history: History, family: Family | None) -> None:
+        super()._learn(history, family)
+        self.learner = None
+        # A law that the family told stands alone until own parts have ended.
+        ended = int((np.isfinite(history.exposure) & ~history.censored).sum())
+        if self.crossing is not None and ended >= ENOUGH:
+            self.learner = Learner.learn(history, self.declaration.way, self.crossing.prior)
 
     def _told(self, used: Array, batch: SlotBatch) -> NDArray[np.bool_]:
         return super()._told(used, batch) if self.learner is None else np.ones(used.size, dtype=bool)

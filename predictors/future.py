@@ -53,14 +53,14 @@ def exposure(batch: SlotBatch, life_h: float | None, *, hours_only: bool = False
     used, per_h = batch.run_h, np.ones(n)
     if not hours_only:
         used = np.where(np.isfinite(batch.load_h), batch.load_h, batch.run_h)
-        per_h = _per_hour(batch)
+        per_h = per_hour(batch)
     if life_h is not None:
         told = np.where(np.isfinite(batch.left_pct), life_h * (1.0 - batch.left_pct / 100.0), life_h - batch.left_h)
         used = np.where(np.isfinite(used), used, np.maximum(told, 0.0))
     return Exposure(used, per_h)
 
 
-def _per_hour(batch: SlotBatch) -> Array:
+def per_hour(batch: SlotBatch) -> Array:
     """Return recent exposure per running hour, else the average so far, else one, (n,)."""
     with np.errstate(divide="ignore", invalid="ignore"):
         average = np.where(batch.run_h > 0, batch.load_h / batch.run_h, 1.0)
@@ -98,7 +98,7 @@ def use(batch: SlotBatch, per_h: Array, cohort_per_day: float) -> Use:
         raise ValueError(f"use_path has {batch.use_path.shape[1]} knots, there are {len(KNOTS)}")
     # Forecast from a history of use (predictors.usage) where there is one. It is in load_h's unit: hours take that out.
     whole = np.asarray((batch.use_path > 0).all(axis=1) & np.isfinite(batch.use_path_sd).all(axis=1))
-    path = np.where(whole[:, None], batch.use_path, np.nan) * (per_h / _per_hour(batch))[:, None]
+    path = np.where(whole[:, None], batch.use_path, np.nan) * (per_h / per_hour(batch))[:, None]
     path_sd = np.where(whole[:, None], np.hypot(batch.use_path_sd, unseen[:, None]), np.nan)
     per_day = np.where(whole, np.maximum.accumulate(path, axis=1)[:, MONTH] / KNOTS[MONTH], per_day)
     return Use(per_day, np.where(whole, path_sd[:, MONTH], log_sd), path, path_sd)

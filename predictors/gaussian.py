@@ -140,6 +140,17 @@ def fit(z: Array, now: Array, *, prior: Prior = PRIORS[0], rounds: int = 60, tol
     return Gaussian(mean, covariance)
 
 
+def expected(z: Array, now: Array, mean: Array, covariance: Array) -> tuple[Array, Array]:
+    """Return z, (m, p), with what is missing as expected under a law, and the summed covariance of it, (p, p)."""
+    filled, square = z.copy(), np.zeros_like(covariance)
+    patterns, member = np.unique(np.isnan(z), axis=0, return_inverse=True)
+    for index, pattern in enumerate(patterns):
+        rows = np.flatnonzero(member.ravel() == index)
+        filled[rows], extra = _expect(z[rows], now[rows], pattern, mean, covariance)
+        square += extra
+    return filled, square
+
+
 def beyond(alpha: Array) -> tuple[Array, Array]:
     """Return by how much a standard normal's mean rises, and its variance falls, once it is known to exceed alpha."""
     bounded = np.clip(alpha, -30.0, 30.0)

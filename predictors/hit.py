@@ -1,7 +1,8 @@
 """Levels crossed: for indicators with a knee, whose value cannot be extrapolated."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from dataclasses import replace
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from predictors.batch import Array, SlotBatch
 from predictors.crossing import LevelCrossing
 from predictors.declaration import Declaration
+from predictors.family import Family, Sibling
 from predictors.history import History
 from predictors.predictor import Predictor
 
@@ -22,12 +24,17 @@ class Hit(Predictor):
         super().__init__(declaration)
         self.crossing: LevelCrossing | None = None
 
-    def fit(self, history: History) -> Self:
-        """Learn from finished and running cycles; raise ValueError where hits do not match the declared levels."""
+    def _learn(self, history: History, family: Family | None) -> None:
+        """Learn from cycles on the fitted clock; raise ValueError where hits do not match the declared levels."""
         self._check_levels(history.hits)
-        super().fit(history)
-        self.crossing = LevelCrossing.learn(history)
-        return self
+        super()._learn(history, family)
+        pooled = None if family is None else LevelCrossing.pooled(history, family, self.declaration.life_h)
+        self.crossing = LevelCrossing.learn(history) if pooled is None else pooled
+
+    def sibling(self) -> Sibling:
+        """Return what this product model tells a new one of its family, its levels with it."""
+        own = super().sibling()
+        return own if self.crossing is None else replace(own, law=self.crossing.law, widening=self.crossing.widening)
 
     def _left(self, used: Array, batch: SlotBatch, quantiles: tuple[float, ...]) -> tuple[Array, Array]:
         left, pace = super()._left(used, batch, quantiles)

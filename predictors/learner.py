@@ -125,6 +125,7 @@ class Learner:
         last = np.where(np.isfinite(news), news, 0.0).max(axis=1)
         count = np.isfinite(hits).sum(axis=1)
         steps = path.waits(last, used, self.scale)
+        spread, fleets = law.spread, law.law.mean[-1]
         least, pace, share = np.full((used.size, len(quantiles)), np.inf), np.empty(used.size), np.empty(used.size)
         for step in range(int(steps.max(initial=0)) + 1):
             rows = np.flatnonzero(steps >= step)
@@ -134,14 +135,14 @@ class Learner:
             location, weight, strange = self._location(
                 law, at, hits[rows], calm[rows], None if novel is None else novel[rows]
             )
-            pace[rows], share[rows] = np.exp(location - law.law.mean[-1]), weight
+            pace[rows], share[rows] = np.exp(location - fleets), weight
             here = np.minimum(used[rows], until)
             for odd in (False, True):
                 trust = self.strange if odd else self.known
                 for crossed in np.unique(count[rows]):
                     some = np.flatnonzero((count[rows] == crossed) & (strange == odd))
                     if some.size:
-                        sd = float(law.spread[crossed])
+                        sd = float(spread[crossed])
                         wide, narrow = float(trust.spread[crossed]), min(float(trust.spread[crossed]), 1.0)
                         now = np.log(at[some]) - location[some]
                         past = lognormal.recentred(now / (narrow * sd), wide / narrow)

@@ -3,12 +3,12 @@
 from functools import lru_cache
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.interpolate import PchipInterpolator
 from scipy.special import log_ndtr, ndtri_exp
 
 from predictors.batch import Array
 
-_STEEPEST = 38.0  # standard deviations beyond which log_ndtr has nothing more to say
+_SHALLOWEST, _STEEPEST = -8.0, 38.0  # standard deviations beyond which log_ndtr has nothing more to say
 
 
 def left(x0: Array, location: Array, sigma: float, quantiles: tuple[float, ...]) -> Array:
@@ -50,15 +50,23 @@ def _survivor(z0: Array, quantile: float) -> Array:
     return np.asarray(np.maximum(-ndtri_exp(np.log1p(-quantile) + log_ndtr(-z0)), z0))
 
 
-@lru_cache(maxsize=4096)
 def _turn(sigma: float, quantile: float) -> float:
-    """Return the z at which the residual of the standardised log-normal is least."""
+    """Return the z at which the residual of the standardised log-normal is least, by its table."""
+    turns = _turns(quantile)
+    return float(turns(np.clip(np.log(sigma), turns.x[0], turns.x[-1])))
 
-    def log_residual(z0: Array) -> Array:
-        z = _survivor(z0, quantile)
-        return sigma * z0 + np.log(np.maximum(np.expm1(sigma * (z - z0)), 1e-300))
 
-    grid = np.linspace(-8.0, _STEEPEST, 461)
-    least = int(np.argmin(log_residual(grid)))
-    bounds = (float(grid[max(least - 1, 0)]), float(grid[min(least + 1, grid.size - 1)]))
-    return float(minimize_scalar(log_residual, bounds=bounds, method="bounded", options={"xatol": 1e-9}).x)
+@lru_cache(maxsize=256)
+def _turns(quantile: float) -> PchipInterpolator:
+    """Return z by log sigma where the residual exp(sigma z) (exp(sigma (s(z) - z)) - 1), s = _survivor, is least.
+
+    Its derivative vanishes where s'(z) = exp(-sigma (s - z)), and s' = (1 - q) phi(z) / phi(s), so that each z has its
+    sigma in closed form: sigma = (-log(1 - q) - (s^2 - z^2) / 2) / (s - z), which falls as z rises.
+    """
+    z = np.linspace(_SHALLOWEST, _STEEPEST, 4601)
+    step = _survivor(z, quantile) - z
+    sigma = (-np.log1p(-quantile) - step * (z + step / 2.0)) / step
+    # Where rounding hides the fall, the table ends.
+    falls = np.flatnonzero(~(np.diff(sigma) < 0) | ~(sigma[1:] > 0))
+    whole = int(falls[0]) + 1 if falls.size else z.size
+    return PchipInterpolator(np.log(sigma[:whole][::-1]), z[:whole][::-1])

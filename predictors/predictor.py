@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 
 from predictors import artifact as artifacts
 from predictors.batch import Array, SlotBatch
+from predictors.clock import ExposureClock
 from predictors.declaration import Declaration
-from predictors.drivers import drivers
+from predictors.drivers import clock_drivers, drivers
+from predictors.family import Family, Sibling
 from predictors.forecast import QUANTILES, Forecasts, ascending
 from predictors.future import HORIZON_D, Exposure, Use, dates, exposure, use
 from predictors.history import History
@@ -37,9 +39,21 @@ class Predictor:
         life_h = declaration.life_h
         self.life = None if life_h is None else WeibullLife.prior(life_h)
         self.per_day = None if life_h is None else life_h / declaration.life_d
+        self.clock: ExposureClock | None = None
 
-    def fit(self, history: History) -> Self:
-        """Learn from finished and running cycles, each fit anew from the declaration; rows of NaN are skipped."""
+    def fit(self, history: History, family: Family | None = None) -> Self:
+        """Learn from finished and running cycles, each fit anew from the declaration; rows of NaN are skipped.
+
+        The exposure clock is fitted first where covariates are declared; everything else is learned on that clock.
+        family: what sibling product models tell a new one (predictors.family), None for one that stands alone.
+        """
+        self._check_covariates(history.covariates)
+        self.clock = None if self.hours_only or not self.declaration.covariates else ExposureClock.learn(history)
+        self._learn(history if self.clock is None else self.clock.history(history), family)
+        return self
+
+    def _learn(self, history: History, family: Family | None) -> None:
+        """Learn from cycles that stand on the fitted clock."""
         self.age = WeibullLife.prior(self.declaration.life_d)
         if history.days is not None:
             self.age = self.age.learn(history.days, history.censored)
@@ -47,9 +61,12 @@ class Predictor:
         life_h = self.declaration.life_h
         ended = history.exposure[seen & ~history.censored]
         rated = life_h if life_h is not None else (float(np.median(ended)) if ended.size else None)
-        self.life = None if rated is None else WeibullLife.prior(rated).learn(history.exposure, history.censored)
+        prior = None if family is None else family.life(life_h)
+        if prior is None and rated is not None:
+            prior = WeibullLife.prior(rated)
+        self.life = None if prior is None else prior.learn(history.exposure, history.censored)
+        rated = rated if rated is not None or prior is None else prior.rated
         self.per_day = self._cohort_per_day(history, rated)
-        return self
 
     def forecast(
         self, batch: SlotBatch, quantiles: Sequence[float] = QUANTILES, *, alive: NDArray[np.bool_] | None = None
@@ -59,6 +76,8 @@ class Predictor:
         alive: (n,) True where an end of life would have shown itself, so that having run so far is knowledge; None =
         all. Where nothing would show it, life is what it was for a new part, less what is used: such a part does end.
         """
+        told = batch
+        batch = self._on_clock(batch)
         known_alive = np.ones(len(batch), dtype=bool) if alive is None else alive
         asked = ascending(quantiles)
         n, q = len(batch), len(asked)
@@ -90,8 +109,13 @@ class Predictor:
             left = np.where(known_alive[~measured][:, None], left, np.maximum(new - age[:, None], 0.0))
             eol_d[~measured] = left[:, pick]
             pct_left[~measured] = _percent(age, left[:, middle], np.zeros(1))
-        reasons = drivers(batch, clock, future, per_day, report_weight=weight, wear_pace=pace)
+        reasons = drivers(told, clock, future, per_day, report_weight=weight, wear_pace=pace)
+        reasons |= self._clock_drivers(told)
         return Forecasts(asked, np.minimum(eol_d, HORIZON_D), pct_left, measured, reasons)
+
+    def sibling(self) -> Sibling:
+        """Return what this product model tells a new one of its family."""
+        return Sibling(self.declaration.life_h, self.life)
 
     def to_artifact(self) -> dict[str, Any]:
         """Return the model as plain JSON."""
@@ -104,6 +128,22 @@ class Predictor:
         model = cls(declaration)
         model._restore(learned)
         return model
+
+    def _on_clock(self, batch: SlotBatch) -> SlotBatch:
+        """Return the batch on the fitted clock; raise ValueError where its covariates are not those declared."""
+        self._check_covariates(batch.covariates)
+        self._check_covariates(batch.covariates_recent)
+        return batch if self.clock is None else self.clock.batch(batch)
+
+    def _clock_drivers(self, batch: SlotBatch) -> dict[str, Array]:
+        names = self.declaration.covariates
+        logs = None if self.clock is None else self.clock.logs(batch.covariates, len(batch))
+        return clock_drivers(names, logs, len(batch))
+
+    def _check_covariates(self, table: Array | None) -> None:
+        declared = len(self.declaration.covariates)
+        if table is not None and table.shape[1] != declared:
+            raise ValueError(f"covariates has {table.shape[1]} columns, {declared} are declared")
 
     def _clock(self, batch: SlotBatch) -> Exposure:
         """Return where each slot stands, NaN where a date by age is all there is."""
@@ -146,7 +186,8 @@ class Predictor:
     def _learned(self) -> dict[str, Any]:
         lives = {"life": self.life, "age": self.age}
         columns = {key: None if life is None else _written(life) for key, life in lives.items()}
-        return {**columns, "per_day": self.per_day}
+        clock = None if self.clock is None else self.clock.written()
+        return {**columns, "per_day": self.per_day, "clock": clock}
 
     def _restore(self, learned: Mapping[str, Any]) -> None:
         age = _read(learned, "age")
@@ -154,6 +195,8 @@ class Predictor:
             raise artifacts.DamagedArtifact("artifact lacks its calendar model")
         self.age, self.life = age, _read(learned, "life")
         self.per_day = None if learned.get("per_day") is None else artifacts.number(learned, "per_day")
+        if (clock := learned.get("clock")) is not None:
+            self.clock = ExposureClock.read(clock, len(self.declaration.covariates))
 
 
 def _written(life: WeibullLife) -> dict[str, float]:

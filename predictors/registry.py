@@ -1,10 +1,11 @@
 """Wear models by name."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from predictors.artifact import DamagedArtifact
 from predictors.calendar import Calendar
+from predictors.family import Family
 from predictors.fused import Fused
 from predictors.hit import Hit
 from predictors.predictor import Predictor
@@ -28,3 +29,8 @@ def load(artifact: Mapping[str, Any]) -> Predictor:
     if not isinstance(name, str) or name not in MODELS:
         raise DamagedArtifact(f"artifact names no wear model: {name!r}")
     return MODELS[name].from_artifact(artifact)
+
+
+def family(artifacts: Iterable[Mapping[str, Any]]) -> Family:
+    """Return what fitted sibling product models tell a new one; raise DamagedArtifact as load does."""
+    return Family.of([load(artifact).sibling() for artifact in artifacts])

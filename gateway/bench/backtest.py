@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gateway.bench.contender import LEAST_LABELS, Contender
+from gateway.bench.contender import LEAST_LABELS, Contender, fit_ahead
+from gateway.bench.crew import INLINE, Crew, Question, forecast
 from gateway.bench.record import Array, Indices, Marks, Record
 from predictors.decision import order_quantile
 
@@ -60,6 +61,7 @@ def backtest(
     *,
     grid: tuple[float, ...] = GRID,
     progress: Progress | None = None,
+    crew: Crew = INLINE,
 ) -> Backtest:
     """Return what the contender would have said of every snapshot made since the first origin.
 
@@ -75,6 +77,10 @@ def backtest(
     rows = np.flatnonzero(judged)
     said = np.empty((rows.size, len(asked)))
     measured = np.zeros(rows.size, dtype=bool)
+    masks: list[Marks] = []
+    questions: list[Question] = []
+    if contender.refitted:
+        fit_ahead(record, contender.predictor, [d for i, d in enumerate(days) if (window[rows] == i).any()], crew)
     for i, day in enumerate(days):
         if progress:
             progress(i, len(days))
@@ -83,8 +89,11 @@ def backtest(
             continue
         mask = np.zeros(len(record.snapshots), dtype=bool)
         mask[rows[here]] = True
+        masks.append(mask)
         model = contender.model_on(record, day)
-        forecasts = model.forecast(record.batch.take(mask), asked, alive=record.seen.alive[mask])
+        questions.append(Question(model, record.batch.take(mask), asked, record.seen.alive[mask]))
+    for mask, forecasts in zip(masks, forecast(crew, questions), strict=True):
+        here = mask[rows]
         left = np.where(record.seen.ended[mask][:, None], 0.0, forecasts.eol_d)
         said[here] = made[rows[here]][:, None] + left
         measured[here] = forecasts.measured

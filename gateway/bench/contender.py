@@ -3,9 +3,10 @@
 A recipe is fitted anew at each origin; a version is what it is since it was made.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from gateway.bench.crew import Crew, Lesson, fit
 from gateway.bench.record import Record
 from gateway.replenish import features
 from predictors.predictor import Predictor
@@ -44,8 +45,26 @@ def fitted(record: Record, predictor: str, day: float) -> Predictor:
     """Return a predictor fitted from what had arrived by a day; the declaration alone while that is too little."""
     if (predictor, day) in record.fits:
         return record.fits[predictor, day]
-    model = named(predictor)(features.declared(record.slot))
-    if int((record.witnessed & (record.cycles.recorded_d <= day)).sum()) < LEAST_LABELS:
-        return model
-    record.fits[predictor, day] = model.fit(record.history_by(day, hours_only=model.hours_only))
+    if not _enough(record, day):
+        return named(predictor)(features.declared(record.slot))
+    lesson = _lesson(record, predictor, day)
+    model = record.fits[predictor, day] = named(predictor)(lesson.declaration).fit(lesson.history)
     return model
+
+
+def fit_ahead(record: Record, predictor: str, days: Sequence[float], crew: Crew) -> None:
+    """Let a crew that is away fit a predictor for many days at once, so that `fitted` finds them."""
+    if not crew.away:
+        return
+    todo = [day for day in days if (predictor, day) not in record.fits and _enough(record, day)]
+    models = fit(crew, [_lesson(record, predictor, day) for day in todo])
+    record.fits.update(zip([(predictor, day) for day in todo], models, strict=True))
+
+
+def _enough(record: Record, day: float) -> bool:
+    return int((record.witnessed & (record.cycles.recorded_d <= day)).sum()) >= LEAST_LABELS
+
+
+def _lesson(record: Record, predictor: str, day: float) -> Lesson:
+    history = record.history_by(day, hours_only=named(predictor).hours_only)
+    return Lesson(predictor, features.declared(record.slot), history)

@@ -7,6 +7,7 @@ import numpy as np
 from gateway.bench import leak, replay, scores
 from gateway.bench.backtest import Progress, backtest, origins
 from gateway.bench.contender import Contender, recipe
+from gateway.bench.crew import INLINE, Crew
 from gateway.bench.record import Array, Record
 from gateway.bench.replay import Outcome
 from gateway.bench.scores import Score
@@ -46,11 +47,19 @@ class Evaluation:
 
 
 def evaluate(
-    record: Record, contender: Contender, at: list[float] | None = None, *, progress: Progress | None = None
+    record: Record,
+    contender: Contender,
+    at: list[float] | None = None,
+    *,
+    progress: Progress | None = None,
+    crew: Crew = INLINE,
 ) -> Evaluation:
-    """Return how a contender does on the record, origin by origin, beside the hours timer on the same snapshots."""
+    """Return how a contender does on the record, origin by origin, beside the hours timer on the same snapshots.
+
+    A crew fits and forecasts; the leak check stays here, for it asks whether this very process looks ahead.
+    """
     days = origins(record) if at is None else at
-    said = backtest(record, contender, days, progress=progress)
+    said = backtest(record, contender, days, progress=progress, crew=crew)
     judged = scores.judge(record, said)
     timer = backtest(record, recipe(TIMER), days)
     timer = timer.take(np.isin(timer.rows, said.rows))

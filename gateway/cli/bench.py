@@ -14,6 +14,8 @@ from gateway.errors import WearwellError
 if TYPE_CHECKING:
     import psycopg
 
+    from gateway.bench.crew import Crew
+
 SlotName = Annotated[str, typer.Argument(help="GTIN/code of the slot; the code alone where there is one of it.")]
 PredictorName = Annotated[
     str | None, typer.Option("--predictor", help="A predictor, such as hit; else the slot's own.")
@@ -22,6 +24,23 @@ By = Annotated[str, typer.Option(help="Who decides: the address of an editor or 
 Note = Annotated[str, typer.Option(help="Why; kept with it.")]
 Until = Annotated[datetime | None, typer.Option(help="As it had arrived by then, in UTC; else by now.")]
 Origins = Annotated[int, typer.Option(min=1, max=200, help="On how many days models are fitted anew.")]
+
+Workers = Annotated[int, typer.Option(min=1, max=256, help="Processes that fit and forecast; the result is the same.")]
+DaskAddress = Annotated[
+    str | None, typer.Option("--dask", help="A Dask scheduler that does, as tcp://HOST:PORT; needs wearwell[dask].")
+]
+
+
+def crew(workers: int, dask: str | None) -> "Crew":
+    from gateway.bench.crew import INLINE, Pool
+
+    if dask is None:
+        return INLINE if workers == 1 else Pool(workers)
+    try:
+        from gateway.bench.dask_crew import Dask
+    except ImportError:
+        raise WearwellError("--dask needs Dask; install it with: pip install 'wearwell[dask]'") from None
+    return Dask(dask)
 
 
 def moment(until: datetime | None) -> datetime:

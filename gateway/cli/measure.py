@@ -27,6 +27,8 @@ def evaluate(
     ] = None,
     origins: bench.Origins = 12,
     until: bench.Until = None,
+    workers: bench.Workers = 1,
+    dask: bench.DaskAddress = None,
     as_json: talk.AsJson = False,
 ) -> None:
     """Measure a model on this deployment's own history: fitted on what had arrived, judged on what came."""
@@ -38,7 +40,8 @@ def evaluate(
         record = read.record(conn, of, bench.moment(until))
         chosen = choose.choose(conn, record, contender or of.predictor)
         with talk.progress(f"evaluating {chosen.name}") as progress:
-            found = evaluation.evaluate(record, chosen, backtest.origins(record, origins), progress=progress)
+            days, crew = backtest.origins(record, origins), bench.crew(workers, dask)
+            found = evaluation.evaluate(record, chosen, days, progress=progress, crew=crew)
     if as_json:
         talk.as_json(plain.plain(found))
     else:

@@ -35,7 +35,7 @@ name = "Filter rig"
 [[models.slots]]
 code = "filter"
 name = "Filter"
-predictor = "hit"
+predictor = "fused"
 life_h = {life_h:.0f}
 life_d = {life_d:.0f}
 load_channel = "load"

@@ -22,7 +22,7 @@ FRACTIONS = (0.5, 0.7, 0.9)
 H_PER_DAY = 24.0  # a rig runs all day
 USE_CV = 0.01  # of the load of the samples to come: the rig holds its profile
 RECENT = 0.25  # share of the samples so far that tells the load to come
-MODELS = ("hit", "weibull", "rated")
+MODELS = ("fused", "hit", "weibull", "rated")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,21 +177,21 @@ def snapshot(past: Series, declaration: Declaration, reference: float | None) ->
         load_per_h=recent,
         silent_d=0.0,
         hits=indicator.crossings(exposure, past.pressure_drop, declaration.levels)[None, :],
+        calm=indicator.calm_crossings(exposure, past.pressure_drop, declaration.levels)[None, :],
     )
 
 
 def _history(series: Sequence[Series], declaration: Declaration, reference: float | None) -> History:
     ends = [one.until(np.inf if one.eol_s is None else one.eol_s) for one in series]
     exposures = [_exposure(one, reference) for one in ends]
-    crossed = [
-        indicator.crossings(exposure, one.pressure_drop, declaration.levels)
-        for exposure, one in zip(exposures, ends, strict=True)
-    ]
+    pairs = list(zip(exposures, ends, strict=True))
+    levels = declaration.levels
     return History.of(
         [float(exposure[-1]) if exposure.size else np.nan for exposure in exposures],
         [one.eol_s is None for one in series],
         groups=[one.group for one in series],
-        hits=np.array(crossed),
+        hits=np.array([indicator.crossings(clock, one.pressure_drop, levels) for clock, one in pairs]),
+        calm=np.array([indicator.calm_crossings(clock, one.pressure_drop, levels) for clock, one in pairs]),
         days=[float(one.time_s[-1]) / H_PER_DAY if one.time_s.size else np.nan for one in ends],
     )
 

@@ -36,7 +36,9 @@ def protocols(
             yield "leave_one_condition_out" if place == 0 else f"leave_one_{label}_out", folds
 
 
-def measure(root: Path, sets: Sequence[str], models: Sequence[str]) -> dict[str, dict[str, dict[str, Score]]]:
+def measure(
+    root: Path, sets: Sequence[str], models: Sequence[str], *, clocked: bool = True
+) -> dict[str, dict[str, dict[str, Score]]]:
     """Return the scores by set, protocol and model of every set that root holds."""
     found: dict[str, dict[str, dict[str, Score]]] = {}
     for recorded in SETS:
@@ -45,7 +47,7 @@ def measure(root: Path, sets: Sequence[str], models: Sequence[str]) -> dict[str,
         train, test = recorded.parts(root)
         found[recorded.name] = {}
         for name, folds in protocols(recorded, train, test):
-            forecasts = trial.run(recorded, folds, models, lambda line: _say(f"  {line}"))
+            forecasts = trial.run(recorded, folds, models, lambda line: _say(f"  {line}"), clocked=clocked)
             found[recorded.name][name] = {model: score(of) for model, of in forecasts.items() if of}
             _table(f"{recorded.name}, {name}", found[recorded.name][name])
     return found
@@ -57,10 +59,11 @@ def main() -> None:
     parser.add_argument("--sets", default=",".join(one.name for one in SETS), help="which of them, with commas")
     parser.add_argument("--models", default=",".join(MODELS), help="which models, with commas")
     parser.add_argument("--json", type=Path, help="where the figures go")
+    parser.add_argument("--load-only", action="store_true", help="without the clock's fitted covariates")
     given = parser.parse_args()
     if not given.data.is_dir():
         parser.error(f"{given.data} is not there: name the folder that holds the sets with --data")
-    scores = measure(given.data, given.sets.split(","), given.models.split(","))
+    scores = measure(given.data, given.sets.split(","), given.models.split(","), clocked=not given.load_only)
     gates = verdicts(scores) | {"fleet": fleet(DEFAULT)}
     print("\ngates")
     for name, gate in gates.items():

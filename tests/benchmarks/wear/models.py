@@ -18,12 +18,14 @@ class Model:
 
     by_hours: it counts time, not exposure. reads: how many banks of levels it reads: none, the levels crossed, or those
     of the calmer signals, too. knows_strangers: it is told which units are of a group it never saw.
+    on_clock: its exposure runs on the clock with fitted covariates (predictors.clock).
     """
 
     build: Callable[[Declaration], Any]
     by_hours: bool = False
     reads: int = 1
     knows_strangers: bool = False
+    on_clock: bool = False
 
 
 def _shares(declaration: Declaration) -> tuple[float, ...]:
@@ -36,7 +38,12 @@ MODELS: dict[str, Model] = {
     "exponential": Model(lambda declared: baselines.ExponentialExtrapolation(_shares(declared))),
     "forest": Model(lambda _: baselines.RandomForestBaseline()),
     "boosting": Model(lambda _: baselines.GradientBoostingBaseline()),
-    "weibull": Model(lambda _: estimators.WeibullRegressor(), reads=0),
-    "hit": Model(lambda _: estimators.HitRegressor()),
-    "fused": Model(lambda declared: estimators.FusedRegressor(levels=_shares(declared)), reads=3, knows_strangers=True),
+    "weibull": Model(lambda _: estimators.WeibullRegressor(), reads=0, on_clock=True),
+    "hit": Model(lambda _: estimators.HitRegressor(), on_clock=True),
+    "fused": Model(
+        lambda declared: estimators.FusedRegressor(levels=_shares(declared)),
+        reads=3,
+        knows_strangers=True,
+        on_clock=True,
+    ),
 }

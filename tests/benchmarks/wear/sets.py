@@ -11,6 +11,8 @@ from predictors.declaration import Declaration
 from tests.benchmarks.wear.recording import Array, Recording, recording
 
 GAS_EOL_PA = 600.0
+GRAIN_UM = {"A1 ": 4.0, "A2 ": 10.0, "A3 ": 20.0, "A4 ": 38.0}  # ISO 12103-1, about the median by volume
+GAS_COLUMNS = ("Data_No", "Differential_pressure", "Time", "Dust_feed", "RUL", "Flow_rate")
 GAP = 5.0  # median steps of time: a longer gap was not recorded
 
 
@@ -62,7 +64,10 @@ def phme20_runs(folder: Path) -> Iterator[Recording]:
         ends = float("nan") if run.eol_s is None else run.eol_s
         ratio = run.profile.rpartition(" ")[2]
         columns = (run.time_s, run.pressure_drop_pa, load)
-        yield recording(f"{run.size} {run.name}", run.profile, columns, ends, concentration=ratio)
+        covariates = (run.solid_ratio or float("nan"), _midpoint(run.particles_um))
+        yield recording(
+            f"{run.size} {run.name}", run.profile, columns, ends, covariates=covariates, concentration=ratio
+        )
 
 
 def gas_filters(folder: Path) -> Iterator[Recording]:
@@ -74,7 +79,7 @@ def gas_filters(folder: Path) -> Iterator[Recording]:
     for file in sorted(folder.glob("*.csv")):
         with file.open(encoding="utf-8-sig") as lines:
             header = [name.strip() for name in lines.readline().split(",")]
-        names = [name for name in ("Data_No", "Differential_pressure", "Time", "Dust_feed", "RUL") if name in header]
+        names = [name for name in GAS_COLUMNS if name in header]
         # Dust names hold a comma of their own and stand last: count the columns from the left.
         columns = [header.index(name) for name in names]
         rows = [line.split(",") for line in file.read_text(encoding="utf-8-sig").splitlines()[1:] if line.strip()]
@@ -88,11 +93,14 @@ def gas_filters(folder: Path) -> Iterator[Recording]:
             left = run.get("RUL")
             if left is not None and _falls(feed) and not _falls(left):
                 feed, left = left, feed
-            time, pressure, feed = _unbroken(time, pressure, feed)
+            flow = run.get("Flow_rate", np.full_like(time, np.nan))
+            time, pressure, feed, flow = _unbroken(time, pressure, feed, flow)
             past = np.flatnonzero(pressure > GAS_EOL_PA)
             told = float("nan") if left is None else float(time[-1] + left[min(time.size, left.size) - 1])
             ends = float(time[past[0]]) if past.size else told
-            yield recording(f"run {number}", dust.get(number, "one dust"), (time, pressure, feed), ends)
+            sort = dust.get(number, "one dust")
+            covariates = (flow, _grain(sort)) if dust else (flow,)
+            yield recording(f"run {number}", sort, (time, pressure, feed), ends, covariates=covariates)
 
 
 def cmapss(folder: Path) -> Iterator[Recording]:
@@ -118,6 +126,17 @@ def battery(folder: Path) -> Iterator[Recording]:
         ends = float(table["discharge"][below[0]]) if below.size else float("nan")
         columns = (table["discharge"], table["capacity"], np.ones(table.size))
         yield recording(file.stem, file.stem, columns, ends)
+
+
+def _midpoint(sizes: str) -> float:
+    """Return the middle of a range of particle sizes, "45-53"; NaN where it is none."""
+    ends = [_number(end) for end in sizes.split("-")]
+    return float(np.mean(ends))
+
+
+def _grain(dust: str) -> float:
+    """Return the typical grain of a test dust by its class, in micrometres; NaN of one that is not known."""
+    return next((size for name, size in GRAIN_UM.items() if name in dust), float("nan"))
 
 
 def _number(cell: str) -> float:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from predictors import schedule
+from predictors.clock import ExposureClock
+from predictors.history import History
 from predictors.indicator import calm_crossings, crossings
 from predictors.schedule import Scenarios
 from tests.benchmarks.wear.models import MODELS, Model
@@ -69,6 +71,7 @@ class Question:
     hours: Array
     exposure: Array
     scenarios: Scenarios
+    covariates: Array
 
 
 def by_unit(units: Sequence[Recording]) -> list[Fold]:
@@ -98,8 +101,13 @@ def run(
     folds: Iterable[Fold],
     names: Sequence[str],
     tell: Callable[[str], None] = lambda _: None,
+    *,
+    clocked: bool = True,
 ) -> dict[str, list[Forecast]]:
-    """Return the forecasts of every unit whose end is known, at each of MOMENTS that was recorded, by model."""
+    """Return the forecasts of every unit whose end is known, at each of MOMENTS that was recorded, by model.
+
+    clocked: exposure runs on a clock with fitted covariates (predictors.clock) where the set names some.
+    """
     found: dict[str, list[Forecast]] = {name: [] for name in names}
     for fold in folds:
         asked = [unit for unit in fold.asked if np.isfinite(unit.ends)]
@@ -109,7 +117,7 @@ def run(
         questions = _questions(recorded, fold, asked)
         strangers = {unit.condition for unit in asked} - {unit.condition for unit in fold.known}
         for name in names:
-            quantiles = _exposure_quantiles(recorded, fold, MODELS[name], questions, strangers)
+            quantiles = _exposure_quantiles(recorded, fold, MODELS[name], questions, strangers, clocked=clocked)
             for question, left in zip(questions, quantiles, strict=True):
                 found[name].append(_forecast(question, left, MODELS[name]))
     return found
@@ -134,39 +142,57 @@ def _questions(recorded: RecordedSet, fold: Fold, asked: Sequence[Recording]) ->
                     np.append(now, _crossings(recorded, past, past.time)),
                     np.append(used, _crossings(recorded, past, past.exposure)),
                     schedule.scenarios(*_coarse(past), cohort, horizon),
+                    past.middle,
                 )
             )
     return questions
 
 
 def _exposure_quantiles(
-    recorded: RecordedSet, fold: Fold, model: Model, questions: Sequence[Question], strangers: set[str]
+    recorded: RecordedSet,
+    fold: Fold,
+    model: Model,
+    questions: Sequence[Question],
+    strangers: set[str],
+    *,
+    clocked: bool,
 ) -> Array:
     """Return exposure (hours, for a timer) left at LEVELS, (r, 15), of every question."""
-    clock = [unit.time if model.by_hours else unit.exposure for unit in fold.known]
+    counters = [unit.time if model.by_hours else unit.exposure for unit in fold.known]
     ends = [
         float(np.interp(unit.ends, unit.time, own))
         if np.isfinite(unit.ends) and unit.ends <= unit.time[-1]
         else own[-1]
-        for unit, own in zip(fold.known, clock, strict=True)
+        for unit, own in zip(fold.known, counters, strict=True)
     ]
     seen = [np.isfinite(unit.ends) and unit.ends <= unit.time[-1] + 1e-9 for unit in fold.known]
     table = [
-        np.append(end, _crossings(recorded, unit, own)) for unit, own, end in zip(fold.known, clock, ends, strict=True)
+        np.append(end, _crossings(recorded, unit, own))
+        for unit, own, end in zip(fold.known, counters, ends, strict=True)
     ]
     width = 1 + model.reads * len(recorded.declared.levels)
     groups = [unit.condition for unit in fold.known] if fold.by_condition or strangers else None
+    history = History.of(ends, ~np.array(seen), groups=groups, covariates=[unit.middle for unit in fold.known])
+    clock = ExposureClock.learn(history) if clocked and model.on_clock else None
+    mine, theirs = (
+        np.ones(len(rows)) if clock is None else clock.ratio(np.array(rows), len(rows))
+        for rows in ([unit.middle for unit in fold.known], [question.covariates for question in questions])
+    )
     fitted = model.build(recorded.declared).fit(
-        np.array(table)[:, :width], np.array(ends), censored=~np.array(seen), groups=groups
+        np.array(table)[:, :width] * mine[:, None],
+        np.array(ends) * mine,
+        censored=~np.array(seen),
+        groups=groups,
     )
     asked = np.array([question.hours if model.by_hours else question.exposure for question in questions])[:, :width]
+    asked = asked * theirs[:, None]
     novel = np.array([question.unit.condition in strangers for question in questions]) | fold.by_condition
     at = (
         fitted.predict_quantiles(asked, LEVELS, novel=novel)
         if model.knows_strangers
         else fitted.predict_quantiles(asked, LEVELS)
     )
-    return np.asarray(at - asked[:, :1])
+    return np.asarray((at - asked[:, :1]) / theirs[:, None])
 
 
 def _forecast(question: Question, left: Array, model: Model) -> Forecast:
