@@ -95,7 +95,7 @@ def updated(batch: SlotBatch) -> SlotBatch:
 
 def measure(slots: int = 100_000, repeats: int = 3, *, cycles: int = 2000) -> list[Speed]:
     """Return how long each registered model takes, and what memory."""
-    batch, history = fleet(slots)
+    batch, history = fleet(slots, cycles=cycles)
     some = batch.take(np.arange(slots) % CHANGED == 0)
     rows = []
     for name, model in registry.MODELS.items():
