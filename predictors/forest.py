@@ -83,8 +83,10 @@ class Forest:
     def written(self) -> dict[str, Any]:
         """Return the numbers as plain lists."""
         columns = {name: getattr(self, name) for name in ("feature", "left", "right", "roots")}
-        numbers = {"threshold": self.threshold.astype(np.float64), "value": self.value}
-        return {name: column.tolist() for name, column in {**columns, **numbers}.items()} | {"depth": self.depth}
+        # The shortest decimals that come back to the same single precision: half as long as those of its double.
+        threshold = [float(text) for text in self.threshold.astype(str)]
+        numbers = {name: column.tolist() for name, column in {**columns, "value": self.value}.items()}
+        return {**numbers, "threshold": threshold, "depth": self.depth}
 
     @classmethod
     def read(cls, numbers: Mapping[str, Any], width: int) -> Self:

@@ -37,11 +37,13 @@ class Hit(Predictor):
         return own if self.crossing is None else replace(own, law=self.crossing.law, widening=self.crossing.widening)
 
     def _left(self, used: Array, batch: SlotBatch, quantiles: tuple[float, ...]) -> tuple[Array, Array]:
-        left, pace = super()._left(used, batch, quantiles)
         if self.crossing is None or batch.hits is None:
-            return left, pace
+            return super()._left(used, batch, quantiles)
         self._check_levels(batch.hits)
         told = self._told(used, batch)
+        if told.all():
+            return self._crossed(used, batch, quantiles)
+        left, pace = super()._left(used, batch, quantiles)
         if told.any():
             left[told], pace[told] = self._crossed(used[told], batch.take(told), quantiles)
         return left, pace

@@ -9,6 +9,7 @@ import pytest
 
 from gateway import clock
 from gateway.db import pool
+from gateway.registry import units as enrolled
 from gateway.registry.models import Slot
 from gateway.replenish import cycles, delivery, features, learn, releases, score
 from tests.integration import replenish_fleet as fleet
@@ -236,6 +237,33 @@ def test_news_is_scored_once_and_time_is_news(conn: psycopg.Connection, house: H
     assert score.want_aged(conn, BORN + timedelta(hours=36)) == 1
     assert score.score_waiting(conn, BORN + timedelta(hours=36)) == 1
     assert fleet.standing(conn, unit_id)["updated_at"] == BORN + timedelta(hours=36)
+
+
+def test_only_units_with_news_are_scored_and_the_fleet_stands_as_if_all_were(
+    conn: psycopg.Connection, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One unit of three ran on: one is read and forecast, and scoring everybody then says nothing else of it."""
+    quiet, busy, other = (fleet.enrol(conn, house, serial) for serial in ("A1", "A2", "A3"))
+    now = [fleet.run(conn, unit_id, 20) for unit_id in (quiet, busy, other)][-1]
+    score.score_units(conn, [quiet, busy, other], now)
+    conn.execute("delete from rescore")
+    now = fleet.run(conn, busy, 5, since=now)
+    enrolled.want_score(conn, house.tenant_id, [busy], now)
+    seen: list[int] = []
+    read_all = features.read
+
+    def counted(conn: psycopg.Connection, slot: Slot, unit_ids: list[int], at: datetime) -> features.Seen:
+        seen.extend(unit_ids)
+        return read_all(conn, slot, unit_ids, at)
+
+    monkeypatch.setattr(features, "read", counted)
+    untouched = [fleet.standing(conn, unit_id) for unit_id in (quiet, other)]
+    assert 1 == score.score_waiting(conn, now)
+    assert [busy] == seen
+    assert untouched == [fleet.standing(conn, unit_id) for unit_id in (quiet, other)]
+    alone = fleet.standing(conn, busy)
+    score.score_units(conn, [quiet, busy, other], now)
+    assert alone == fleet.standing(conn, busy)
 
 
 def test_a_unit_that_somebody_holds_keeps_its_place(conn: psycopg.Connection, dsn: str, house: House) -> None:

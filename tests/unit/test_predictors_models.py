@@ -152,7 +152,7 @@ def test_an_artifact_is_plain_json_and_forecasts_the_same(name: str) -> None:
 
 
 def test_an_artifact_with_trees_is_plain_json_of_a_bounded_size() -> None:
-    """Trees and calmer levels come back to the last bit, and eighty trees of forty parts are less than four megabytes."""
+    """Trees and calmer levels come back to the last bit; eighty trees of forty parts are below four megabytes."""
     model = trees_and_all()
     text = json.dumps(model.to_artifact())
     again = registry.load(json.loads(text))

@@ -24,7 +24,7 @@ recorded = pytest.mark.skipif(not (DATA / "phme20").is_dir(), reason="../shared/
 def part(i: int) -> Recording:
     """A part that clogs along a knee, at a load and a pace of its own; three dusts in turn."""
     rng = np.random.default_rng(i)
-    ends = 300.0 * float(np.exp(0.2 * rng.standard_normal()))
+    ends = float(round(300.0 * np.exp(0.2 * rng.standard_normal())))
     time = np.arange(1.0, 1.2 * ends)
     load = 1.0 + 0.3 * rng.random(time.size)
     pressure = EOL * (0.02 + 0.98 * (time / ends) ** 3) * np.exp(0.02 * rng.standard_normal(time.size))
@@ -35,7 +35,7 @@ def nothing(_: Path) -> Iterator[Recording]:
     yield from ()
 
 
-KNEE = RecordedSet("knee", nothing, EOL)
+KNEE = RecordedSet("knee", nothing, EOL, smoothing=5)
 PARTS = [part(i) for i in range(18)]
 
 
@@ -59,19 +59,23 @@ def shuffled(unit: Recording, seed: int = 1) -> Recording:
     later = np.flatnonzero(unit.time > AT * unit.ends)
     order = np.arange(unit.time.size)
     order[later] = np.random.default_rng(seed).permutation(later)
-    return replace(unit, indicator=unit.indicator[order], load=unit.load[order])
+    others = None if unit.covariates is None else unit.covariates[order]
+    return replace(unit, indicator=unit.indicator[order], load=unit.load[order], covariates=others)
 
 
 def lost(unit: Recording) -> Recording:
     """The same part, what it told in the second half of its life gone but for the last sample of all."""
     kept = (unit.time <= AT * unit.ends) | (np.arange(unit.time.size) == unit.time.size - 1)
-    return replace(unit, time=unit.time[kept], indicator=unit.indicator[kept], load=unit.load[kept])
+    others = None if unit.covariates is None else unit.covariates[kept]
+    return replace(unit, time=unit.time[kept], indicator=unit.indicator[kept], load=unit.load[kept], covariates=others)
 
 
 def absurd(unit: Recording) -> Recording:
     """The same part, what it told in the second half of its life a thousand times as high."""
     later = unit.time > AT * unit.ends
-    return replace(unit, indicator=np.where(later, 1e3 * EOL, unit.indicator), load=np.where(later, 50.0, unit.load))
+    others = None if unit.covariates is None else np.where(later[:, None], 9.0, unit.covariates)
+    pressure, load = np.where(later, 1e3 * EOL, unit.indicator), np.where(later, 50.0, unit.load)
+    return replace(unit, indicator=pressure, load=load, covariates=others)
 
 
 TAMPERED = (shuffled, lost, absurd)
@@ -81,7 +85,7 @@ TAMPERED = (shuffled, lost, absurd)
 def test_what_comes_after_the_moment_changes_nothing(tamper: Callable[[Recording], Recording]) -> None:
     """Samples behind the moment of a forecast in another order, gone or absurd: each model says the same."""
     honest = told(KNEE, fold(PARTS, PARTS[0]), "part 0")
-    assert len(NAMES) == len(honest)
+    assert len(NAMES) == len({one.q50 for one in honest})  # each model has learned something of its own
     assert honest == told(KNEE, fold(PARTS, tamper(PARTS[0])), "part 0")
 
 
@@ -151,7 +155,7 @@ def test_a_condition_left_out_is_nowhere_in_the_fit(monkeypatch: pytest.MonkeyPa
         assert each.by_condition
     read: set[str] = set()
     monkeypatch.setattr(Recording, "exposure", property(lambda unit: read.add(unit.name) or real(unit)))
-    trial._exposure_quantiles(KNEE, folds[0], trial.MODELS["weibull"], questions(folds[0]), set())
+    trial._exposure_quantiles(KNEE, folds[0], trial.MODELS["weibull"], questions(folds[0]), set(), clocked=False)
     assert {unit.name for unit in folds[0].known} == read & {unit.name for unit in PARTS} - asked_of(folds[0])
 
 
@@ -182,7 +186,7 @@ def test_the_others_of_a_condition_left_out_do_not_matter() -> None:
 @pytest.fixture(scope="module")
 def runs() -> list[Recording]:
     train, _ = PHME20.parts(DATA)
-    return train
+    return train[::2]  # half of them teach as well how not to look ahead
 
 
 @recorded

@@ -37,7 +37,7 @@ def protocols(
 
 
 def measure(
-    root: Path, sets: Sequence[str], models: Sequence[str], *, clocked: bool = True
+    root: Path, sets: Sequence[str], models: Sequence[str], *, clocked: bool = False
 ) -> dict[str, dict[str, dict[str, Score]]]:
     """Return the scores by set, protocol and model of every set that root holds."""
     found: dict[str, dict[str, dict[str, Score]]] = {}
@@ -59,11 +59,11 @@ def main() -> None:
     parser.add_argument("--sets", default=",".join(one.name for one in SETS), help="which of them, with commas")
     parser.add_argument("--models", default=",".join(MODELS), help="which models, with commas")
     parser.add_argument("--json", type=Path, help="where the figures go")
-    parser.add_argument("--load-only", action="store_true", help="without the clock's fitted covariates")
+    parser.add_argument("--clock", action="store_true", help="with the fitted covariates of predictors.clock")
     given = parser.parse_args()
     if not given.data.is_dir():
         parser.error(f"{given.data} is not there: name the folder that holds the sets with --data")
-    scores = measure(given.data, given.sets.split(","), given.models.split(","), clocked=not given.load_only)
+    scores = measure(given.data, given.sets.split(","), given.models.split(","), clocked=given.clock)
     gates = verdicts(scores) | {"fleet": fleet(DEFAULT)}
     print("\ngates")
     for name, gate in gates.items():
