@@ -1,8 +1,9 @@
 """From a recorded indicator to the exposure at which its levels were crossed."""
 
 import numpy as np
+from numpy.typing import NDArray
 
-from predictors.batch import Array
+from predictors.batch import UTMOST, Array
 
 WIDTH = 21
 CALM = 5
@@ -11,7 +12,7 @@ CALM = 5
 def smooth(values: Array, width: int = WIDTH) -> Array:
     """Return the running median over the last `width` values, (n,); causal, NaN skipped, fewer at the start."""
     values = np.asarray(values, dtype=np.float64)
-    seen = np.isfinite(values)
+    seen = _believed(values)
     compact = values[seen]
     out = np.full(values.shape, np.nan)
     if not compact.size:
@@ -43,7 +44,7 @@ def calm_crossings(exposure: Array, indicator: Array, levels: tuple[float, ...],
     First the indicator's mean over the last CALM windows, then its mean over the part's whole exposure so far. Where a
     level lies within the noise, they cross it when the indicator is there, not when the noise is; they lag instead.
     """
-    seen = np.isfinite(indicator) & np.isfinite(exposure)
+    seen = _believed(indicator) & np.isfinite(exposure)
     clock, signal = np.asarray(exposure, dtype=np.float64)[seen], np.asarray(indicator, dtype=np.float64)[seen]
     if clock.size < width:
         return np.full(2 * len(levels), np.nan)
@@ -59,6 +60,12 @@ def calm_crossings(exposure: Array, indicator: Array, levels: tuple[float, ...],
             _first(clock[width - 1 :], life[width - 1 :], levels),
         ]
     )
+
+
+def _believed(values: Array) -> NDArray[np.bool_]:
+    """Return which values an indicator can have, (n,): beyond UTMOST their sums would overflow."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.abs(values) <= UTMOST)
 
 
 def _first(clock: Array, signal: Array, levels: tuple[float, ...]) -> Array:
