@@ -85,6 +85,8 @@ class _Calibrated(TimerRegressor):
         target = np.log(ends[rows][seen.unit])
         names = np.arange(rows.size) if groups is None else np.unique(np.asarray(groups)[rows], return_inverse=True)[1]
         fold = (names % FOLDS)[seen.unit]
+        if np.unique(fold).size < 2:
+            fold = seen.unit % FOLDS  # one group alone cannot be left out
         guess = np.empty(seen.at.size)
         for out in np.unique(fold):
             others = fold != out

@@ -51,7 +51,7 @@ def moments(ends: Array, hits: Array, calm: Array, scale: float) -> Moments:
             for start, stop in itertools.pairwise(starts)
         ]
         mine = np.concatenate(places)
-        mine = mine[(mine > 0) & (mine < end)]
+        mine = mine[(mine >= LEAST * scale) & (mine < end)]
         units.append(np.full(mine.size, i))
         at.append(mine)
         lasts.append(np.diff(mine, append=end))

@@ -26,6 +26,7 @@ HOURS_PER_S = 1.0  # of the rig: a filter that lasted four minutes lasted ten da
 SEEN_AFTER_S = 4.0  # what was recorded past the end before the filter was changed
 PER_BATCH = 500
 BEFORE = -1.0  # seconds: before the first sample, which is at zero
+LEVELS = (0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7)  # of the end
 MAKER = """
 tenant = "rig"
 name = "A rig for liquid filters"
@@ -35,13 +36,14 @@ name = "Filter rig"
 [[models.slots]]
 code = "filter"
 name = "Filter"
-predictor = "fused"
+predictor = "hit"
 life_h = {life_h:.0f}
 life_d = {life_d:.0f}
 load_channel = "load"
 load_ref = {load_ref:.6g}
 indicator_channel = "pressure_drop"
 indicator_eol = {eol:.0f}
+levels = {levels}  # few, for a dozen filters teach
 """
 MISSING = """
 select u.device from unit u join unnest(%s::text[], %s::bigint[]) t(device, seq) using (device)
@@ -152,7 +154,12 @@ def _enrol(stage: Stage, past: list[Run], alive: list[Run]) -> list[Life]:
     life_h = HOURS_PER_S * float(np.median([run.eol_s for run in past]))
     loads = [float(np.mean(run.flow_m3_h)) * (run.solid_ratio or 0.0) for run in past]
     toml = MAKER.format(
-        gtin=GTIN, life_h=life_h, life_d=max(1.0, life_h / 24), load_ref=float(np.median(loads)), eol=EOL_PA
+        gtin=GTIN,
+        life_h=life_h,
+        life_d=max(1.0, life_h / 24),
+        load_ref=float(np.median(loads)),
+        eol=EOL_PA,
+        levels=[round(share * EOL_PA) for share in LEVELS],
     )
     tenant_id = stage.declare(toml)
     runs = [*past, *alive]

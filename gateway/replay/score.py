@@ -22,7 +22,7 @@ FRACTIONS = (0.5, 0.7, 0.9)
 H_PER_DAY = 24.0  # a rig runs all day
 USE_CV = 0.01  # of the load of the samples to come: the rig holds its profile
 RECENT = 0.25  # share of the samples so far that tells the load to come
-MODELS = ("fused", "hit", "weibull", "rated")
+MODELS = ("hit", "weibull", "rated")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,19 +148,23 @@ def _score_fold(
     reference = float(np.median(loads)) if len(loads) == len(rest) else None
     history = _history(rest, declaration, reference)
     fitted = [registry.named(name)(declaration).fit(history) for name in models]
+    learned = {one.group for one in rest}
     for one in asked:
         for fraction in fractions:
             truth = float(one.eol_s or 0.0)
             now = fraction * truth
-            batch = snapshot(one.until(now), declaration, reference)
+            batch = snapshot(one.until(now), declaration, reference, novel=one.group not in learned)
             for model in fitted:
                 days = model.forecast(batch).eol_d[0]
                 q10, q50, q90 = (now + H_PER_DAY * float(day) for day in days)
                 yield Row(one.name, one.group, fraction, now, truth, q10, q50, q90, model.name)
 
 
-def snapshot(past: Series, declaration: Declaration, reference: float | None) -> SlotBatch:
-    """Return the one-slot batch that a unit's past amounts to; reference is the load at which the life is rated."""
+def snapshot(past: Series, declaration: Declaration, reference: float | None, *, novel: bool = False) -> SlotBatch:
+    """Return the one-slot batch that a unit's past amounts to; reference is the load at which the life is rated.
+
+    novel: whether its group is none of those that the model learned from.
+    """
     run_h = float(past.time_s[-1]) if past.time_s.size else 0.0
     exposure = _exposure(past, reference)
     loaded = reference is not None and past.load is not None and past.load.size > 0
@@ -176,6 +180,7 @@ def snapshot(past: Series, declaration: Declaration, reference: float | None) ->
         h_per_day_sd=USE_CV * H_PER_DAY,
         load_per_h=recent,
         silent_d=0.0,
+        novel=float(novel),
         hits=indicator.crossings(exposure, past.pressure_drop, declaration.levels)[None, :],
         calm=indicator.calm_crossings(exposure, past.pressure_drop, declaration.levels)[None, :],
     )

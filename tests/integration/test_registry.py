@@ -53,7 +53,10 @@ def test_declaring_twice_changes_and_never_doubles(conn: psycopg.Connection, ten
         (('"ozone"\nunit', '"oz"\nunit'), "'ozone' of slot 'hepa' is no channel"),
         (("load_ref = 10", ""), "go together"),
         (("load_ref = 10", 'load_ref = 10\nflow_channel = "flow"'), "flow_channel and flow_ref go together"),
-        (("load_ref = 10", 'load_ref = 10\nflow_channel = "flow"\nflow_ref = 9'), "declare indicator_channel as well"),
+        (
+            ("load_ref = 10", 'load_ref = 10\nflow_channel = "flow"\nflow_ref = 9'),
+            "without indicator_channel and indicator_eol",
+        ),
         (("4006381333931", "4006381333932"), "check digit should be 1"),
         (("[[models]]", "[[models"), "not TOML"),
     ],

@@ -29,7 +29,9 @@ def mails(house: WebHouse, wanted: int = 1) -> list[dict[str, Any]]:
     until = time.monotonic() + 5
     while True:
         house.work()
-        found = house.conn.execute("select rendered from outbox where kind = 'sign_in' order by message_id").fetchall()
+        found = house.conn.execute(
+            "select rendered from outbox where kind = 'sign_in' and rendered is not null order by message_id"
+        ).fetchall()
         if len(found) >= wanted or time.monotonic() > until:
             return [row[0] for row in found]
         time.sleep(0.05)

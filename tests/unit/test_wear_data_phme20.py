@@ -95,11 +95,11 @@ def test_files_laid_out_otherwise_are_refused(tmp_path: Path) -> None:
 
 @recorded
 def test_forecasts_of_unseen_profiles_beat_the_hours_timer(series: list[score.Series]) -> None:
-    """With a whole profile left out, levels crossed err a quarter of what the timer errs, and the interval holds."""
-    errors = {one.model: one for one in score.summarise(score.score(series, phme20.EOL_PA)) if one.fraction is None}
-    assert errors["hit"].mae_s < 8.0
-    assert errors["hit"].mae_s < 0.25 * errors["rated"].mae_s
-    assert errors["hit"].cov80 >= 0.77
+    """With a whole profile left out, levels and trees err a quarter of what the timer errs, and the interval holds."""
+    rows = score.score(series, phme20.EOL_PA, models=("fused", "rated"))
+    errors = {one.model: one for one in score.summarise(rows) if one.fraction is None}
+    assert errors["fused"].mae_s < 0.25 * errors["rated"].mae_s
+    assert errors["fused"].cov80 >= 0.7
     assert {24 * 3} == {one.runs for one in errors.values()}
 
 
