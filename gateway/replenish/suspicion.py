@@ -76,18 +76,20 @@ class Suspicion:
     def believed(self) -> Seen:
         """Return what was seen without what is not believed."""
         batch = self.seen.batch
-        hits, calm = (
+        hits, reads = (
             None if table is None else np.where(self.levels[:, None], np.nan, table)
-            for table in (batch.hits, batch.calm)
+            for table in (batch.hits, batch.reads)
         )
         told = replace(
             batch,
             left_pct=np.where(self.report, np.nan, batch.left_pct),
             left_h=np.where(self.report, np.nan, batch.left_h),
             hits=hits,
-            calm=calm,
+            reads=reads,
         )
-        return replace(self.seen, batch=told, indicator=np.where(self.level, np.nan, self.seen.indicator))
+        looks = [table[:0] if doubted else table for table, doubted in zip(self.seen.looks, self.levels, strict=False)]
+        indicator = np.where(self.level, np.nan, self.seen.indicator)
+        return replace(self.seen, batch=told, indicator=indicator, looks=looks)
 
     def widened(self, model: Predictor, left_d: Array, left_pct: Array, quantiles: list[float]) -> tuple[Array, Array]:
         """Return days and percent left, (n, q) and (n,), where it is not settled which part is in place: of both."""
@@ -124,5 +126,5 @@ class Suspicion:
             left_pct=np.full(len(batch), np.nan),
             left_h=np.full(len(batch), np.nan),
             hits=None if batch.hits is None else np.full_like(batch.hits, np.nan),
-            calm=None if batch.calm is None else np.full_like(batch.calm, np.nan),
+            reads=None if batch.reads is None else np.full_like(batch.reads, np.nan),
         )

@@ -9,9 +9,10 @@ import numpy as np
 from predictors import schedule
 from predictors.clock import ExposureClock
 from predictors.history import History
-from predictors.indicator import calm_crossings, crossings
+from predictors.indicator import crossings, looks, reads
+from predictors.path import STEP
 from predictors.schedule import Scenarios
-from tests.benchmarks.wear.models import MODELS, Model
+from tests.benchmarks.wear.models import MODELS, READS_ALL, Model
 from tests.benchmarks.wear.recording import Array, Recording
 from tests.benchmarks.wear.sets import RecordedSet
 
@@ -170,7 +171,7 @@ def _exposure_quantiles(
         np.append(end, _crossings(recorded, unit, own))
         for unit, own, end in zip(fold.known, counters, ends, strict=True)
     ]
-    width = 1 + model.reads * len(recorded.declared.levels)
+    width = (1, 1 + len(recorded.declared.levels), len(table[0]))[model.reads]
     groups = [unit.condition for unit in fold.known] if fold.by_condition or strangers else None
     history = History.of(ends, ~np.array(seen), groups=groups, covariates=[unit.middle for unit in fold.known])
     clock = ExposureClock.learn(history) if clocked and model.on_clock else None
@@ -178,14 +179,17 @@ def _exposure_quantiles(
         np.ones(len(rows)) if clock is None else clock.ratio(np.array(rows), len(rows))
         for rows in ([unit.middle for unit in fold.known], [question.covariates for question in questions])
     )
+    step = STEP * float(np.median(np.array(ends)[seen]))
+    told = {"looks": [_looks(recorded, unit, step, ratio) for unit, ratio in zip(fold.known, mine, strict=True)]}
     fitted = model.build(recorded.declared).fit(
-        np.array(table)[:, :width] * mine[:, None],
+        _on_clock(recorded, np.array(table)[:, :width], mine),
         np.array(ends) * mine,
         censored=~np.array(seen),
         groups=groups,
+        **(told if model.reads == READS_ALL else {}),
     )
     asked = np.array([question.hours if model.by_hours else question.exposure for question in questions])[:, :width]
-    asked = asked * theirs[:, None]
+    asked = _on_clock(recorded, asked, theirs)
     novel = np.array([question.unit.condition in strangers for question in questions]) | fold.by_condition
     at = (
         fitted.predict_quantiles(asked, LEVELS, novel=novel)
@@ -203,9 +207,23 @@ def _forecast(question: Question, left: Array, model: Model) -> Forecast:
 
 
 def _crossings(recorded: RecordedSet, unit: Recording, clock: Array) -> Array:
-    levels, width = recorded.declared.levels, recorded.smoothing
-    calm = calm_crossings(clock, unit.indicator, levels, width=width)
-    return np.concatenate([crossings(clock, unit.indicator, levels, width=width), calm])
+    declared, width = recorded.declared, recorded.smoothing
+    last = clock[-1:] if clock.size else np.zeros(1)
+    now = reads(clock, unit.indicator, last, way=declared.span, width=width)[0]
+    return np.concatenate([crossings(clock, unit.indicator, declared.levels, width=width), now])
+
+
+def _looks(recorded: RecordedSet, unit: Recording, step: float, ratio: float) -> Array:
+    """Return what the indicator read each step of the declared exposure, on a clock that runs at `ratio` of it."""
+    table = looks(unit.exposure, unit.indicator, step, way=recorded.declared.span, width=recorded.smoothing)
+    table[:, 0] *= ratio
+    return table
+
+
+def _on_clock(recorded: RecordedSet, table: Array, ratio: Array) -> Array:
+    """Return X with its exposures on a clock that runs at `ratio`, (r,); shares of the indicator's way stay."""
+    exposures = 2 + len(recorded.declared.levels)  # now, the hits, and the exposure of the last read
+    return np.column_stack([table[:, :exposures] * ratio[:, None], table[:, exposures:]])
 
 
 def _coarse(unit: Recording) -> tuple[Array, Array]:
