@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from gateway.bench.replay import Outcome
     from gateway.bench.scores import Score
 
+DECIDED = ("early_d", "late_d", "late_rate", "stock_out_rate", "cost")  # what a forecast would have led to
+
 model = typer.Typer()
 
 
@@ -50,7 +52,14 @@ def evaluate(
             f"{t.cycles} cycles of {t.units} units: {t.ended} with a seen end, {t.censored} censored and weighed in,"
             f" {t.unwitnessed} left out: nothing would have shown their end, or no forecast yet"
         )
-        talk.table([_score(each) for each in found.scores], json=False, nothing=_nothing_judged(t.forecasts))
+        talk.table([_errors(each) for each in found.scores], json=False, nothing=_nothing_judged(t.forecasts))
+        talk.line("")
+        timed = {each.group: each.cost for each in found.timer_scores}
+        decided = [_decided(each) | _rounded({"timer_cost": timed[each.group]}) for each in found.scores]
+        talk.table(decided, json=False, nothing="")
+        talk.line("")
+        foresight = {found.contender: found.prognosis, "hours timer": found.timer_prognosis}
+        talk.table([{"prognosis": k} | _rounded(asdict(v)) for k, v in foresight.items()], json=False, nothing="")
         talk.line("")
         talk.table([_outcome(each) for each in (found.outcome, found.timer)], json=False, nothing="")
         talk.line("")
@@ -188,6 +197,14 @@ def explain(
 
 def _score(score: "Score") -> dict[str, Any]:
     return _rounded(asdict(score))
+
+
+def _errors(score: "Score") -> dict[str, Any]:
+    return {name: value for name, value in _score(score).items() if name not in DECIDED}
+
+
+def _decided(score: "Score") -> dict[str, Any]:
+    return {name: value for name, value in _score(score).items() if name in ("group", *DECIDED)}
 
 
 def _outcome(outcome: "Outcome") -> dict[str, Any]:

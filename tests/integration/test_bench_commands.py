@@ -83,6 +83,12 @@ def test_from_history_to_a_release_and_back(shell: Shell) -> None:
     measured = shell.data("evaluate", SLOT, "--model", "hit", "--origins", "3")
     assert "all" == measured["scores"][0]["group"]
     assert [] == measured["leaks"]
+    printed = shell.good("evaluate", SLOT, "--model", "hit", "--origins", "3").split("\n\n")
+    heads = [table.splitlines()[0].split("\t") for table in printed]
+    assert {"group", "mae_d", "cov90", "crps_d", "alpha_lambda"} <= set(heads[0])
+    assert {"group", "early_d", "late_rate", "stock_out_rate", "cost", "timer_cost"} <= set(heads[1])
+    assert {"prognosis", "horizon_d", "steady_horizon_d", "relative_accuracy"} <= set(heads[2])
+    assert ["hit", "hours timer"] == [line.split("\t")[0] for line in printed[2].splitlines()[1:]]
     shell.good("shadow", SLOT, number, *WHO)
     assert "shadow" == shell.data("list", SLOT)[0]["stands"]
     ended = shell("release", number, "--note", "levels do better", *WHO)
