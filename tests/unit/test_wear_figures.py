@@ -41,7 +41,7 @@ RUN: dict[str, Any] = {
         "dust": {
             "unit": "run <7> & co", "condition": "any", "ends": 100.0,
             "models": {
-                name: [(now, 100 - reach, 101.0, 100 + reach) for now, reach in ((10.0, 30.0), (50.0, 9.0), (90.0, -1.0))]
+                name: [(10.0, 70.0, 101.0, 130.0), (50.0, 91.0, 101.0, 109.0), (90.0, 101.0, 101.0, 99.0)]
                 for name in ("fused", "timer")
             },
         }
