@@ -21,7 +21,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from commerce.desk import Desk
 from gateway import clock, jobs
-from gateway.bench import drift, shadow
+from gateway.bench import comparisons, drift, shadow
 from gateway.db import pool as pools
 from gateway.lifecycle import retention
 from gateway.notify import mqtt
@@ -42,6 +42,7 @@ PARTITIONS_S = 3_600.0
 RETENTION_S = 3_600.0
 SHADOW_S = 5.0
 DRIFT_S = 600.0
+COMPARISONS_S = 5.0
 GRACE_S = 20.0
 MONTHS_AHEAD = timedelta(days=62)
 CONCURRENCY = 4
@@ -123,6 +124,7 @@ class Worker:
             Chore("habits", LEARN_S, self.learn_habits),
             Chore("shadow", SHADOW_S, self.forecast_beside),
             Chore("drift", DRIFT_S, self.look_for_drift),
+            Chore("comparisons", COMPARISONS_S, self.compare),
             Chore("resume", RESUME_S, self.resume),
             Chore("partitions", PARTITIONS_S, self.make_partitions),
             Chore("retention", RETENTION_S, self.let_go),
@@ -179,6 +181,11 @@ class Worker:
         """Let challengers forecast in the shadow of the champions."""
         with self.begin() as conn:
             return shadow.forecast_beside(conn) > 0
+
+    def compare(self) -> bool:
+        """Work out a comparison that staff asked for in the console."""
+        with self.begin() as conn:
+            return comparisons.answer(conn, clock.now())
 
     def look_for_drift(self) -> bool:
         """Look once a day at each slot whether the world still is the one that its model learned from."""

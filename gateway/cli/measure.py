@@ -95,7 +95,7 @@ def compare(
         of = read.slot(conn, slot)
         record = read.record(conn, of, bench.moment(until))
         other = choose.choose(conn, record, challenger)
-        one = choose.choose(conn, record, champion or (of.predictor if other.refitted else choose.CHAMPION))
+        one = choose.choose(conn, record, champion or choose.against(of, other))
         with talk.progress(f"comparing {one.name} with {other.name}") as progress:
             rule = comparison.declared_rule(conn, of.tenant_id)
             days = backtest.origins(record, origins)
