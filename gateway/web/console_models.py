@@ -39,6 +39,7 @@ def slot(request: Request, services: Asked, slot_id: int) -> Response:
             slot=of,
             product=read.product(desk.conn, of),
             rows=rows,
+            others=[row for row in rows if row["stands"] != "champion"],
             released=any(row["stands"] == "champion" for row in rows),
             shadowed=next((row["version"] for row in rows if row["stands"] == "shadow"), None),
             log=listing.audit(desk.conn, of),

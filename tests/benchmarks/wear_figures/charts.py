@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from math import floor, log10
 from typing import Any
 
-from gateway.bench.svg import Axes, Chart, Line
+from gateway.bench.svg import WIDTH, Axes, Chart, Line
 from tests.benchmarks.wear_figures.draw import spread
 from tests.benchmarks.wear_figures.gates import gates
 
+CLOSE = 60.0  # from dot to dot, so that a label fits between
 OWN = ("weibull", "hit")
 PROTOCOLS = {
     "cv": "units in ten folds",
@@ -78,9 +79,9 @@ def coverage(name: str, protocol: str, scores: Scores, default: str) -> Chart:
     """Draw the share of ends in the 80 % interval against its mean width: up to the line, and as far left as can be."""
     wide = {model: log10(max(score["width80"], 0.1)) for model, score in scores.items()}
     low, high = min(wide.values()), max(wide.values())
-    axes = Axes((low - 0.08, high + 0.35), (floor(4.0 * min(s["cov80"] for s in scores.values())) / 4.0 - 0.05, 1.0))
+    axes = Axes((low - 0.08, high + 0.08), (floor(4.0 * min(s["cov80"] for s in scores.values())) / 4.0 - 0.05, 1.0))
     marks = [(axes.x(wide[model]), axes.y(scores[model]["cov80"])) for model in scores]
-    places = spread([y for _, y in marks], gap=12.0)
+    labels = beside(marks, [f"{look(model, default)}|{model}" for model in scores])
     held = scores.get(default) or next(iter(scores.values()))
     who = default if default in scores else next(iter(scores))
     return Chart(
@@ -105,12 +106,26 @@ def coverage(name: str, protocol: str, scores: Scores, default: str) -> Chart:
         ys=axes.ys(percent=True),
         lines=[Line(axes.points([(axes.x_low, 0.8), (axes.x_high, 0.8)]), "aim")],
         dots=[(x, y, look(model, default)) for model, (x, y) in zip(scores, marks, strict=True)],
-        labels=[
-            (x + 8, place + 4, f"{look(model, default)}|{model}")
-            for model, (x, _), place in zip(scores, marks, places, strict=True)
-        ],
+        labels=labels,
         legend=[("one", "by exposure"), ("two", "what one would take instead")],
     )
+
+
+def beside(marks: list[tuple[float, float]], words: list[str]) -> list[tuple[float, float, str]]:
+    """Return labels beside dots: right of them, left of those near the edge; those of dots close together spread."""
+    groups: list[list[int]] = []
+    for i in sorted(range(len(marks)), key=lambda i: marks[i][0]):
+        if groups and marks[i][0] - marks[groups[-1][-1]][0] < CLOSE:
+            groups[-1].append(i)
+        else:
+            groups.append([i])
+    found = []
+    for group in groups:
+        places = spread([marks[i][1] for i in group], gap=12.0)
+        for i, y in zip(group, places, strict=True):
+            x, long = marks[i][0], 6.4 * len(words[i].split("|")[1])
+            found.append((round(x + 8 if x + 8 + long < WIDTH - 6 else x - 8 - long, 1), y + 4, words[i]))
+    return found
 
 
 def _calibration(score: Mapping[str, Any]) -> list[str]:

@@ -27,7 +27,8 @@ circle.missed { fill: var(--paper); stroke: var(--two); stroke-width: 2.5; }
 
 def svg(chart: Chart) -> str:
     """Return the chart's SVG, WIDTH wide, as high as its labels want; who cannot see it reads title and sentence."""
-    height = max([HEIGHT, *(y + BOTTOM - 6.0 for _, y, _ in chart.labels)])
+    deepest = max((y for _, y, _ in chart.labels), default=0.0)
+    height = HEIGHT if deepest <= HEIGHT - BOTTOM + 4.0 else deepest + BOTTOM + 6.0
     high = HEAD + height
     size = f'viewBox="0 0 {WIDTH:g} {high:g}" width="{WIDTH:g}" height="{high:g}"'
     parts = [
