@@ -81,6 +81,8 @@ def compare(
     by: Annotated[str | None, typer.Option(help="Who decides, for --promote.")] = None,
     origins: bench.Origins = 12,
     until: bench.Until = None,
+    workers: bench.Workers = 1,
+    dask: bench.DaskAddress = None,
     as_json: talk.AsJson = False,
 ) -> None:
     """Compare a challenger with the champion on identical snapshots, paired, by a rule fixed beforehand."""
@@ -99,7 +101,8 @@ def compare(
         with talk.progress(f"comparing {one.name} with {other.name}") as progress:
             rule = comparison.declared_rule(conn, of.tenant_id)
             days = backtest.origins(record, origins)
-            found = comparison.compare(record, one, other, rule, at=days, progress=progress)
+            crew = bench.crew(workers, dask)
+            found = comparison.compare(record, one, other, rule, at=days, progress=progress, crew=crew)
         released = None
         if promote and found.promote:
             released = promote_by_rule.promote(conn, record, found, other, by=by or "", now=clock.now())
