@@ -3,7 +3,7 @@
 import numpy as np
 
 from gateway.bench.backtest import GRID, Backtest
-from gateway.bench.record import Array, Record
+from gateway.bench.record import Array, Indices, Record
 
 BINS = 10
 
@@ -20,6 +20,11 @@ def rank(eol_d: Array, day: Array) -> Array:
     inner = levels[last] + np.clip(within, 0.0, 1.0) * (levels[last + 1] - levels[last])
     outer = np.where(below == 0, levels[1] / 2.0, 1.0 - levels[1] / 2.0)
     return np.asarray(np.where((below == 0) | (below == eol_d.shape[1]), outer, inner))
+
+
+def tenths(position: Array) -> Indices:
+    """Return the bin of each place in a forecast, (k,), of BINS."""
+    return np.clip((position * BINS).astype(np.int64), 0, BINS - 1)
 
 
 def histogram(record: Record, said: Backtest) -> Array:
@@ -42,8 +47,7 @@ def histogram(record: Record, said: Backtest) -> Array:
     mass = np.zeros(BINS)
     ended = record.ended[cycle]
     share = 1.0 / count[inverse]
-    bins = np.clip((position * BINS).astype(int), 0, BINS - 1)
-    np.add.at(mass, bins[ended], share[ended])
+    np.add.at(mass, tenths(position)[ended], share[ended])
     beyond = np.clip(edges[1:] - np.maximum(edges[:-1], position[~ended][:, None]), 0.0, None)
     mass += share[~ended] @ (beyond / beyond.sum(axis=1, keepdims=True))
     return np.asarray(mass / mass.sum())

@@ -11,6 +11,7 @@ import numpy as np
 
 from gateway.bench import censoring, prognosis
 from gateway.bench.backtest import Backtest
+from gateway.bench.pit import BINS, rank, tenths
 from gateway.bench.prognosis import Prognosis
 from gateway.bench.record import Array, Marks, Record
 
@@ -28,7 +29,8 @@ class Score:
     the middle 80 and 90 %; width80_d, width90_d: mean widths in days. crps_d: continuous ranked probability score in
     days, twice the mean pinball loss over 5 to 95 % (Gneiting & Raftery 2007); pinball_d: that mean. alpha_lambda:
     share of forecasts near in relation to what was left (prognosis.py). early_d, late_d, late_rate, stock_out_rate,
-    cost: as in replay.Outcome, had each forecast stood to the end.
+    cost: as in replay.Outcome, had each forecast stood to the end. pit: share of the ends that were seen in each tenth
+    of their forecasts; pit.py spreads those that were not over what was left, which needs the whole record.
     """
 
     group: str
@@ -49,6 +51,7 @@ class Score:
     late_rate: float
     stock_out_rate: float
     cost: float
+    pit: list[float]
 
 
 @dataclass(frozen=True)
@@ -152,6 +155,7 @@ def score(group: str, judged: Judged, rows: Marks) -> Score | None:
         late_rate=float(share @ (asked >= end)),
         stock_out_rate=float(share @ (past > 0.0)),
         cost=judged.costs[0] * early + judged.costs[1] * late,
+        pit=np.bincount(tenths(rank(said.eol_d[rows], end)), share, BINS).tolist(),
     )
 
 

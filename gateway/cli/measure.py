@@ -199,7 +199,7 @@ def explain(
 
 
 def _score(score: "Score") -> dict[str, Any]:
-    return _rounded(asdict(score))
+    return _rounded({name: value for name, value in asdict(score).items() if name != "pit"})
 
 
 def _errors(score: "Score") -> dict[str, Any]:

@@ -124,6 +124,20 @@ def test_a_forecast_that_stood_would_have_cost_this() -> None:
     assert (10 + 12 + 8) / 3 == pytest.approx(found["all"].cost)
 
 
+def test_the_pit_of_a_group_is_that_of_its_own_ends() -> None:
+    """By hand: three forecasts of an end at 100, which lies in the first, the seventh and the last tenth of them."""
+    looks = tuple((day, {"run_h": 8.0 * day, "indicator": 1.0}) for day in (10.0, 30.0, 70.0))
+    worn = [bench_field.Worn(0, 0.0, 100.0, 100.0, {"censored": False, "witnessed": True}, looks)]
+    record = bench_field.record_of(worn, 200.0)
+    grid = about(150.0, 97.0, 50.0)
+    said = Backtest("x", "x", GRID, np.arange(3), grid, grid[:, 3], np.ones(3, dtype=bool), np.zeros(3))
+    found = {score.group: score.pit for score in scores.scores(record, scores.judge(record, said))}
+    tenth = {name: np.flatnonzero(pit).tolist() for name, pit in found.items()}
+    assert ([0], [6], [9]) == tuple(tenth[f"life {low}"] for low in ("0.0-0.2", "0.2-0.4", "0.6-0.8"))
+    assert [0, 6, 9] == tenth["all"]
+    assert pytest.approx(1.0) == sum(found["all"])
+
+
 def test_an_evaluation_tells_all_of_it_beside_the_timer(record: Record) -> None:
     """The same groups for both; a model that has learned the field foresees further than the hours timer."""
     found = evaluate.evaluate(record, recipe("hit"), [200.0, 300.0])

@@ -24,7 +24,7 @@ def test_errors_coverage_and_accuracy_by_hand() -> None:
     assert (0.35, 0.5) == pytest.approx([found["prognosis"]["horizon_share"], found["prognosis"]["never"]])
     # What is left is 70, 50, 30, 10: 20 off costs the accuracy of b 2/7, 2/5, 2/3 and 2 of 1.
     assert 1 - (2 / 7 + 2 / 5 + 2 / 3 + 2) / 8 == pytest.approx(found["prognosis"]["relative_accuracy"])
-    assert [0.5, *[0.0] * 4, 0.5, *[0.0] * 4] == found["pit"]
+    assert [0.5, *[0.0] * 4, 0.5, *[0.0] * 4] == found["pit"] == found["by_fraction"]["0.5"]["pit"]
     assert {"0-0.1": 0, "0.1-0.25": 1, "0.25-0.5": 1, "0.5+": 1} == {
         k: len(v) > 0 for k, v in found["by_horizon"].items()
     }

@@ -6,7 +6,7 @@ from typing import TypedDict
 import numpy as np
 
 from gateway.bench import prognosis
-from gateway.bench.pit import BINS, rank
+from gateway.bench.pit import BINS, rank, tenths
 from gateway.bench.record import Array
 from tests.benchmarks.wear import asking
 from tests.benchmarks.wear.asking import Outcome
@@ -56,19 +56,22 @@ def score(forecasts: Sequence[Forecast]) -> Score:
     units: dict[str, list[float]] = {}
     for one in forecasts:
         units.setdefault(one.unit, []).append(one.error)
-    means: Score = {name: float(np.mean([part[name] for part in told])) for name in told[0]}  # type: ignore[literal-required,misc,assignment]  # its own names
+    means: Score = {
+        name: float(np.mean([part[name] for part in told]))  # type: ignore[literal-required,misc]  # its own names
+        for name in told[0]
+        if name != "pit"
+    }
     eol, truth, left = _columns(forecasts)
     foreseen = prognosis.prognosis(
         eol, truth, left, truth,
         cycle=np.unique([one.unit for one in forecasts], return_inverse=True)[1], weight=np.ones(truth.size),
     )  # fmt: skip
-    places = np.clip((rank(eol, truth) * BINS).astype(int), 0, BINS - 1)
     usual = float(np.median([one.truth for one in {one.unit: one for one in forecasts}.values()]))
     return {
         **means,
         "rmse_unit": float(np.mean([np.sqrt(np.mean(np.square(errors))) for errors in units.values()])),
         "units": len(units),
-        "pit": [float(share) for share in np.bincount(places, minlength=BINS) / places.size],
+        "pit": _pit(eol, truth),
         "prognosis": {name: float(getattr(foreseen, name)) for name in PROGNOSIS},
         "asking": asking.outcome(forecasts, asking.DELIVERY * usual),
         "by_fraction": by_fraction,
@@ -98,7 +101,13 @@ def _at(forecasts: Sequence[Forecast]) -> Score:
         "width90": float(np.mean(at[0.95] - at[0.05])),
         "crps": float(2.0 * np.mean(np.maximum(q * over, (q - 1.0) * over))),
         "alpha_lambda": float(np.mean(prognosis.in_cone(eol, truth, left))),
+        "pit": _pit(eol, truth),
     }
+
+
+def _pit(eol: Array, truth: Array) -> list[float]:
+    """Return the share of ends in each tenth of their forecasts."""
+    return [float(share) for share in np.bincount(tenths(rank(eol, truth)), minlength=BINS) / truth.size]
 
 
 def _columns(forecasts: Sequence[Forecast]) -> tuple[Array, Array, Array]:
