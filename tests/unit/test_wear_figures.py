@@ -24,7 +24,7 @@ def score(mae: float, cov: float, width: float) -> dict[str, Any]:
     part = {"mae": mae, "cov80": cov, "width80": width}
     return {
         **part, "cov90": cov, "width90": width * 1.3, "rmse_unit": mae, "alpha_lambda": 0.6,
-        "prognosis": {"horizon_share": 0.7, "relative_accuracy": 0.88},
+        "prognosis": {"horizon_share": 0.7, "steady_horizon_share": 0.6, "relative_accuracy": 0.88},
         "by_fraction": {"0.3": {**part, "mae": 2 * mae}, "0.5": part, "0.9": {**part, "mae": mae / 4}, "0.7": {}},
     }  # fmt: skip
 

@@ -99,6 +99,7 @@ def coverage(name: str, protocol: str, scores: Scores, default: str) -> Chart:
             "Width",
             "Alpha-lambda",
             "Horizon",
+            "Steady",
             "Relative accuracy",
         ],
         rows=[[model, *_calibration(score)] for model, score in scores.items()],
@@ -132,7 +133,8 @@ def _calibration(score: Mapping[str, Any]) -> list[str]:
     seen = score["prognosis"]
     return [
         f"{score['cov80']:.0%}", f"{score['width80']:.1f}", f"{score['cov90']:.0%}", f"{score['width90']:.1f}",
-        f"{score['alpha_lambda']:.0%}", f"{seen['horizon_share']:.0%} of life", f"{seen['relative_accuracy']:.2f}",
+        f"{score['alpha_lambda']:.0%}", f"{seen['horizon_share']:.0%} of life",
+        f"{seen['steady_horizon_share']:.0%}", f"{seen['relative_accuracy']:.2f}",
     ]  # fmt: skip
 
 
@@ -156,7 +158,7 @@ def life(name: str, shown: Mapping[str, Any], default: str) -> Chart:
     return Chart(
         key=f"life-{name}",
         title=f"{name}, one part through its life",
-        sentence=f"Part {shown['unit']} ended at {ends:.0f} {_unit(name)} (black line). The 80 % interval of {who} held"
+        sentence=f"Part {shown['unit']} ended at {ends:.0f} {_unit(name)} (the plain line). The 80 % interval of {who} held"
         f" that in {held} of {len(own)} forecasts. Below the dotted line lies what was past when it was said.",
         x_label=f"when it was said, {_unit(name)}",
         y_label=f"forecast end, {_unit(name)}",
