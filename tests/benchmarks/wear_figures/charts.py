@@ -158,7 +158,7 @@ def life(name: str, shown: Mapping[str, Any], default: str) -> Chart:
     return Chart(
         key=f"life-{name}",
         title=f"{name}, one part through its life",
-        sentence=f"Part {shown['unit']} ended at {ends:.0f} {_unit(name)} (the plain line). The 80 % interval of {who} held"
+        sentence=f"Part {shown['unit']} ended at {ends:.0f} {_unit(name)} (plain line). The 80 % interval of {who} held"
         f" that in {held} of {len(own)} forecasts. Below the dotted line lies what was past when it was said.",
         x_label=f"when it was said, {_unit(name)}",
         y_label=f"forecast end, {_unit(name)}",
