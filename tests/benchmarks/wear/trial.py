@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gateway.bench.backtest import GRID
 from predictors import schedule
 from predictors.clock import ExposureClock
 from predictors.history import History
@@ -20,7 +21,7 @@ FRACTIONS = (0.3, 0.5, 0.7, 0.9)
 MOMENTS = np.unique(np.append(np.linspace(0.025, 0.975, 39), FRACTIONS).round(4))
 """Life fractions at which a unit's squared error is averaged for rmse_unit, evenly over its life."""
 
-ASKED = (0.1, 0.5, 0.9)
+ASKED = GRID
 LEVELS = (0.005, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.995)
 """Quantiles of the exposure left that are pushed through the use to come."""
 
@@ -38,9 +39,23 @@ class Forecast:
     fraction: float
     now: float
     truth: float
-    q10: float
-    q50: float
-    q90: float
+    quantiles: tuple[float, ...]
+    """At ASKED."""
+
+    @property
+    def q10(self) -> float:
+        """Return the date before which a tenth of the ends are expected."""
+        return self.quantiles[ASKED.index(0.1)]
+
+    @property
+    def q50(self) -> float:
+        """Return the median date."""
+        return self.quantiles[ASKED.index(0.5)]
+
+    @property
+    def q90(self) -> float:
+        """Return the date before which nine tenths of the ends are expected."""
+        return self.quantiles[ASKED.index(0.9)]
 
     @property
     def error(self) -> float:
@@ -201,9 +216,8 @@ def _exposure_quantiles(
 
 def _forecast(question: Question, left: Array, model: Model) -> Forecast:
     days = np.interp(ASKED, LEVELS, left) if model.by_hours else question.scenarios.dates(LEVELS, left, ASKED)
-    q10, q50, q90 = (question.now + float(day) for day in days)
-    unit = question.unit
-    return Forecast(unit.name, unit.condition, question.fraction, question.now, unit.ends, q10, q50, q90)
+    unit, quantiles = question.unit, tuple(question.now + float(day) for day in days)
+    return Forecast(unit.name, unit.condition, question.fraction, question.now, unit.ends, quantiles)
 
 
 def _crossings(recorded: RecordedSet, unit: Recording, clock: Array) -> Array:
