@@ -143,6 +143,15 @@ def test_a_change_that_cannot_be_is_refused(record: Record, change: Change) -> N
         whatif(record, change)
 
 
+def test_what_was_read_becomes_a_share_of_the_other_way() -> None:
+    """Half way to 200 Pa is the whole way to 100; exposures and what is unknown stay; a row without reads has none."""
+    row = {"reads": [50.0, 0.5, 0.25, None, 0.1], "looks": [[10.0, 0.2, 0.2, 0.2, 0.1]]}
+    moved = replaying._reads(row, (0.0, 200.0), (0.0, 100.0))
+    assert [50.0, 1.0, 0.5, None, 0.2] == moved["reads"]
+    assert [[10.0, 0.4, 0.4, 0.4, 0.2]] == moved["looks"]
+    assert {} == replaying._reads({}, (0.0, 200.0), (0.0, 100.0))
+
+
 def test_the_rule_is_fixed_beforehand() -> None:
     """What a comparison decides by is what stands in the code and in the docs."""
     assert comparison.Rule(20, 0.9, (0.72, 0.92), 0.0) == comparison.Rule()
