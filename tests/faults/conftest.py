@@ -1,12 +1,86 @@
-"""How many seeds the kill tests run with: `pytest tests/faults --seeds 200`."""
+"""What the fault tests share: their flags, three enrolled units, a broker, a server, and the report."""
 
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import psycopg
 import pytest
+
+from gateway.db import pool
+from tests.faults import fleet, ledger
+from tests.faults.machinery import Mosquitto
+from tests.faults.publishing import SERIALS
+from tests.faults.server import Server
+
+REPORT = Path(__file__).parents[2] / "test-output" / "faults"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--seeds", type=int, default=20, help="how often the gateway is killed")
+    parser.addoption("--seeds", type=int, default=8, help="how often the gateway is killed")
+    parser.addoption("--long", action="store_true", help="faults at full length and size, as `make faults` runs them")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--long", False):
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(pytest.mark.skip(reason="takes long: pytest --long, or make faults"))
 
 
 @pytest.fixture
 def seeds(pytestconfig: pytest.Config) -> int:
-    return int(pytestconfig.getoption("--seeds", 20))
+    return int(pytestconfig.getoption("--seeds", 8))
+
+
+@pytest.fixture
+def long(pytestconfig: pytest.Config) -> bool:
+    """Whether there is time for the full length."""
+    return bool(pytestconfig.getoption("--long", False))
+
+
+class Note(Protocol):
+    """Writes a line of the report."""
+
+    def __call__(self, fault: str, found: ledger.Verdict | None = None, **seen: object) -> None: ...
+
+
+@pytest.fixture
+def note(request: pytest.FixtureRequest) -> Note:
+    """Keep what a fault came to for the table that `make faults` prints."""
+    REPORT.mkdir(parents=True, exist_ok=True)
+    name = "".join(sign if sign.isalnum() else "-" for sign in request.node.name)
+    (REPORT / f"{name}.json").unlink(missing_ok=True)
+
+    def write(fault: str, found: ledger.Verdict | None = None, **seen: object) -> None:
+        told = {"fault": fault, "ledger": found.told() if found else None, "seen": seen}
+        (REPORT / f"{name}.json").write_text(json.dumps(told, default=str) + "\n")
+
+    return write
+
+
+@pytest.fixture
+def ready(conn: psycopg.Connection) -> None:
+    """Three enrolled units."""
+    fleet.enrol(conn, SERIALS)
+    conn.commit()
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    """A broker that keeps its queues over a restart."""
+    own = Mosquitto(tmp_path, persistence=True)
+    own.start()
+    yield own
+    own.kill()
+
+
+@pytest.fixture
+def own_server() -> Iterator[Server]:
+    """A PostgreSQL server that a test may kill, with three enrolled units."""
+    server = Server()
+    with pool.connect(server.dsn, pool.Role.GATEWAY) as conn:
+        fleet.enrol(conn, SERIALS)
+    yield server
+    server.close()
