@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
 
 import psycopg
 import pytest
@@ -12,6 +11,7 @@ from gateway.db import pool
 from tests.faults import fleet, ledger
 from tests.faults.machinery import Mosquitto
 from tests.faults.publishing import SERIALS
+from tests.faults.rig import Note, Rig
 from tests.faults.server import Server
 
 REPORT = Path(__file__).parents[2] / "test-output" / "faults"
@@ -40,12 +40,6 @@ def long(pytestconfig: pytest.Config) -> bool:
     return bool(pytestconfig.getoption("--long", False))
 
 
-class Note(Protocol):
-    """Writes a line of the report."""
-
-    def __call__(self, fault: str, found: ledger.Verdict | None = None, **seen: object) -> None: ...
-
-
 @pytest.fixture
 def note(request: pytest.FixtureRequest) -> Note:
     """Keep what a fault came to for the table that `make faults` prints."""
@@ -61,13 +55,6 @@ def note(request: pytest.FixtureRequest) -> Note:
 
 
 @pytest.fixture
-def ready(conn: psycopg.Connection) -> None:
-    """Three enrolled units."""
-    fleet.enrol(conn, SERIALS)
-    conn.commit()
-
-
-@pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Mosquitto]:
     """A broker that keeps its queues over a restart."""
     own = Mosquitto(tmp_path, persistence=True)
@@ -77,10 +64,24 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
 
 
 @pytest.fixture
-def own_server() -> Iterator[Server]:
-    """A PostgreSQL server that a test may kill, with three enrolled units."""
-    server = Server()
+def rig(conn: psycopg.Connection, dsn: str, broker: Mosquitto, tmp_path: Path, note: Note) -> Rig:
+    """Three enrolled units, in a database on the tests' common server."""
+    fleet.enrol(conn, SERIALS)
+    conn.commit()
+    return Rig(tmp_path, dsn, broker, note)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A PostgreSQL server that a test may kill."""
+    own = Server()
+    yield own
+    own.close()
+
+
+@pytest.fixture
+def own(server: Server, broker: Mosquitto, tmp_path: Path, note: Note) -> Rig:
+    """Three enrolled units, on the server that a test may kill."""
     with pool.connect(server.dsn, pool.Role.GATEWAY) as conn:
         fleet.enrol(conn, SERIALS)
-    yield server
-    server.close()
+    return Rig(tmp_path, server.dsn, broker, note)

@@ -17,7 +17,7 @@ class Publishing:
     """Publishes until told to finish, whatever becomes of the broker."""
 
     def __init__(
-        self, path: Path, url: str, devices: Iterable[str] = DEVICES, *, samples: int = 3, pause: float = 0.02
+        self, path: Path, url: str, devices: Iterable[str] = DEVICES, *, samples: int = 3, pause: float = 0.05
     ) -> None:
         self.path = path
         self.publisher = ledger.Publisher(path, url, devices)
@@ -70,11 +70,3 @@ class Publishing:
         """What the gateway refused, by reason."""
         return {code: detail for unit in self.publisher.units for code, detail in unit.refusals.items()}
 
-
-def assert_clean(path: Path, dsn: str) -> ledger.Verdict:
-    """Check the ledger: no fault, nothing missing any more, no gap left open."""
-    found = ledger.check(path, dsn)
-    assert found.clean, found
-    assert (0, 0) == (found.missing, found.gaps)
-    assert found.stored > 0
-    return found
