@@ -100,13 +100,17 @@ class Gateway:
         **env: str,
     ) -> None:
         self.before = before  # what runs it, such as `ip netns exec NAME`
-        self.env = os.environ | env | {
-            "WEARWELL_DATA_DIR": str(folder),
-            "WEARWELL_DATABASE_DSN": dsn,
-            "WEARWELL_MQTT_URL": mqtt_url,
-            "WEARWELL_MQTT_CLIENT": client,
-            "WEARWELL_MQTT_WINDOW": str(window),
-        }
+        self.env = (
+            os.environ
+            | env
+            | {
+                "WEARWELL_DATA_DIR": str(folder),
+                "WEARWELL_DATABASE_DSN": dsn,
+                "WEARWELL_MQTT_URL": mqtt_url,
+                "WEARWELL_MQTT_CLIENT": client,
+                "WEARWELL_MQTT_WINDOW": str(window),
+            }
+        )
         self.log = folder / f"{client}.log"
         self.process: subprocess.Popen[bytes] | None = None
 

@@ -69,4 +69,3 @@ class Publishing:
     def refused(self) -> dict[str, str]:
         """What the gateway refused, by reason."""
         return {code: detail for unit in self.publisher.units for code, detail in unit.refusals.items()}
-

@@ -78,4 +78,6 @@ class Server:
         """Stop it and remove its files."""
         self.thaw()
         embedded.server(self.folder).cleanup()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.data, ignore_errors=True)
+        with contextlib.suppress(OSError):  # a disk of its own stays
+            self.folder.rmdir()

@@ -1,9 +1,6 @@
 """PostgreSQL is killed, cut off, frozen, slow, full: nothing is acknowledged meanwhile, and all of it comes after."""
 
-import os
-import shutil
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +8,7 @@ import psycopg
 import pytest
 
 from gateway.db import pool
-from tests.faults import fleet
+from tests.faults import disk, fleet
 from tests.faults.machinery import Gateway, Mosquitto, wait_for
 from tests.faults.publishing import SERIALS, Publishing
 from tests.faults.rig import Note, Rig
@@ -121,28 +118,8 @@ def test_slow_consumer(own: Rig, server: Server, long: bool) -> None:
 
 @pytest.fixture
 def small_disk() -> Iterator[Path]:
-    """A file system of 300 MiB, where this account may mount one."""
-    folder = Path("/tmp") / f"wearwell-small-{os.getpid()}"  # noqa: S108  # PostgreSQL's own account must reach it
-    folder.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300m", "tmpfs", str(folder)], check=False)
-    if made.returncode:
-        folder.rmdir()
-        pytest.skip("this account may not mount a small file system")
-    folder.chmod(0o711)
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-    folder.rmdir()
-
-
-def fill(folder: Path) -> Path:
-    """Leave no room on a file system; return the file to remove."""
-    ballast = folder / "ballast"
-    with ballast.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(bytes(65_536))
-        except OSError:
-            return ballast
+    with disk.small(300) as folder:
+        yield folder
 
 
 def test_postgres_disk_full(small_disk: Path, broker: Mosquitto, tmp_path: Path, note: Note) -> None:
@@ -154,7 +131,7 @@ def test_postgres_disk_full(small_disk: Path, broker: Mosquitto, tmp_path: Path,
         rig = Rig(tmp_path, server.dsn, broker, note)
         with rig.serving() as gateway, rig.publishing(samples=20) as publishing:
             publishing.moves_on(20)
-            ballast = fill(small_disk)
+            ballast = disk.fill(small_disk)
             wait_for(lambda: gateway.said(AWAY), 120)
             through = [unit.through for unit in publishing.publisher.units]
             memory = grown(gateway, publishing, 5)
@@ -174,4 +151,3 @@ def test_postgres_disk_full(small_disk: Path, broker: Mosquitto, tmp_path: Path,
         )  # fmt: skip
     finally:
         server.close()
-        shutil.rmtree(small_disk / "postgres", ignore_errors=True)
