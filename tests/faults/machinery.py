@@ -76,8 +76,13 @@ class Mosquitto:
     def start(self) -> None:
         """Start it and wait until it listens."""
         config = ["-c", str(self.folder / "mosquitto.conf")]
-        self.process = subprocess.Popen(["mosquitto", *config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(["mosquitto", *config], stdout=log, stderr=log)
         wait_for(lambda: answers(self.port))
+
+    def forget(self) -> None:
+        """Remove what it keeps, as one must where a full disk tore the file: it would not start."""
+        (self.store / "mosquitto.db").unlink(missing_ok=True)
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         """End it with a signal and wait for its end."""

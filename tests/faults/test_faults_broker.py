@@ -71,11 +71,13 @@ def test_broker_disk_full(
     rig = Rig(tmp_path, dsn, broker, note)
     with rig.serving() as gateway, rig.publishing() as publishing:
         publishing.moves_on(10)
-        disk.fill(folder)
+        ballast = disk.fill(folder)
         gateway.kill()
         ahead = {unit: unit.acknowledged + 60 for unit in publishing.publisher.units}
         wait_for(lambda: all(unit.acknowledged > count for unit, count in ahead.items()), 60)
         broker.kill()
+        ballast.unlink()
+        broker.forget()
         broker.start()
         gateway.start()
         took = publishing.recovered()
