@@ -55,7 +55,9 @@ class Namespace:
     def spoil(self, how: str) -> bool:
         """Spoil the cable, such as with `loss 10% delay 50ms`; say False where the kernel cannot."""
         command = ["tc", "qdisc", "replace", "dev", self.cable, "root", "netem", *how.split()]
-        return shutil.which("tc") is not None and not subprocess.run(command, check=False, capture_output=True).returncode
+        return (
+            shutil.which("tc") is not None and not subprocess.run(command, check=False, capture_output=True).returncode
+        )
 
     @staticmethod
     def _ip(*words: str) -> "subprocess.CompletedProcess[bytes]":

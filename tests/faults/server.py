@@ -1,4 +1,4 @@
-"""A PostgreSQL server of a test's own, with the durability that it has by default: killed, frozen, filled, restarted."""
+"""A PostgreSQL server of a test's own, with the durability that it has by default: killed, frozen, filled."""
 
 import contextlib
 import os

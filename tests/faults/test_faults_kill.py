@@ -35,12 +35,11 @@ def test_gateway_killed_at_seeded_points(rig: Rig, seeds: int) -> None:
 
 def test_two_gateways_share_the_work(rig: Rig) -> None:
     """Two processes read the same messages, one is killed and comes back: still once each."""
-    with rig.serving() as one, rig.serving(client="ingest-2"):
-        with rig.publishing() as publishing:
-            publishing.moves_on(30)
-            one.kill()
-            publishing.moves_on(30)
-            one.start()
-            publishing.moves_on(60)
-            publishing.finish()
+    with rig.serving() as one, rig.serving(client="ingest-2"), rig.publishing() as publishing:
+        publishing.moves_on(30)
+        one.kill()
+        publishing.moves_on(30)
+        one.start()
+        publishing.moves_on(60)
+        publishing.finish()
     rig.note("two gateways read the same topics, one is killed", rig.clean())

@@ -91,7 +91,7 @@ def _unit(
             found.add("altered", [(device, number, seq)])
     missing = _gaps(conn, unit_id, sessions, found)
     for number, session in sessions.items():
-        _session(device, number, session, stored[number], missing[number], found)
+        _session((device, number), session, stored[number], missing[number], found)
     _count(conn, device, unit_id, found, alone=not strange)
 
 
@@ -123,8 +123,7 @@ def _gaps(
 
 
 def _session(
-    device: str,
-    number: int,
+    whose: tuple[str, int],
     session: told.Session,
     stored: NDArray[np.bool_],
     missing: dict[Any, NDArray[np.bool_]],
@@ -137,7 +136,7 @@ def _session(
     given_up = missing[LOST]
 
     def marks(which: NDArray[np.bool_]) -> Iterator[tuple[str, int, int]]:
-        return ((device, number, int(seq)) for seq in place[which])
+        return ((*whose, int(seq)) for seq in place[which])
 
     found.attempted += int(attempted.sum())
     found.missing += int(absent.sum())

@@ -62,11 +62,11 @@ class Publisher:
         `look` is called now and then, and ends the waiting when it says False.
         """
         end = time.monotonic() + seconds
-        while not all([unit.settled() for unit in self.units]):
+        while waiting := [unit for unit in self.units if not unit.settled()]:  # each is asked: it may send again
             if time.monotonic() > end or not look():
                 return False
             time.sleep(0.05)
-        return True
+        return not waiting
 
     def figures(self) -> Figures:
         """Return how far the run is."""
