@@ -33,24 +33,26 @@ def content(dsn: str) -> dict[str, object]:
 
 
 def tool(name: str, *arguments: str) -> None:
-    subprocess.run([str(POSTGRES_BIN_PATH / name), *arguments], check=True, capture_output=True)
+    done = subprocess.run([str(POSTGRES_BIN_PATH / name), *arguments], check=False, capture_output=True, text=True)
+    assert 0 == done.returncode, done.stderr
 
 
 def test_backup_and_restore(own: Rig, server: Server) -> None:
     """A dump made while units publish holds together; the last one, restored, is the database it was made of."""
     kept = own.folder / "backup"
-    restored = conninfo.make_conninfo(server.dsn, dbname="restored")
+    early, restored = (conninfo.make_conninfo(server.dsn, dbname=name) for name in ("early", "restored"))
     with psycopg.connect(server.dsn, autocommit=True) as admin:
+        admin.execute("create database early")
         admin.execute("create database restored")
     with own.publishing() as publishing:
         with own.serving():
             publishing.moves_on(60)
             tool("pg_dump", "--format=custom", f"--file={kept}", server.dsn)  # under load
-            tool("pg_restore", "--exit-on-error", f"--dbname={restored}", str(kept))
-            under_load = ledger.check(own.path, restored)
+            tool("pg_restore", "--exit-on-error", f"--dbname={early}", str(kept))
+            under_load = ledger.check(own.path, early)
             publishing.moves_on(30)
         tool("pg_dump", "--format=custom", f"--file={kept}", server.dsn)
-        tool("pg_restore", "--clean", "--if-exists", "--exit-on-error", f"--dbname={restored}", str(kept))
+        tool("pg_restore", "--exit-on-error", f"--dbname={restored}", str(kept))
         was = content(server.dsn)
         assert was == content(restored)
         assert [] == migrate.migrate(restored)
