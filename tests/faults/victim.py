@@ -14,6 +14,7 @@ from gateway import log, settings
 from gateway.ingest import broker, pipeline, service
 from gateway.ingest.envelope import Envelope
 
+DRAIN = "drain"  # no point to die at: `wearwell ingest --drain`
 POINTS = ("after_receive", "before_commit", "before_ack", "after_ack")
 
 
@@ -58,7 +59,7 @@ def main(point: str, nth: int) -> None:
     log.configure("info")
     found = settings.load()
     assert found.database_dsn
-    service.run(found, found.database_dsn.get_secret_value())
+    service.run(found, found.database_dsn.get_secret_value(), drain=point == DRAIN)
 
 
 if __name__ == "__main__":
