@@ -41,16 +41,18 @@ def rig(host: Namespace, conn: psycopg.Connection, dsn: str, tmp_path: Path, not
 def test_cable_unplugged(rig: Rig, host: Namespace) -> None:
     """Packets vanish and nobody says so: noticed by the keepalive, and all is well once the cable is back."""
     url = f"mqtt://{HERE}:{rig.broker.port}"
-    with rig.serving(url=url, before=host.before, WEARWELL_TEST_KEEPALIVE="5") as gateway:
-        with rig.publishing() as publishing:
-            publishing.moves_on(10)
-            host.unplug()
-            began = time.monotonic()
-            wait_for(lambda: gateway.said("the connection to the broker is lost"), 120)
-            noticed = time.monotonic() - began
-            host.plug()
-            took = publishing.recovered()
-            publishing.finish()
+    with (
+        rig.serving(url=url, before=host.before, WEARWELL_TEST_KEEPALIVE="5") as gateway,
+        rig.publishing() as publishing,
+    ):
+        publishing.moves_on(10)
+        host.unplug()
+        began = time.monotonic()
+        wait_for(lambda: gateway.said("the connection to the broker is lost"), 120)
+        noticed = time.monotonic() - began
+        host.plug()
+        took = publishing.recovered()
+        publishing.finish()
     rig.note("network namespace: cable unplugged", rig.clean(), noticed_s=round(noticed, 1), recovered_s=round(took, 1))
 
 

@@ -85,14 +85,16 @@ def test_network_between_units_and_broker(spoil: Callable[[Proxy, Publishing], N
 def test_half_open_connection_is_noticed(rig: Rig, proxy: Proxy, long: bool) -> None:
     """A connection that is open and says nothing any more is given up after the keepalive, and made anew."""
     keepalive = 30 if long else 4
-    with rig.serving(url=proxy.url, WEARWELL_TEST_KEEPALIVE=str(keepalive)) as gateway:
-        with rig.publishing() as publishing:
-            publishing.moves_on(10)
-            proxy.stall()
-            began = time.monotonic()
-            wait_for(lambda: gateway.said(LOST), 4 * keepalive + 60)
-            noticed = time.monotonic() - began
-            took = publishing.recovered()
-            publishing.finish()
+    with (
+        rig.serving(url=proxy.url, WEARWELL_TEST_KEEPALIVE=str(keepalive)) as gateway,
+        rig.publishing() as publishing,
+    ):
+        publishing.moves_on(10)
+        proxy.stall()
+        began = time.monotonic()
+        wait_for(lambda: gateway.said(LOST), 4 * keepalive + 60)
+        noticed = time.monotonic() - began
+        took = publishing.recovered()
+        publishing.finish()
     seen = {"keepalive_s": keepalive, "noticed_s": round(noticed, 1), "recovered_s": round(took, 1)}
     rig.note("network: half-open", rig.clean(), **seen)

@@ -3,6 +3,9 @@
 import asyncio
 import resource
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -21,16 +24,24 @@ pytestmark = [
 FULL, SOME = 5_000, 250
 
 
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    """A broker that keeps nothing over its end: one that writes down each change is slower than any storm."""
+    own = Mosquitto(tmp_path)
+    own.start()
+    yield own
+    own.kill()
+
+
 async def test_reconnect_storm(rig: Rig, conn: psycopg.Connection, long: bool) -> None:
-    """The broker is killed; all connect again, send what is not receipted, and are settled."""
+    """The broker is killed and forgets everybody; all connect again, send what is not receipted, and are settled."""
     count = FULL if long else SOME
     if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < 2 * count + 200:
         pytest.skip(f"{count} connections are more than this account may open")
     serials = [f"storm-{n}" for n in range(count)]
     await asyncio.to_thread(fleet.enrol, conn, serials)
     conn.commit()
-    book = Book(rig.path)
-    with rig.serving(window=2_000) as gateway:
+    with closing(Book(rig.path)) as book, rig.serving(window=2_000) as gateway:
         before = gateway.memory()
         storm = Storm(book, [f"acme.{serial}" for serial in serials], rig.broker.port)
         storm.measure()
@@ -43,7 +54,6 @@ async def test_reconnect_storm(rig: Rig, conn: psycopg.Connection, long: bool) -
         attempts = Counter(storm.attempts)
         grown = gateway.memory() - before
         await storm.close()
-    book.close()
     found = await asyncio.to_thread(rig.clean)
     assert 2 * count == found.stored
     assert max(attempts.values()) < sum(attempts.values()) / 2 or not long, "jitter spreads a fleet"

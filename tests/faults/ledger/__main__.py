@@ -42,8 +42,8 @@ def parser() -> argparse.ArgumentParser:
     checking.add_argument("--file", type=Path, required=True, action="append", help="the ledger; again for more runs")
     checking.add_argument(
         "--dsn",
-        help="PostgreSQL, with or without TimescaleDB, as a login that is a member of wearwell_gateway, as the services'"
-        " own is; without it the database of this deployment's settings (WEARWELL_DATABASE_DSN, else the embedded one)",
+        help="PostgreSQL, with or without TimescaleDB, as a member of wearwell_gateway, such as the services' own login;"
+        " left out: the database of this deployment's settings (WEARWELL_DATABASE_DSN, else the embedded one)",
     )
     checking.add_argument(
         "--other-sessions", action="store_true", help="let pass what these units stored in runs of no ledger named here"
