@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     checking.add_argument("--file", type=Path, required=True, action="append", help="the ledger; again for more runs")
     checking.add_argument(
         "--dsn",
-        help="PostgreSQL, with or without TimescaleDB, as a member of wearwell_gateway, such as the services' own login;"
+        help="PostgreSQL, with or without TimescaleDB, as a member of wearwell_gateway, such as the services' login;"
         " left out: the database of this deployment's settings (WEARWELL_DATABASE_DSN, else the embedded one)",
     )
     checking.add_argument(
