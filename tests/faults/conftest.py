@@ -18,7 +18,7 @@ REPORT = Path(__file__).parents[2] / "test-output" / "faults"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--seeds", type=int, default=8, help="how often the gateway is killed")
+    parser.addoption("--seeds", type=int, default=4, help="how often the gateway is killed")
     parser.addoption("--long", action="store_true", help="faults at full length and size, as `make faults` runs them")
 
 
@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture
 def seeds(pytestconfig: pytest.Config) -> int:
-    return int(pytestconfig.getoption("--seeds", 8))
+    return int(pytestconfig.getoption("--seeds", 4))
 
 
 @pytest.fixture

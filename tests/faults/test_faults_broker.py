@@ -20,7 +20,7 @@ pytestmark = [
 SIGNALS = {"killed": signal.SIGKILL, "stopped": signal.SIGTERM}
 
 
-@pytest.fixture(params=[False, True], ids=["volatile", "persistent"])
+@pytest.fixture(params=[False, pytest.param(True, marks=pytest.mark.long)], ids=["volatile", "persistent"])
 def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Mosquitto]:
     own = Mosquitto(tmp_path, persistence=request.param)
     own.start()
@@ -28,7 +28,7 @@ def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Mosquitto
     own.kill()
 
 
-@pytest.mark.parametrize("how", SIGNALS)
+@pytest.mark.parametrize("how", ["killed", pytest.param("stopped", marks=pytest.mark.long)])
 def test_broker_ends_with_a_full_queue(rig: Rig, how: str, request: pytest.FixtureRequest) -> None:
     """It ends with messages that it had acknowledged and the gateway had not taken; the units' journals make good."""
     keeps = "persistent" in request.node.name

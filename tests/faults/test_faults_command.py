@@ -106,6 +106,7 @@ def test_a_run_against_a_gateway_that_is_killed(door: tuple[str, str], logins: P
     assert 1 == ledger("check", "--dsn", dsn, "--file", book).returncode
 
 
+@pytest.mark.long
 def test_what_cannot_be_is_said(door: tuple[str, str], logins: Path, tmp_path: Path) -> None:
     """A wrong secret, a broker that nobody vouches for, units that nobody enrolled: exit code 4, and why."""
     units_url, _ = door
@@ -121,6 +122,7 @@ def test_what_cannot_be_is_said(door: tuple[str, str], logins: Path, tmp_path: P
         assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 def test_without_a_gateway_nothing_is_receipted(door: tuple[str, str], logins: Path, tmp_path: Path) -> None:
     """Nobody stores what the broker took: exit code 1, and how much waits."""
     units_url, _ = door

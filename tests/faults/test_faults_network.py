@@ -58,9 +58,7 @@ def cut(proxy: Proxy, publishing: Publishing) -> None:
 LONG = pytest.mark.long
 
 
-@pytest.mark.parametrize(
-    "spoil", [pytest.param(delay, marks=LONG), pytest.param(throttle, marks=LONG), stall, reset, cut]
-)
+@pytest.mark.parametrize("spoil", [stall, reset, *(pytest.param(each, marks=LONG) for each in (delay, throttle, cut))])
 def test_network_between_gateway_and_broker(spoil: Callable[[Proxy, Publishing], None], rig: Rig, proxy: Proxy) -> None:
     """Whatever becomes of the connection, every reading is stored once."""
     with rig.serving(url=proxy.url), rig.publishing() as publishing:
@@ -71,7 +69,8 @@ def test_network_between_gateway_and_broker(spoil: Callable[[Proxy, Publishing],
     rig.note(f"network: {spoil.__name__}, between gateway and broker", rig.clean(), recovered_s=round(took, 1))
 
 
-@pytest.mark.parametrize("spoil", [reset, pytest.param(cut, marks=LONG)])
+@pytest.mark.long
+@pytest.mark.parametrize("spoil", [reset, cut])
 def test_network_between_units_and_broker(spoil: Callable[[Proxy, Publishing], None], rig: Rig, proxy: Proxy) -> None:
     """The same on the units' side: what was under way comes again, and is known."""
     with rig.serving(), rig.publishing(url=proxy.url) as publishing:

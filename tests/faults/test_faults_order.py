@@ -59,7 +59,9 @@ ORDERS = [shuffled, twice, recut, backwards]
 LATE = {"in time": timedelta(days=2), "89 days late": timedelta(days=90), "a year late": timedelta(days=365)}
 
 
-@pytest.mark.parametrize("late", LATE)
+@pytest.mark.parametrize(
+    "late", ["89 days late", *(pytest.param(late, marks=pytest.mark.long) for late in ("in time", "a year late"))]
+)
 @pytest.mark.parametrize("order", ORDERS)
 def test_a_day_is_counted_once(
     order: Callable[[list[Sample], datetime], list[Envelope]],

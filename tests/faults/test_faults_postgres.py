@@ -34,12 +34,12 @@ def grown(gateway: Gateway, publishing: Publishing, seconds: float) -> int:
     return max(seen) - before
 
 
-def test_postgres_killed(own: Rig, server: Server) -> None:
+def test_postgres_killed(own: Rig, server: Server, long: bool) -> None:
     """Backends are terminated and killed, the server is killed and started again: in-doubt commits are safe."""
     with own.serving(), own.publishing() as publishing:
         publishing.moves_on(20)
         # SIGKILL of a backend is a crash: the server ends all of them and recovers.
-        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
+        for number in (*[signal.SIGTERM] * (8 if long else 2), signal.SIGKILL):
             server.kill_backends(number)
             publishing.moves_on()
         server.kill()
@@ -81,7 +81,7 @@ def test_postgres_killed_in_the_middle_of_a_batch(own: Rig, server: Server) -> N
 
 def test_postgres_frozen(own: Rig, server: Server, long: bool) -> None:
     """It hangs without a word, as under a stopped virtual machine: the buffer is bounded, the memory flat."""
-    seconds = 30 if long else 8
+    seconds = 30 if long else 5
     with own.serving() as gateway, own.publishing() as publishing:
         publishing.moves_on(20)
         server.freeze()
@@ -104,12 +104,13 @@ create trigger be_slow before insert on wearwell.reading for each row execute fu
 """
 
 
-def test_slow_consumer(own: Rig, server: Server, long: bool) -> None:
+@pytest.mark.long
+def test_slow_consumer(own: Rig, server: Server) -> None:
     """A store slower than the fleet: the gateway holds what its buffer holds, the broker keeps the rest."""
     with psycopg.connect(server.dsn, autocommit=True) as admin, own.serving() as gateway:
         admin.execute(SLOW)
         with own.publishing() as publishing:
-            memory = grown(gateway, publishing, 30 if long else 6)
+            memory = grown(gateway, publishing, 30)
             admin.execute("drop trigger be_slow on wearwell.reading")
             took = publishing.recovered()
             publishing.finish()

@@ -22,6 +22,7 @@ from tests.integration import replenish_fleet
 
 pytestmark = [
     pytest.mark.faults,
+    pytest.mark.long,
     pytest.mark.timeout(600),
     pytest.mark.skipif(Mosquitto.missing(), reason="Mosquitto is not on the PATH"),
 ]

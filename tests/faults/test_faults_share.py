@@ -59,6 +59,7 @@ def test_members_come_and_go(rig: Rig) -> None:
     rig.note("a shared subscription: one added, killed, drained, stopped", found, recovered_s=round(took, 1))
 
 
+@pytest.mark.long
 def test_a_drained_session_is_gone(rig: Rig) -> None:
     """What the broker held is stored, nothing comes after it, and the same client id begins anew."""
     with rig.serving() as gateway, rig.publishing() as publishing:

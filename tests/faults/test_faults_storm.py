@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.timeout(1_200),
     pytest.mark.skipif(Mosquitto.missing(), reason="Mosquitto is not on the PATH"),
 ]
-FULL, SOME = 5_000, 250
+FULL, SOME = 5_000, 150
 
 
 @pytest.fixture
