@@ -39,12 +39,12 @@ class Publishing:
         self._thread.join()
         self.publisher.__exit__()
 
-    def moves_on(self, by: int = 5, seconds: float = 60) -> None:
+    def moves_on(self, by: int = 5, seconds: float = 180) -> None:
         """Wait until every unit has so many more samples receipted."""
         waiting = {unit: unit.through + by for unit in self.publisher.units}
         wait_for(lambda: all(unit.through > through for unit, through in waiting.items()), seconds)
 
-    def recovered(self, seconds: float = 90) -> float:
+    def recovered(self, seconds: float = 300) -> float:
         """Wait until every unit has everything receipted that it had measured at the call; return how long it took."""
         began = time.monotonic()
         wanted = {unit: unit.count for unit in self.publisher.units}
@@ -58,7 +58,7 @@ class Publishing:
             look()
             time.sleep(0.05)
 
-    def finish(self, seconds: float = 90) -> None:
+    def finish(self, seconds: float = 300) -> None:
         """Stop measuring and wait until every sample is receipted."""
         self._stop.set()
         self._thread.join()

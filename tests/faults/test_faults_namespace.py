@@ -32,7 +32,7 @@ def rig(host: Namespace, conn: psycopg.Connection, dsn: str, tmp_path: Path, not
     """The broker listens on this machine's end of the cable as well."""
     fleet.enrol(conn, SERIALS)
     conn.commit()
-    broker = Mosquitto(tmp_path, persistence=True, also=HERE)
+    broker = Mosquitto(tmp_path, also=HERE)
     broker.start()
     yield Rig(tmp_path, dsn, broker, note)
     broker.kill()

@@ -3,9 +3,7 @@
 import asyncio
 import resource
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -22,15 +20,6 @@ pytestmark = [
     pytest.mark.skipif(Mosquitto.missing(), reason="Mosquitto is not on the PATH"),
 ]
 FULL, SOME = 5_000, 150
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    """A broker that keeps nothing over its end: one that writes down each change is slower than any storm."""
-    own = Mosquitto(tmp_path)
-    own.start()
-    yield own
-    own.kill()
 
 
 async def test_reconnect_storm(rig: Rig, conn: psycopg.Connection, long: bool) -> None:
