@@ -32,7 +32,7 @@ from gateway.registry import history
 from gateway.settings import Settings
 from gateway.web.app import build
 from gateway.web.services import Services
-from gateway.worker import Worker
+from gateway.worker.worker import Worker
 
 
 def payments(settings: Settings) -> Payments:

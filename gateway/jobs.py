@@ -1,4 +1,4 @@
-"""The job queue: deferred in the caller's transaction, worked by gateway/worker.py, recovered when a worker dies."""
+"""The job queue: deferred in the caller's transaction, worked by gateway/worker, recovered when a worker dies."""
 
 import asyncio
 import random
@@ -34,7 +34,7 @@ def defer(
 ) -> None:
     """Put a job into the queue in the transaction of `conn`.
 
-    `task` is its name in gateway/worker.py; `due` is world time; jobs that share `lock` run in order, one at a time.
+    `task` is its name in gateway/worker; `due` is world time; jobs that share `lock` run in order, one at a time.
     """
     at = clock.wall() + timedelta(seconds=clock.wall_delay(due - clock.now())) if due else None
     _deferring.configure_task(task, schedule_at=at, lock=lock, connection=conn, allow_unknown=True).defer(**kwargs)

@@ -18,9 +18,12 @@ from predictors import lognormal, path
 from predictors.batch import Array
 from predictors.estimators import checked_ends, checked_table, survived
 from predictors.forecast import ascending
+from predictors.indicator import READS
 from predictors.rated import LOG_SD
 
 FOLDS = 5
+STEP = 0.025  # of the fleet's median life, from look to look
+MOST_STEPS = 200
 
 
 class TimerRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
@@ -63,7 +66,7 @@ class TimerRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sc
 
 
 class _Calibrated(TimerRegressor):
-    """A guess of the end at each moment of a part's way, and a conformal spread of its log error by levels crossed."""
+    """A guess of the end at steps of a part's way, and a conformal spread of its log error by levels crossed."""
 
     def fit(
         self,
@@ -78,7 +81,7 @@ class _Calibrated(TimerRegressor):
         table, ends, unfinished = checked_ends(self, X, y, censored, allow_nan=True)
         rows = np.flatnonzero(~unfinished)
         hits = np.where(table[rows, 1:] <= ends[rows][:, None], table[rows, 1:], np.nan)
-        seen = path.moments(ends[rows], hits, np.empty((rows.size, 0)), self.life_)
+        seen = _seen(ends[rows], hits, self.life_)
         self.model_, self.spread_ = None, np.full(hits.shape[1] + 1, max(self.log_sd_, 0.01))
         if not hits.shape[1] or np.unique(seen.unit).size < FOLDS:
             return self  # without a level there is nothing to guess from but the timer
@@ -188,6 +191,14 @@ class GradientBoostingBaseline(_Calibrated):
 
     def _guess(self, model: Any, at: Array, hits: Array) -> Array:
         return np.asarray(model.predict(_columns(at, hits)) + np.log(at))
+
+
+def _seen(ends: Array, hits: Array, scale: float) -> path.Looked:
+    """Return steps of STEP of the median life on the way of every part: these models read levels, and no looks."""
+    step = STEP * scale
+    looks = np.zeros((ends.size, min(int(ends.max(initial=0.0) / step), MOST_STEPS), 1 + READS))
+    looks[:, :, 0] = step * np.arange(1, looks.shape[1] + 1)
+    return path.looked(ends, hits, looks, scale)
 
 
 def _columns(at: Array, hits: Array) -> Array:

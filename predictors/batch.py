@@ -15,7 +15,7 @@ LEAST = 1e-9
 """Below this a quantity is zero."""
 
 
-MATRICES = ("hits", "calm", "use_path", "use_path_sd", "covariates", "covariates_recent")
+MATRICES = ("hits", "reads", "use_path", "use_path_sd", "covariates", "covariates_recent")
 SIGNED = ("covariates", "covariates_recent")  # logarithms: they may be negative
 LATER = ("novel", "change_d", "change_ratio")  # columns that may be left out
 
@@ -33,7 +33,8 @@ class SlotBatch:
     left_h: the unit's own report, running hours left.
     silent_d: days since the last word.
     hits: (n, L) exposure at which each declared level was first crossed, NaN not yet; None without indicator.
-    calm: (n, C) the same of calmer signals (predictors.indicator.calm_crossings); None where they were not looked at.
+    reads: (n, 5) what the indicator read last, and at which exposure (predictors.indicator.reads); a row that is not
+    whole is unknown. None where it was not looked at.
     novel: 1 where the slot's group (dust, region, product model) is none of those that the model learned from.
     use_path, use_path_sd: (n, k) exposure that the unit is expected to use up (median) within each of usage_cohort's
     KNOTS days from its last word, in the unit of load_h, and the standard deviation of its logarithm; a row that is not
@@ -56,7 +57,7 @@ class SlotBatch:
     left_h: Array
     silent_d: Array
     hits: Array | None = None
-    calm: Array | None = None
+    reads: Array | None = None
     novel: Array | None = None
     use_path: Array | None = None
     use_path_sd: Array | None = None

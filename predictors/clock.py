@@ -86,19 +86,19 @@ class ExposureClock:
             return np.asarray(((z < below) | (z > above)).any(axis=1))
 
     def history(self, history: History) -> History:
-        """Return the cycles on this clock: exposure, hits and calm crossings of a cycle by its ratio."""
+        """Return the cycles on this clock: exposure, hits and looks of a cycle by its ratio."""
         ratio = self.ratio(history.covariates, len(history))
         return replace(
             history,
             exposure=np.minimum(history.exposure * ratio, UTMOST),
             hits=_scaled(history.hits, ratio),
-            calm=_scaled(history.calm, ratio),
+            looks=_looked(history.looks, ratio),
         )
 
     def batch(self, batch: SlotBatch) -> SlotBatch:
         """Return the slots on this clock; what their own reports say is left as told.
 
-        Exposure so far, hits and calm crossings go by the mean covariates, use to come by the recent ones, by the mean
+        Exposure so far, hits and reads go by the mean covariates, use to come by the recent ones, by the mean
         ones where those are not known. Who lies outside the range seen is novel.
         """
         n = len(batch)
@@ -114,7 +114,7 @@ class ExposureClock:
             load_h=np.minimum(used * so_far, UTMOST),
             load_per_h=per_hour(batch) * coming,
             hits=_scaled(batch.hits, so_far),
-            calm=_scaled(batch.calm, so_far),
+            reads=_looked(batch.reads, so_far),
             use_path=_scaled(batch.use_path, coming),
             novel=np.where(strange, 1.0, told),
         )
@@ -200,6 +200,15 @@ def _ratio(logs: Array) -> Array:
 
 def _scaled(table: Array | None, ratio: Array) -> Array | None:
     return None if table is None else np.asarray(np.minimum(table * ratio[:, None], UTMOST))
+
+
+def _looked(tables: Array | None, ratio: Array) -> Array | None:
+    """Return reads, (n, 5) or (n, G, 5), with their exposure, the first number of each, by the ratio."""
+    if tables is None:
+        return None
+    scaled = tables.copy()
+    scaled[..., 0] = np.minimum((tables[..., 0].T * ratio).T, UTMOST)
+    return scaled
 
 
 def _check(z: Array, width: int) -> None:

@@ -60,17 +60,20 @@ class Declaration:
             raise ValueError(f"levels must run one way to indicator_eol {self.indicator_eol}: {self.levels}")
 
     @property
+    def span(self) -> tuple[float, float]:
+        """Return the indicator of a new part, the first level taken for the first share, and at the end of life."""
+        if self.indicator_eol is None:
+            return (0.0, 1.0)
+        first = LEVEL_FRACTIONS[0]
+        return (self.levels[0] - first / (1.0 - first) * (self.indicator_eol - self.levels[0]), self.indicator_eol)
+
+    @property
     def way(self) -> Array:
         """Return by how much of its whole way the indicator moves up to each level, (L,), from the one before."""
         if self.indicator_eol is None:
             return np.empty(0)
-        start = (
-            min(0.0, 2.0 * self.levels[0] - self.levels[-1])
-            if not self.falling
-            else 2.0 * self.levels[0] - self.levels[1]
-        )
-        points = np.array([start, *self.levels])
-        return np.asarray(np.diff(points) / (self.indicator_eol - start))
+        start, end = self.span
+        return np.asarray(np.diff(np.array([start, *self.levels])) / (end - start))
 
     @property
     def falling(self) -> bool:

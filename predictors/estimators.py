@@ -117,10 +117,10 @@ class HitRegressor(WeibullRegressor):
 
 
 class FusedRegressor(HitRegressor):
-    """Predict from levels and trees together; X as for HitRegressor, with the calmer crossings after the hits.
+    """Predict from levels and trees together; X as for HitRegressor, with what the indicator read last after the hits.
 
-    levels: (L,) the indicator at each level over its value at the end; None = every column of X but the first is a hit,
-    and the levels are even steps.
+    levels: (L,) the levels as shares of the indicator's way; None = every column of X but the first is a hit, the
+    levels are even steps, and nothing was read. Reads are five columns (predictors.indicator.reads), NaN unknown.
     """
 
     def __init__(
@@ -140,16 +140,19 @@ class FusedRegressor(HitRegressor):
         *,
         censored: ArrayLike | None = None,
         groups: ArrayLike | None = None,
+        looks: Sequence[Array] | None = None,
     ) -> Self:
-        """Learn from ends y (n,) > 0 and hits; groups (n,) are what the intervals must carry over to."""
+        """Learn from ends y (n,) > 0 and hits; groups (n,) are what the intervals must carry over to.
+
+        looks: what each unit's indicator read on the way, (k, 5) each (predictors.indicator.looks); None = no trees.
+        """
         super().fit(X, y, censored=censored, groups=groups)
         self.learner_ = None
-        if self.crossing_ is not None:
+        if self.crossing_ is not None and looks is not None:
             table, ends, unfinished = checked_ends(self, X, y, censored, allow_nan=True)
             count = self._count(table)
             shares = np.arange(1, count + 1) / (count + 1) if self.levels is None else np.asarray(self.levels)
-            hits, calm = table[:, 1 : count + 1], table[:, count + 1 :]
-            history = History.of(ends, unfinished, groups=groups, hits=hits, calm=calm)
+            history = History.of(ends, unfinished, groups=groups, hits=table[:, 1 : count + 1], looks=looks)
             self.learner_ = Learner.learn(history, np.diff(shares, prepend=0.0), self.crossing_.prior)
         return self
 
@@ -161,15 +164,19 @@ class FusedRegressor(HitRegressor):
         novel: ArrayLike | None = None,
     ) -> Array:
         """Return exposure at the end of life, (n, q); novel: (n,) True for units of a group never seen."""
-        check_is_fitted(self)
+        ends = super().predict_quantiles(X, quantiles)
         if self.crossing_ is None or self.learner_ is None:
-            return super().predict_quantiles(X, quantiles)
+            return ends
         table = checked_table(self, X)
         now, count = survived(table), self._count(table)
-        hits, calm = table[:, 1 : count + 1], table[:, count + 1 :]
-        new = None if novel is None else np.asarray(novel, dtype=bool)
-        left = self.learner_.left(self.crossing_, now, hits, calm, ascending(quantiles), novel=new)[0]
-        return np.asarray(now[:, None] + left)
+        reads = table[:, count + 1 :]
+        rows = np.flatnonzero(path.told(reads, now))
+        new = np.zeros(now.size, dtype=bool) if novel is None else np.asarray(novel, dtype=bool)
+        left, _, _ = self.learner_.left(
+            self.crossing_, now[rows], table[rows, 1 : count + 1], reads[rows], ascending(quantiles), novel=new[rows]
+        )
+        ends[rows] = now[rows, None] + left
+        return ends
 
     def _count(self, table: Array) -> int:
         return int(table.shape[1]) - 1 if self.levels is None else len(self.levels)

@@ -17,8 +17,8 @@ from predictors.artifact import DamagedArtifact
 from predictors.batch import Array
 from predictors.treewalk import Walk
 
-TREES = 80
-LEAST_IN_LEAF = 5
+TREES = 100
+LEAST_IN_LEAF = 10
 CHUNK = 32768  # rows walked together, so that they stay in the cache
 
 

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from predictors import path
 from predictors.artifact import DamagedArtifact
 from predictors.batch import Array, SlotBatch
 from predictors.crossing import ENOUGH
@@ -34,14 +35,28 @@ class Fused(Hit):
             self.learner = Learner.learn(history, self.declaration.way, self.crossing.prior)
 
     def _told(self, used: Array, batch: SlotBatch) -> NDArray[np.bool_]:
-        return super()._told(used, batch) if self.learner is None else np.ones(used.size, dtype=bool)
+        return super()._told(used, batch) | self._looked(used, batch)
 
     def _crossed(self, used: Array, batch: SlotBatch, quantiles: tuple[float, ...]) -> tuple[Array, Array]:
-        if self.crossing is None or self.learner is None or batch.hits is None:
-            return super()._crossed(used, batch, quantiles)
+        looked = self._looked(used, batch)
+        if not looked.all():
+            left, pace = super()._crossed(used, batch, quantiles)
+            if looked.any():
+                left[looked], pace[looked] = self._crossed(used[looked], batch.take(looked), quantiles)
+            return left, pace
+        assert self.crossing is not None  # noqa: S101  # a learner stands on it
+        assert self.learner is not None  # noqa: S101  # asked by _looked
+        assert batch.hits is not None  # noqa: S101  # only asked of an indicator
+        assert batch.reads is not None  # noqa: S101
         novel = None if batch.novel is None else np.nan_to_num(batch.novel) > 0
-        left, pace, _ = self.learner.left(self.crossing, used, batch.hits, batch.calm, quantiles, novel=novel)
+        left, pace, _ = self.learner.left(self.crossing, used, batch.hits, batch.reads, quantiles, novel=novel)
         return left, pace
+
+    def _looked(self, used: Array, batch: SlotBatch) -> NDArray[np.bool_]:
+        """Return whose indicator was read, (n,), where there are trees to ask."""
+        if self.learner is None or batch.reads is None:
+            return np.zeros(used.size, dtype=bool)
+        return path.told(batch.reads, used)
 
     def _learned(self) -> dict[str, Any]:
         return {**super()._learned(), "learner": None if self.learner is None else self.learner.written()}

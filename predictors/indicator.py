@@ -1,4 +1,4 @@
-"""From a recorded indicator to the exposure at which its levels were crossed."""
+"""From a recorded indicator to the exposure at which its levels were crossed, and to what it reads now."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,7 +6,9 @@ from numpy.typing import NDArray
 from predictors.batch import UTMOST, Array
 
 WIDTH = 21
-CALM = 5
+WINDOWS = (1, 5, 15)  # over which the indicator is averaged
+READS = len(WINDOWS) + 1
+MOST_LOOKS = 1000
 
 
 def smooth(values: Array, width: int = WIDTH) -> Array:
@@ -38,28 +40,44 @@ def crossings(exposure: Array, indicator: Array, levels: tuple[float, ...], *, w
     return _first(clock[width - 1 :], smoothed[seen][width - 1 :], levels)
 
 
-def calm_crossings(exposure: Array, indicator: Array, levels: tuple[float, ...], *, width: int = WIDTH) -> Array:
-    """Return the exposure at which two calmer signals first reached each level, (2 L,), NaN not yet.
+def reads(exposure: Array, indicator: Array, at: Array, *, way: tuple[float, float], width: int = WIDTH) -> Array:
+    """Return what the indicator read at exposures `at`, (k,), ascending: (k, 1 + READS), NaN before a window was seen.
 
-    First the indicator's mean over the last CALM windows, then its mean over the part's whole exposure so far. Where a
-    level lies within the noise, they cross it when the indicator is there, not when the noise is; they lag instead.
+    Columns: the exposure of the last sample by then; the mean over the last 1, 5 and 15 windows of `width` samples; the
+    mean over the part's whole exposure. Means are of shares of the way from way[0], a new part's, to way[1], the end's,
+    zero below it.
+    Where a level lies within the noise, a mean tells where the indicator is, a crossing only where the noise was.
     """
     seen = _believed(indicator) & np.isfinite(exposure)
     clock, signal = np.asarray(exposure, dtype=np.float64)[seen], np.asarray(indicator, dtype=np.float64)[seen]
-    if clock.size < width:
-        return np.full(2 * len(levels), np.nan)
-    total = np.concatenate([[0.0], np.cumsum(signal)])
-    span = CALM * width
-    recent = (total[span:] - total[:-span]) / span if clock.size >= span else np.empty(0)
-    steps = np.diff(clock, prepend=0.0)
-    worn = np.cumsum(steps)
-    life = np.cumsum(signal * steps) / np.where(worn > 0, worn, 1.0)
-    return np.concatenate(
-        [
-            _first(clock[clock.size - recent.size :], recent, levels),
-            _first(clock[width - 1 :], life[width - 1 :], levels),
-        ]
-    )
+    out = np.full((at.size, 1 + READS), np.nan)
+    samples = np.searchsorted(clock, at, side="right")
+    told = samples >= width
+    n = samples[told]
+    if not n.size:
+        return out
+    share = np.maximum((signal - way[0]) / (way[1] - way[0]), 0.0)
+    total = np.concatenate([[0.0], np.cumsum(share)])
+    worn = np.concatenate([[0.0], np.cumsum(share * np.diff(clock, prepend=0.0))])
+    out[told, 0] = clock[n - 1]
+    for column, windows in enumerate(WINDOWS, start=1):
+        since = np.maximum(n - windows * width, 0)
+        out[told, column] = (total[n] - total[since]) / (n - since)
+    out[told, -1] = worn[n] / np.where(clock[n - 1] > 0, clock[n - 1], 1.0)
+    return out
+
+
+def looks(exposure: Array, indicator: Array, step: float, *, way: tuple[float, float], width: int = WIDTH) -> Array:
+    """Return what a part's indicator read each `step` of exposure, (k, 1 + READS), until its recording ends.
+
+    Steps are of the clock, never of the part's own life: at a known share of its life the exposure is the answer.
+    """
+    clock = np.asarray(exposure, dtype=np.float64)
+    last = float(np.nanmax(clock, initial=0.0))
+    count = min(int(last / step) if 0 < step <= last else 0, MOST_LOOKS)
+    grid: Array = step * np.arange(1.0, count + 1.0)
+    table = reads(clock, indicator, grid, way=way, width=width)
+    return table[np.isfinite(table[:, 0])]
 
 
 def _believed(values: Array) -> NDArray[np.bool_]:

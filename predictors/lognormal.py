@@ -11,8 +11,10 @@ from predictors.batch import Array
 _SHALLOWEST, _STEEPEST = -8.0, 38.0  # standard deviations beyond which log_ndtr has nothing more to say
 
 
-def left(x0: Array, location: Array, sigma: float, quantiles: tuple[float, ...]) -> Array:
+def left(x0: Array, location: Array, sigma: Array | float, quantiles: tuple[float, ...]) -> Array:
     """Return the exposure left, (n, q), of parts that have survived x0, (n,): log life ~ N(location, sigma^2).
+
+    sigma: (n,), or one for all.
 
     P(X > x | X > x0) = 1 - q gives z(x) = -Phi^-1((1 - q) Phi(-z(x0))). The hazard of a log-normal falls in the end;
     where the residual would grow again it stays at its least: more wear never lengthens life.
@@ -50,10 +52,10 @@ def _survivor(z0: Array, quantile: float) -> Array:
     return np.asarray(np.maximum(-ndtri_exp(np.log1p(-quantile) + log_ndtr(-z0)), z0))
 
 
-def _turn(sigma: float, quantile: float) -> float:
+def _turn(sigma: Array | float, quantile: float) -> Array:
     """Return the z at which the residual of the standardised log-normal is least, by its table."""
     turns = _turns(quantile)
-    return float(turns(np.clip(np.log(sigma), turns.x[0], turns.x[-1])))
+    return np.asarray(turns(np.clip(np.log(sigma), turns.x[0], turns.x[-1])))
 
 
 @lru_cache(maxsize=256)

@@ -16,15 +16,15 @@ LEAST = 0.2
 """No doubt is so small that the other possibility leaves the 80 % interval, until somebody has answered."""
 
 
-def mixed(quantiles: tuple[float, ...], first: Array, second: Array, p: Array) -> Array:
+def mixed(quantiles: tuple[float, ...], first: Array, second: Array, p: Array, *, least: float = LEAST) -> Array:
     """Return quantiles (n, q) of the mixture of `first` and `second`, (n, q) each; p (n,) is the weight of the second.
 
-    Monotone over the quantiles, and within the range of the two; p is held within LEAST and 1 - LEAST.
+    Monotone over the quantiles, and within the range of the two; p is held within `least` and 1 - `least`.
     """
     q = np.asarray(quantiles)
     edges = np.concatenate([[0.0], (q[1:] + q[:-1]) / 2.0, [1.0]])
     share = np.diff(edges)
-    weight = np.clip(p, LEAST, 1.0 - LEAST)[:, None]
+    weight = np.clip(p, least, 1.0 - least)[:, None]
     values = np.concatenate([first, second], axis=1)
     masses = np.concatenate([(1.0 - weight) * share, weight * share], axis=1)
     order = np.argsort(values, axis=1, kind="stable")

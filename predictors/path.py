@@ -1,63 +1,54 @@
-"""The way of a part's indicator so far, as the learner sees it: features at moments that nothing but wear has chosen.
+"""The way of a part's indicator so far, as the trees see it: looks at steps of exposure that nothing but wear has laid.
 
-A moment is a level crossed, or a further WAIT of the life of the fleet's median part without the next one. Taking
-features at moments, not at every reading, has two ends: a forecast is made anew only when there is news, and nothing in
-the features tells how much of its own life a part has behind it, which a grid of life fractions would.
+A look is taken each STEP of the life of the fleet's median part, whatever the part's own life will be: nothing in the
+features tells how much of it a part has behind it. A grid of its own life fractions would, and trees would find it.
 """
 
-import itertools
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from predictors.batch import Array
+from predictors.indicator import READS
 
-WAIT = 0.025  # of the fleet's median life
-MOST_WAITS = 80  # two median lives without a level crossed: nothing more is learned from that
+STEP = 0.0125  # of the fleet's median life
+MOST = 32_000  # looks learned from: of more, every second, third, ...
 BACK = (1, 2, 4, 8)  # levels back, over which the pace is taken
 LEAST = 1e-3  # of the median life; a level crossed before that was crossed at once
+FAINT = 0.005  # of the indicator's way: below it differences are noise
 
 
 @dataclass(frozen=True, slots=True)
-class Moments:
-    """Hold r moments in the lives of m units.
-
-    unit: (r,) row of the unit. at: (r,) exposure. hits: (r, L) levels crossed by then, NaN not yet. lasts: (r,)
-    exposure until the unit's next moment or its end.
-    """
+class Looked:
+    """Hold r looks at units that ended: unit (r,) row of the unit; hits (r, L), NaN not yet crossed; reads (r, 5)."""
 
     unit: NDArray[np.int64]
-    at: Array
     hits: Array
-    calm: Array
-    lasts: Array
+    reads: Array
+
+    @property
+    def at(self) -> Array:
+        """Return the exposure at each look, (r,)."""
+        return np.asarray(self.reads[:, 0])
 
 
-def moments(ends: Array, hits: Array, calm: Array, scale: float) -> Moments:
-    """Return every moment in the lives of units that ended at `ends`, (m,), having crossed levels at `hits`, (m, L).
+def looked(ends: Array, hits: Array, looks: Array, scale: float) -> Looked:
+    """Return the looks at units that ended at `ends`, (m,), NaN or zero for one that did not.
 
-    calm: (m, C) when calmer signals crossed theirs (predictors.indicator); C may be zero.
+    hits: (m, L) when levels were crossed. looks: (m, G, 5). One look counts for each STEP of `scale`.
     """
-    units, at, lasts = [], [], []
-    for i, end in enumerate(ends):
-        news = np.concatenate([hits[i], calm[i]])
-        crossed = news[np.isfinite(news) & (news < end)]
-        if not end > 0:
-            continue
-        starts = np.unique(np.concatenate([[0.0], crossed, [end]]))
-        places = [
-            start + WAIT * scale * np.arange(int(waits(start, stop, scale)) + 1)
-            for start, stop in itertools.pairwise(starts)
-        ]
-        mine = np.concatenate(places)
-        mine = mine[(mine >= LEAST * scale) & (mine < end)]
-        units.append(np.full(mine.size, i))
-        at.append(mine)
-        lasts.append(np.diff(mine, append=end))
-    unit = np.concatenate([np.empty(0), *units]).astype(np.int64)
-    place, last = np.concatenate([np.empty(0), *at]), np.concatenate([np.empty(0), *lasts])
-    return Moments(unit, place, known(hits[unit], place), known(calm[unit], place), last)
+    at = looks[:, :, 0]
+    with np.errstate(invalid="ignore"):
+        usable = np.isfinite(looks).all(axis=2) & (at >= LEAST * scale) & (at < ends[:, None])
+    unit, place = np.nonzero(usable)
+    lives = float(np.nansum(np.maximum(ends, 0.0))) / (STEP * scale)
+    step = STEP * scale * max(1.0, np.ceil(lives / MOST))
+    cell = np.floor(at[unit, place] / step + 1e-6)
+    first = np.append(True, (np.diff(unit) != 0) | (np.diff(cell) != 0))[: unit.size]
+    unit, place = unit[first], place[first]
+    reads = looks[unit, place]
+    return Looked(unit.astype(np.int64), known(hits[unit], reads[:, 0]), reads)
 
 
 def known(hits: Array, at: Array) -> Array:
@@ -66,37 +57,36 @@ def known(hits: Array, at: Array) -> Array:
         return np.where((hits > 0) & (hits <= at[:, None]), hits, np.nan)
 
 
-def width(levels: int, calm: int) -> int:
-    """Return how many features there are for so many levels and calmer ones."""
-    return 3 + levels + len(BACK) + calm + 1
+def told(reads: Array, used: Array) -> NDArray[np.bool_]:
+    """Return whose indicator has been read by the exposure `used`, (n,)."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.isfinite(reads).all(axis=1) & (reads[:, 0] >= 0) & (reads[:, 0] <= used))
 
 
-def waits(since: float | Array, now: float | Array, scale: float) -> NDArray[np.int64]:
-    """Return how many whole WAITs lie between the last level crossed and now."""
-    whole = np.floor((np.asarray(now) - since) / (WAIT * scale) - 1e-9)
-    return np.asarray(np.clip(whole, 0, MOST_WAITS), dtype=np.int64)
+def width(levels: int) -> int:
+    """Return how many features there are for so many levels."""
+    return 3 + levels + len(BACK) + READS
 
 
-def features(at: Array, hits: Array, calm: Array, shares: Array, scale: float) -> Array:
-    """Return what is known at exposures `at`, (r,), of parts that crossed levels at `hits`, (r, L): (r, width).
+def features(hits: Array, reads: Array, way: Array, scale: float) -> Array:
+    """Return what is known at looks `reads`, (r, 5), of parts that crossed levels at `hits`, (r, L): (r, width).
 
-    shares: (L,) by how much of its way to the end the indicator rises from level to level, from the first on; they sum
-    to at most 1. Columns: log exposure; levels crossed; mean of the indicator so far over its end; log exposure at each
-    level, at now where it is not crossed; share of the exposure that the last 1, 2, 4 and 8 levels took, log; log
-    exposure at each calmer level, (r, C), and their count.
+    way: (L,) by how much of its way to the end the indicator moves from level to level, from the first on. Columns: log
+    exposure; levels crossed; mean of the indicator so far by its levels, log; log exposure at each level, at now where
+    it is not crossed; share of the exposure that the last 1, 2, 4 and 8 levels took, log; the reads, as log.
     """
     crossed = np.isfinite(hits)
     count = crossed.sum(axis=1)
-    x = np.maximum(at / scale, LEAST)
-    reached = np.clip(np.where(crossed, hits, at[:, None]) / scale, LEAST, x[:, None])
-    mean = ((1.0 - reached / x[:, None]) * shares).sum(axis=1)
-    rows = np.arange(at.size)
-    columns = [np.log(x), count.astype(np.float64), np.log(mean + 0.002)]
-    columns += list(np.log(reached).T)
-    for back in BACK:
+    x = np.maximum(reads[:, 0] / scale, LEAST)
+    reached = np.clip(np.where(crossed, hits, reads[:, :1]) / scale, LEAST, x[:, None])
+    table = np.empty((x.size, width(hits.shape[1])))
+    table[:, 0] = np.log(x)
+    table[:, 1] = count
+    table[:, 2] = np.log((1.0 - reached / x[:, None]) @ way + 0.002)
+    np.log(reached, out=table[:, 3 : 3 + hits.shape[1]])
+    rows = np.arange(x.size)
+    for column, back in enumerate(BACK, start=3 + hits.shape[1]):
         since = np.where(count > back, reached[rows, np.maximum(count - 1 - back, 0)], 0.0)
-        columns.append(np.log(np.maximum(1.0 - since / x, 0.002)))
-    calmly = np.isfinite(calm)
-    columns += list(np.log(np.clip(np.where(calmly, calm, at[:, None]) / scale, LEAST, x[:, None])).T)
-    columns.append(calmly.sum(axis=1).astype(np.float64))
-    return np.column_stack(columns)
+        table[:, column] = np.log(np.maximum(1.0 - since / x, 0.002))
+    table[:, -READS:] = np.log(reads[:, 1:] + FAINT)
+    return table

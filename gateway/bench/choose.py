@@ -11,6 +11,7 @@ from gateway.bench.contender import Contender
 from gateway.bench.record import Record
 from gateway.bench.release import Damaged
 from gateway.errors import NotFound
+from gateway.registry.models import Slot
 from gateway.replenish import features, versions
 from predictors.artifact import DamagedArtifact
 from predictors.registry import MODELS, named
@@ -41,6 +42,11 @@ def choose(conn: psycopg.Connection, record: Record, name: str) -> Contender:
     if name.isdigit():
         return of_version(conn, record, int(name))
     return contender.recipe(known(name))
+
+
+def against(of: Slot, challenger: Contender) -> str:
+    """Return whom a challenger meets: the slot's own way of learning for another way, else what is in force."""
+    return of.predictor if challenger.refitted else CHAMPION
 
 
 def known(name: str) -> str:

@@ -13,6 +13,7 @@ import psycopg
 from gateway.bench import leak, replay, scores
 from gateway.bench.backtest import Progress, backtest, origins
 from gateway.bench.contender import Contender
+from gateway.bench.crew import INLINE, Crew
 from gateway.bench.record import Array, Record
 from gateway.bench.replay import Outcome
 from gateway.bench.scores import Score
@@ -91,11 +92,15 @@ def compare(
     at: list[float] | None = None,
     draws: int = DRAWS,
     progress: Progress | None = None,
+    crew: Crew = INLINE,
 ) -> Comparison:
-    """Return how a challenger does against the champion, and whether the rule lets it take over."""
+    """Return how a challenger does against the champion, and whether the rule lets it take over.
+
+    A crew fits and forecasts; the leak check stays here, for it asks whether this very process looks ahead.
+    """
     rule = rule or Rule()
     days = origins(record) if at is None else at
-    both = [backtest(record, one, days, progress=progress) for one in (champion, challenger)]
+    both = [backtest(record, one, days, progress=progress, crew=crew) for one in (champion, challenger)]
     shared = np.intersect1d(both[0].rows, both[1].rows)
     left_out = len(np.union1d(both[0].rows, both[1].rows)) - shared.size
     one, other = (said.take(np.isin(said.rows, shared)) for said in both)

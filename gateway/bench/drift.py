@@ -19,9 +19,10 @@ import numpy as np
 import psycopg
 from scipy import stats
 
-from gateway.bench import hazards, read, scores
+from gateway.bench import hazards, read
 from gateway.bench.backtest import backtest, origins
 from gateway.bench.contender import recipe
+from gateway.bench.pit import rank
 from gateway.bench.record import Array, Indices, Marks, Record
 from gateway.errors import WearwellError
 from gateway.registry import models
@@ -122,8 +123,8 @@ def pit(record: Record, cut: float) -> Finding:
         return _silent("pit", 0)
     cycles, rows = np.array(list(first)), np.array(list(first.values()))
     until = record.alive_until_d[cycles]
-    leaves = scores.rank(said.eol_d[rows], until)
-    at_cut = np.where(made[rows] >= cut, 0.0, scores.rank(said.eol_d[rows], np.full(rows.size, cut)))
+    leaves = rank(said.eol_d[rows], until)
+    at_cut = np.where(made[rows] >= cut, 0.0, rank(said.eol_d[rows], np.full(rows.size, cut)))
     at_cut = np.where(until < cut, np.inf, np.where(until >= cut, np.minimum(at_cut, leaves * 0.999), at_cut))
     m = len(record.cycles)
     full = [np.full(m, np.nan), np.zeros(m, dtype=bool), np.zeros(m)]

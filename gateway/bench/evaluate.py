@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gateway.bench import leak, replay, scores
+from gateway.bench import leak, pit, replay, scores
 from gateway.bench.backtest import Progress, backtest, origins
 from gateway.bench.contender import Contender, recipe
 from gateway.bench.crew import INLINE, Crew
+from gateway.bench.prognosis import Prognosis
 from gateway.bench.record import Array, Record
 from gateway.bench.replay import Outcome
 from gateway.bench.scores import Score
@@ -34,15 +35,21 @@ class Tally:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Hold an evaluation; `pit` is a histogram over ten bins that sums to one, origins are days since the epoch."""
+    """Hold an evaluation; `pit` is a histogram over ten bins that sums to one, origins are days since the epoch.
+
+    timer, timer_scores, timer_prognosis: the hours timer on the same forecasts.
+    """
 
     contender: str
     origins_d: list[float]
     tally: Tally
     scores: list[Score]
+    prognosis: Prognosis
     pit: Array
     outcome: Outcome
     timer: Outcome
+    timer_scores: list[Score]
+    timer_prognosis: Prognosis
     leaks: list[str]
 
 
@@ -63,14 +70,18 @@ def evaluate(
     judged = scores.judge(record, said)
     timer = backtest(record, recipe(TIMER), days)
     timer = timer.take(np.isin(timer.rows, said.rows))
+    timed = scores.judge(record, timer)
     return Evaluation(
         contender=contender.name,
         origins_d=days,
         tally=tally(record, len(said), len(judged.backtest)),
         scores=scores.scores(record, judged),
-        pit=scores.pit(record, said),
+        prognosis=scores.foresight(record, judged),
+        pit=pit.histogram(record, said),
         outcome=replay.outcome(record, contender.name, replay.replay(record, said)),
         timer=replay.outcome(record, "hours timer", replay.replay(record, timer)),
+        timer_scores=scores.scores(record, timed),
+        timer_prognosis=scores.foresight(record, timed),
         leaks=leak.leaks(record, contender, days),
     )
 

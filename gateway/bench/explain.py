@@ -13,11 +13,13 @@ import psycopg
 from psycopg.rows import class_row
 
 from gateway.errors import NotFound
+from gateway.notify.reasons import say
 from gateway.notify.words import span
 from gateway.registry import declarations, models, units
 from gateway.registry.models import Slot
 from gateway.registry.units import Unit
-from gateway.replenish import features, versions
+from gateway.replenish import features, versions, why
+from gateway.replenish.shares import COVARIATE, shares
 from predictors.drivers import DRIVERS
 from predictors.predictor import Predictor
 from predictors.registry import named
@@ -110,7 +112,8 @@ def explain(conn: psycopg.Connection, unit: Unit, code: str | None, at: datetime
     numbers = _numbers(slot, model, made)
     per_day = _trend(conn, made)
     numbers["indicator_per_d"] = per_day
-    meanings = {**DRIVERS, **OWN}
+    of_covariates = {name: SHARED for name in numbers if name.startswith(COVARIATE)}
+    meanings = {**DRIVERS, **OWN, **of_covariates}
     return Explanation(
         unit=f"{unit.gtin}/{unit.serial}",
         slot=slot.code,
@@ -127,8 +130,8 @@ def explain(conn: psycopg.Connection, unit: Unit, code: str | None, at: datetime
         sha256=version.sha256 if version else None,
         learned_from=version.labels if version else 0,
         declaration=declarations.standing_at(conn, unit.tenant_id, made.made_at),
-        words=[*(part["text"] for part in made.reasons.get("parts", [])), *words(slot, numbers)],
-        shares=shares(slot, numbers),
+        words=[*_kept(slot, made, numbers), *words(slot, numbers)],
+        shares={name: round(share, 3) for name, share in shares(slot.load_channel, numbers).items()},
         numbers=numbers,
         meanings={name: meanings[name] for name in numbers if name in meanings},
         inputs=made.inputs,
@@ -140,17 +143,7 @@ OWN = {
     "indicator_per_d": "change of the indicator per day over the last forecasts, in its channel's unit",
     "cohort_life_ratio": "expected life of this part, in days, over that of an average unit's; below 1 = sooner",
 }
-
-
-def shares(slot: Slot, numbers: dict[str, float | None]) -> dict[str, float]:
-    """Return the share of the exposure by what brought it: running time, and the load channel above its reference."""
-    use, load = numbers.get("use_share"), numbers.get("load_share")
-    if use is None:
-        return {}
-    found = {"runtime": round(use, 3)}
-    if slot.load_channel and load is not None:
-        found[slot.load_channel] = round(load, 3)
-    return found
+SHARED = "share of the exposure so far that this covariate brought, 0 to 1; below zero = it spared the part"
 
 
 def words(slot: Slot, numbers: dict[str, float | None]) -> list[str]:
@@ -191,6 +184,14 @@ def _slot(conn: psycopg.Connection, unit: Unit, code: str | None) -> Slot:
     if len(found) != 1:
         raise NotFound(f"name a slot of {unit.model_name} with --slot: {', '.join(slot.code for slot in every)}")
     return found[0]
+
+
+def _kept(slot: Slot, made: _Forecast, numbers: dict[str, float | None]) -> list[str]:
+    """Return the sentences that a forecast was kept with, and what brought its exposure where they do not say so."""
+    parts = made.reasons.get("parts", [])
+    told = {part["code"] for part in parts}
+    brought = [say(reason, "en") for reason in why.brought(slot.load_channel, numbers) if reason.code not in told]
+    return [*(part["text"] for part in parts), *brought]
 
 
 def _numbers(slot: Slot, model: Predictor, made: _Forecast) -> dict[str, float | None]:

@@ -1,12 +1,14 @@
 """Fitting a version from the deployment's own history; taking one in from a file, and giving one out."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import psycopg
 
+from gateway.bench.crew import INLINE, Crew, Lesson
+from gateway.bench.crew import fit as learn
 from gateway.bench.record import Record
 from gateway.bench.release import Damaged
 from gateway.errors import Conflict
@@ -22,13 +24,33 @@ def fit(conn: psycopg.Connection, record: Record, predictor: str, *, note: str, 
 
     The same model fitted from the same data is the same version. Raises LookupError for an unknown predictor.
     """
-    model = named(predictor)(features.declared(record.slot))
-    finished, running = record.known_by(record.until_d)
-    model.fit(record.history_by(record.until_d, hours_only=model.hours_only))
-    as_of = record.date(record.until_d)
-    fitted_on = versions.fitted_on(record.slot, finished, running, as_of)
-    said = note or f"fitted from {len(finished)} finished and {len(running)} running cycles"
-    return _kept(conn, record.slot, model.to_artifact(), labels=len(finished), note=said, fitted_on=fitted_on, now=now)
+    (version,) = fit_all(conn, [(record, predictor)], note=note, now=now)
+    return version
+
+
+def fit_all(
+    conn: psycopg.Connection,
+    wanted: Sequence[tuple[Record, str]],
+    *,
+    note: str,
+    now: datetime,
+    crew: Crew = INLINE,
+) -> list[Version]:
+    """Fit a predictor for each record as fit() does; a crew fits them at once, each the same to the bit."""
+    models = learn(crew, [_lesson(record, predictor) for record, predictor in wanted])
+    kept = []
+    for (record, _), model in zip(wanted, models, strict=True):
+        finished, running = record.known_by(record.until_d)
+        fitted_on = versions.fitted_on(record.slot, finished, running, record.date(record.until_d))
+        said = note or f"fitted from {len(finished)} finished and {len(running)} running cycles"
+        sealed = model.to_artifact()
+        kept.append(_kept(conn, record.slot, sealed, labels=len(finished), note=said, fitted_on=fitted_on, now=now))
+    return kept
+
+
+def _lesson(record: Record, predictor: str) -> Lesson:
+    history = record.history_by(record.until_d, hours_only=named(predictor).hours_only)
+    return Lesson(predictor, features.declared(record.slot), history)
 
 
 def export(conn: psycopg.Connection, version_id: int) -> dict[str, Any]:

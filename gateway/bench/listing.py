@@ -1,10 +1,13 @@
 """What versions a slot has, which is in force, which forecasts in the shadow, and who decided that."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import psycopg
 
 from gateway.bench import release, shadow
+from gateway.registry import models
 from gateway.registry.models import Slot
 from gateway.replenish import releases, versions
 
@@ -51,6 +54,45 @@ def audit(conn: psycopg.Connection, slot: Slot) -> list[dict[str, Any]]:
         }
         for each in reversed(releases.log(conn, slot.slot_id))
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Hold how a slot's model stands: what forecasts it, what forecasts in the shadow, how many versions there are.
+
+    champion, shadow: numbers of versions; champion None = its declaration alone.
+    """
+
+    slot: Slot
+    product: str
+    champion: int | None
+    shadow: int | None
+    versions: int
+    released_at: datetime | None
+
+
+SLOTS = """
+select s.slot_id, m.name, (select count(*) from model_version v where v.slot_id = s.slot_id)
+from slot s join product_model m on m.model_id = s.model_id where s.tenant_id = %s order by m.name, m.gtin, s.code"""
+
+
+def standings(conn: psycopg.Connection, tenant_id: int) -> list[Standing]:
+    """Return how each slot of a manufacturer stands, by product model."""
+    found = []
+    for slot_id, product, count in conn.execute(SLOTS, (tenant_id,)).fetchall():
+        slot = models.get_slot(conn, slot_id)
+        stands, challenger = release.in_force(conn, slot), shadow.live(conn, slot_id)
+        found.append(
+            Standing(
+                slot=slot,
+                product=product,
+                champion=stands.model_version_id if stands else None,
+                shadow=challenger.model_version_id if challenger else None,
+                versions=count,
+                released_at=stands.released_at if stands else None,
+            )
+        )
+    return found
 
 
 def every(conn: psycopg.Connection) -> list[int]:

@@ -5,10 +5,11 @@ import numpy as np
 from commerce import money
 from gateway.bench import scores
 from gateway.bench.backtest import GRID, Backtest
+from gateway.bench.pit import histogram
 from gateway.bench.record import Record
 from gateway.bench.replay import Outcome
 from gateway.bench.scores import Score
-from gateway.bench.svg import BOTTOM, HEIGHT, Axes, Chart, Line, steps
+from gateway.bench.svg import BOTTOM, HEIGHT, Axes, Chart, Line, grouped_bars, steps
 
 MOST_DOTS = 250
 
@@ -126,7 +127,7 @@ def coverage(record: Record, said: dict[str, Backtest]) -> Chart:
 
 def pit(record: Record, said: Backtest) -> Chart:
     """Draw where ends lie in their forecasts: flat is calibrated, a heap on the left is too late."""
-    mass = scores.pit(record, said)
+    mass = histogram(record, said)
     axes = Axes((0.0, 1.0), (0.0, max(0.25, float(mass.max()) * 1.1)))
     low, high = float(mass[:3].sum()), float(mass[-3:].sum())
     word = _shape(low, high)
@@ -167,13 +168,7 @@ def error(tables: dict[str, list[Score]], prefix: str, title: str, x_label: str)
     found = {name: {s.group: s for s in table} for name, table in tables.items()}
     top = max((found[n][g].mae_d for n in found for g in groups if g in found[n]), default=1.0)
     axes = Axes((0.0, float(max(len(groups), 1))), (0.0, top * 1.08))
-    bars = []
-    wide = round((axes.x(1.0) - axes.x(0.0)) * 0.8 / max(len(found), 1), 1)
-    for i, group in enumerate(groups):
-        for k, name in enumerate(found):
-            if group in found[name]:
-                x, y = axes.x(i + 0.1) + k * wide, axes.y(found[name][group].mae_d)
-                bars.append((x, y, wide - 1, round(HEIGHT - BOTTOM - y, 1), ("one", "two")[k % 2]))
+    values = [[found[name][group].mae_d if group in found[name] else None for name in found] for group in groups]
     first = next(iter(found), "")
     own = [found[first][g] for g in groups if first and g in found[first]]
     worst = max(own, key=lambda s: s.mae_d, default=None)
@@ -195,7 +190,7 @@ def error(tables: dict[str, list[Score]], prefix: str, title: str, x_label: str)
         ],
         xs=[(round(axes.x(i + 0.5), 1), group.removeprefix(prefix)[:9]) for i, group in enumerate(groups)],
         ys=axes.ys(),
-        bars=bars,
+        bars=grouped_bars(axes, values),
         legend=list(zip(("one", "two"), found, strict=False)),
     )  # fmt: skip
 

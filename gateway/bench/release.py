@@ -24,7 +24,7 @@ def release(conn: psycopg.Connection, version_id: int, *, actor: str, note: str,
     Raises NotFound, Damaged, and Conflict where it is in force already or no note says why.
     """
     if not note.strip():
-        raise Conflict("a release needs a note that says why; add --note")
+        raise Conflict("a release needs a note that says why")
     version = versions.get(conn, version_id)
     slot = _held(conn, version.slot_id)
     try:

@@ -8,7 +8,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from commerce import money
-from gateway.bench import backtest, compare, drift, evaluate, plots, whatif
+from gateway.bench import backtest, compare, drift, evaluate, plot_foresight, plots, whatif
 from gateway.bench.backtest import Progress
 from gateway.bench.compare import Comparison, Rule
 from gateway.bench.contender import Contender
@@ -89,6 +89,7 @@ def report(
         plots.coverage(record, said),
         plots.pit(record, own),
         plots.error(tables, "life ", "Error over the life of a part", "share of life used"),
+        plot_foresight.foresight(tables, found.prognosis, champion.name),
         plots.error(tables, "cohort ", "Error by cohort", "cohort"),
         plots.trade_off(record, whatif.trade_off(record, champion.predictor, ratios), declared),
     ]

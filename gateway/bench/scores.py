@@ -1,4 +1,4 @@
-"""Scores of a backtest: errors, coverage and calibration by part of life, horizon and cohort.
+"""Scores of a backtest: errors, coverage, accuracy and cost by part of life, horizon and cohort.
 
 Each cycle counts once in a group, however often it was forecast there, and stands for those whose end was not seen
 (censoring.py). A forecast made at or after the end says nothing that could be wrong, and is not judged.
@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gateway.bench import censoring
-from gateway.bench.backtest import GRID, Backtest
+from gateway.bench import censoring, prognosis
+from gateway.bench.backtest import Backtest
+from gateway.bench.pit import BINS, rank, tenths
+from gateway.bench.prognosis import Prognosis
 from gateway.bench.record import Array, Marks, Record
 
 FRACTIONS = ((0.0, 0.2), (0.2, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, 1.0))
 HORIZONS = ((0.0, 7.0), (7.0, 30.0), (30.0, 90.0), (90.0, float("inf")))
-BINS = 10
 MOST_COHORTS = 12
 
 
@@ -26,7 +27,10 @@ class Score:
     group: which, such as "life 0.4-0.6". cycles, forecasts: how many were judged. mae_d, median_d: mean and median
     absolute error of the median date in days; bias_d: mean error, above zero too late. cov80, cov90: share of ends in
     the middle 80 and 90 %; width80_d, width90_d: mean widths in days. crps_d: continuous ranked probability score in
-    days, twice the mean pinball loss over 5 to 95 % (Gneiting & Raftery 2007); pinball_d: that mean.
+    days, twice the mean pinball loss over 5 to 95 % (Gneiting & Raftery 2007); pinball_d: that mean. alpha_lambda:
+    share of forecasts near in relation to what was left (prognosis.py). early_d, late_d, late_rate, stock_out_rate,
+    cost: as in replay.Outcome, had each forecast stood to the end. pit: share of the ends that were seen in each tenth
+    of their forecasts; pit.py spreads those that were not over what was left, which needs the whole record.
     """
 
     group: str
@@ -41,6 +45,13 @@ class Score:
     width90_d: float
     pinball_d: float
     crps_d: float
+    alpha_lambda: float
+    early_d: float
+    late_d: float
+    late_rate: float
+    stock_out_rate: float
+    cost: float
+    pit: list[float]
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,7 @@ class Judged:
     """Hold the judged snapshots of a backtest: k forecasts with the end that came, and what each stands for.
 
     error_d: (k,) median less end. fraction: (k,) of life used when made. horizon_d: (k,) days that were left.
+    takes_d: (k,) days that a part takes to arrive. costs: of a day of life thrown away and of one run past the end.
     """
 
     backtest: Backtest
@@ -56,6 +68,19 @@ class Judged:
     weight: Array
     fraction: Array
     horizon_d: Array
+    takes_d: Array
+    costs: tuple[float, float]
+
+    @property
+    def life_d(self) -> Array:
+        """Days from the fitting to the end, (k,)."""
+        return np.asarray(self.horizon_d / (1.0 - self.fraction))
+
+    @property
+    def asked_d(self) -> Array:
+        """When its owner would be asked if each forecast stood to the end, (k,): by the end itself at the latest."""
+        made = self.end_d - self.horizon_d
+        return np.minimum(np.maximum(made, self.backtest.order_d - self.takes_d), self.end_d)
 
     @property
     def error_d(self) -> Array:
@@ -84,7 +109,16 @@ def judge(record: Record, said: Backtest) -> Judged:
     cycle, end, made = cycle[keep], end[keep], made[keep]
     life = end - record.cycles.began_d[cycle]
     weight = censoring.weights(record, kept.rows)
-    return Judged(kept, cycle, end, weight, (made - record.cycles.began_d[cycle]) / life, end - made)
+    return Judged(
+        backtest=kept,
+        cycle=cycle,
+        end_d=end,
+        weight=weight,
+        fraction=(made - record.cycles.began_d[cycle]) / life,
+        horizon_d=end - made,
+        takes_d=record.cycles.delivery_d[cycle],
+        costs=(record.slot.cost_early, record.slot.cost_late),
+    )
 
 
 def score(group: str, judged: Judged, rows: Marks) -> Score | None:
@@ -98,6 +132,10 @@ def score(group: str, judged: Judged, rows: Marks) -> Score | None:
     error = judged.error_d[rows]
     said = judged.backtest
     pinball = float(share @ judged.pinball_d[rows])
+    asked, end = judged.asked_d[rows], judged.end_d[rows]
+    past = asked + judged.takes_d[rows] - end
+    early, late = float(share @ np.maximum(-past, 0.0)), float(share @ np.maximum(past, 0.0))
+    cone = prognosis.in_cone(said.eol_d[rows], end, judged.horizon_d[rows])
     return Score(
         group=group,
         cycles=int(count.size),
@@ -111,6 +149,21 @@ def score(group: str, judged: Judged, rows: Marks) -> Score | None:
         width90_d=float(share @ (said.at(0.95) - said.at(0.05))[rows]),
         pinball_d=pinball,
         crps_d=2.0 * pinball,
+        alpha_lambda=float(share @ cone),
+        early_d=early,
+        late_d=late,
+        late_rate=float(share @ (asked >= end)),
+        stock_out_rate=float(share @ (past > 0.0)),
+        cost=judged.costs[0] * early + judged.costs[1] * late,
+        pit=np.bincount(tenths(rank(said.eol_d[rows], end)), share, BINS).tolist(),
+    )
+
+
+def foresight(record: Record, judged: Judged) -> Prognosis:
+    """Return the metrics of prognosis over all judged forecasts."""
+    weight = censoring.weights(record)[judged.cycle]
+    return prognosis.prognosis(
+        judged.backtest.eol_d, judged.end_d, judged.horizon_d, judged.life_d, cycle=judged.cycle, weight=weight
     )
 
 
@@ -132,47 +185,6 @@ def _groups(record: Record, judged: Judged) -> Iterator[tuple[str, Marks]]:
     if names.size > 1:
         for name in names[np.argsort(-counts, kind="stable")][:MOST_COHORTS]:
             yield f"cohort {name}", cohort == name
-
-
-def pit(record: Record, said: Backtest) -> Array:
-    """Return the histogram of the probability integral transform over BINS bins, (BINS,), summing to one.
-
-    A calibrated model fills each bin alike (Dawid 1984). An end that was not seen lies somewhere beyond the last day on
-    which the part was seen alive: its weight is spread over what the forecast put there (Czado, Gneiting & Held 2009).
-    """
-    cycle = record.snapshots.cycle[said.rows]
-    made = record.snapshots.made_d[said.rows]
-    until = record.alive_until_d[cycle]
-    with np.errstate(invalid="ignore"):
-        known = np.isfinite(until) & (made < until)
-    edges = np.linspace(0.0, 1.0, BINS + 1)
-    cycle, until, eol = cycle[known], until[known], said.eol_d[known]
-    if not cycle.size:
-        return np.full(BINS, 1.0 / BINS)
-    _, inverse, count = np.unique(cycle, return_inverse=True, return_counts=True)
-    position = rank(eol, until)
-    mass = np.zeros(BINS)
-    ended = record.ended[cycle]
-    share = 1.0 / count[inverse]
-    bins = np.clip((position * BINS).astype(int), 0, BINS - 1)
-    np.add.at(mass, bins[ended], share[ended])
-    beyond = np.clip(edges[1:] - np.maximum(edges[:-1], position[~ended][:, None]), 0.0, None)
-    mass += share[~ended] @ (beyond / beyond.sum(axis=1, keepdims=True))
-    return np.asarray(mass / mass.sum())
-
-
-def rank(eol_d: Array, day: Array) -> Array:
-    """Return where days lie in forecasts (k, q), as probabilities (k,): linear between quantiles, never quite 1."""
-    below = np.sum(eol_d < day[:, None], axis=1)
-    levels = np.concatenate([[0.0], GRID, [1.0]])
-    last = np.clip(below, 1, eol_d.shape[1] - 1)
-    row = np.arange(day.size)
-    low, high = eol_d[row, last - 1], eol_d[row, last]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        within = np.where(high > low, (day - low) / (high - low), 0.5)
-    inner = levels[last] + np.clip(within, 0.0, 1.0) * (levels[last + 1] - levels[last])
-    outer = np.where(below == 0, levels[1] / 2.0, 1.0 - levels[1] / 2.0)
-    return np.asarray(np.where((below == 0) | (below == eol_d.shape[1]), outer, inner))
 
 
 def _median(values: Array, weight: Array) -> float:

@@ -81,6 +81,18 @@ def round_numbers(low: float, high: float, about: int = 4) -> list[float]:
     return [round(float(first + i * step), 10) for i in range(int((high - first) / step + 1e-9) + 1)]
 
 
+def grouped_bars(axes: Axes, values: Sequence[Sequence[float | None]]) -> list[tuple[float, float, float, float, str]]:
+    """Return bars (x, y, width, height, look), `values[i][k]` that of model k in group i; none where it is None."""
+    bars = []
+    for i, group in enumerate(values):
+        wide = round((axes.x(1.0) - axes.x(0.0)) * 0.8 / max(len(group), 1), 1)
+        for k, value in enumerate(group):
+            if value is not None:
+                x, y = axes.x(i + 0.1) + k * wide, axes.y(value)
+                bars.append((round(x, 1), y, round(wide - 1, 1), round(HEIGHT - BOTTOM - y, 1), ("one", "two")[k % 2]))
+    return bars
+
+
 def steps(pairs: Pairs) -> list[tuple[float, float]]:
     """Return the corners of a step function that falls at each pair."""
     corners: list[tuple[float, float]] = []

@@ -130,7 +130,7 @@ def _with_threshold(record: Record, slot: Slot) -> Record:
 
     def moved(row: Mapping[str, Any], end: float | None) -> dict[str, Any]:
         hits = [*(row.get("hits") or [None] * len(old.levels)), end]
-        return {**row, "hits": _read_off(old_way, hits, new.levels)}
+        return {**row, "hits": _read_off(old_way, hits, new.levels), **_reads(row, old.span, new.span)}
 
     told = []
     for label in record.cycles.labels:
@@ -164,6 +164,22 @@ def _at_first_end(record: Record) -> tuple[Mapping[str, Any] | None, ...]:
         inputs = record.snapshots.inputs[first[i]]
         told.append({**label, **{name: inputs.get(name) for name in ("run_h", "load_h", "age_d")}})
     return tuple(told)
+
+
+def _reads(row: Mapping[str, Any], old: tuple[float, float], new: tuple[float, float]) -> dict[str, Any]:
+    """Return the row's reads and looks as shares of the new way, where it has some."""
+
+    def shifted(look: list[float | None]) -> list[float | None]:
+        at, *shares = look
+        seen = [None if share is None else old[0] + share * (old[1] - old[0]) for share in shares]
+        return [at, *(None if one is None else max((one - new[0]) / (new[1] - new[0]), 0.0) for one in seen)]
+
+    moved: dict[str, Any] = {}
+    if row.get("reads"):
+        moved["reads"] = shifted(row["reads"])
+    if row.get("looks"):
+        moved["looks"] = [shifted(look) for look in row["looks"]]
+    return moved
 
 
 def _read_off(way: tuple[float, ...], hits: list[float | None], levels: tuple[float, ...]) -> list[float | None]:

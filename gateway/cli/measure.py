@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from gateway.bench.replay import Outcome
     from gateway.bench.scores import Score
 
+DECIDED = ("early_d", "late_d", "late_rate", "stock_out_rate", "cost")  # what a forecast would have led to
+
 model = typer.Typer()
 
 
@@ -50,7 +52,14 @@ def evaluate(
             f"{t.cycles} cycles of {t.units} units: {t.ended} with a seen end, {t.censored} censored and weighed in,"
             f" {t.unwitnessed} left out: nothing would have shown their end, or no forecast yet"
         )
-        talk.table([_score(each) for each in found.scores], json=False, nothing=_nothing_judged(t.forecasts))
+        talk.table([_errors(each) for each in found.scores], json=False, nothing=_nothing_judged(t.forecasts))
+        talk.line("")
+        timed = {each.group: each.cost for each in found.timer_scores}
+        decided = [_decided(each) | _rounded({"timer_cost": timed[each.group]}) for each in found.scores]
+        talk.table(decided, json=False, nothing="")
+        talk.line("")
+        foresight = {found.contender: found.prognosis, "hours timer": found.timer_prognosis}
+        talk.table([{"prognosis": k} | _rounded(asdict(v)) for k, v in foresight.items()], json=False, nothing="")
         talk.line("")
         talk.table([_outcome(each) for each in (found.outcome, found.timer)], json=False, nothing="")
         talk.line("")
@@ -72,6 +81,8 @@ def compare(
     by: Annotated[str | None, typer.Option(help="Who decides, for --promote.")] = None,
     origins: bench.Origins = 12,
     until: bench.Until = None,
+    workers: bench.Workers = 1,
+    dask: bench.DaskAddress = None,
     as_json: talk.AsJson = False,
 ) -> None:
     """Compare a challenger with the champion on identical snapshots, paired, by a rule fixed beforehand."""
@@ -86,11 +97,12 @@ def compare(
         of = read.slot(conn, slot)
         record = read.record(conn, of, bench.moment(until))
         other = choose.choose(conn, record, challenger)
-        one = choose.choose(conn, record, champion or (of.predictor if other.refitted else choose.CHAMPION))
+        one = choose.choose(conn, record, champion or choose.against(of, other))
         with talk.progress(f"comparing {one.name} with {other.name}") as progress:
             rule = comparison.declared_rule(conn, of.tenant_id)
             days = backtest.origins(record, origins)
-            found = comparison.compare(record, one, other, rule, at=days, progress=progress)
+            crew = bench.crew(workers, dask)
+            found = comparison.compare(record, one, other, rule, at=days, progress=progress, crew=crew)
         released = None
         if promote and found.promote:
             released = promote_by_rule.promote(conn, record, found, other, by=by or "", now=clock.now())
@@ -187,7 +199,15 @@ def explain(
 
 
 def _score(score: "Score") -> dict[str, Any]:
-    return _rounded(asdict(score))
+    return _rounded({name: value for name, value in asdict(score).items() if name != "pit"})
+
+
+def _errors(score: "Score") -> dict[str, Any]:
+    return {name: value for name, value in _score(score).items() if name not in DECIDED}
+
+
+def _decided(score: "Score") -> dict[str, Any]:
+    return {name: value for name, value in _score(score).items() if name in ("group", *DECIDED)}
 
 
 def _outcome(outcome: "Outcome") -> dict[str, Any]:

@@ -30,26 +30,30 @@ def list_versions(
 
 @model.command()
 def fit(
-    slot: bench.SlotName,
+    slots: Annotated[list[str], typer.Argument(metavar="SLOT...", help="GTIN/code of each slot.")],
     predictor: bench.PredictorName = None,
     note: bench.Note = "",
     until: bench.Until = None,
+    workers: bench.Workers = 1,
+    dask: bench.DaskAddress = None,
     as_json: talk.AsJson = False,
 ) -> None:
-    """Fit a model from this deployment's own history and keep it as an immutable version; nothing is released."""
+    """Fit models from this deployment's own history and keep each as an immutable version; nothing is released."""
     from gateway.bench import choose, listing, read
     from gateway.bench import fit as fitting
 
     with bench.connected() as conn:
-        of = read.slot(conn, slot)
-        record = read.record(conn, of, bench.moment(until))
-        name = choose.known(predictor or of.predictor)
-        version = fitting.fit(conn, record, name, note=note, now=clock.now())
-        rows = [row for row in listing.listed(conn, of) if row["version"] == version.model_version_id]
+        every = list({of.slot_id: of for of in (read.slot(conn, slot) for slot in slots)}.values())
+        names = [choose.known(predictor or of.predictor) for of in every]
+        records = [read.record(conn, of, bench.moment(until)) for of in every]
+        wanted = list(zip(records, names, strict=True))
+        fitted = fitting.fit_all(conn, wanted, note=note, now=clock.now(), crew=bench.crew(workers, dask))
+        kept = {version.model_version_id for version in fitted}
+        rows = [row for of in every for row in listing.listed(conn, of) if row["version"] in kept]
     talk.table(rows, json=as_json, nothing="nothing was fitted")
-    talk.say(
-        f"version {version.model_version_id} is not released; measure: wearwell model evaluate {slot} --model {name}"
-    )
+    for of, name, version in zip(every, names, fitted, strict=True):
+        number = version.model_version_id
+        talk.say(f"version {number} is not released; measure: wearwell model evaluate {of.code} --model {name}")
 
 
 @model.command("export")

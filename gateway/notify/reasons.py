@@ -24,6 +24,8 @@ SAID: dict[Language, dict[str, str]] = {
         "unheard": "The unit has not reported its use, so this goes by the calendar.",
         "cohort": "This is learned from {count} parts that reached their end before it.",
         "changed": "Its own signals look as if a new part was put in {span} ago; until you tell us, both count.",
+        "assumed_new": "You have not told us whether it was changed {span} ago; we go on as if a new one were in.",
+        "assumed_same": "You have not told us whether it was changed {span} ago; we go on as if it were the same one.",
         "denied": "Its signals changed though the part did not, so this goes by its use.",
         "reset_only": "The unit's own counter was set anew {span} ago without a new part, so we do not go by it.",
         "not_reset": "The unit's own counter was not set anew with this part, so we do not go by it.",
@@ -33,6 +35,9 @@ SAID: dict[Language, dict[str, str]] = {
         "sensor_biased": "Its sensor reads what no part can, so this goes by its use.",
         "sensor_jumped": "Its sensor jumped {span} ago, so this goes by its use.",
         "sudden": "Its sensor went past the end of life all at once; please have a look.",
+        "share_load": "{percent} % of its wear so far came from {channel} above what it is rated for.",
+        "share_more": "{percent} % of its wear so far came from its {channel}, compared with other units.",
+        "share_less": "Its {channel} spared it {percent} % of wear, compared with other units.",
     },
     "de": {
         "used": "Betriebsstunden bisher: {hours} von etwa {rated}.",
@@ -49,6 +54,8 @@ SAID: dict[Language, dict[str, str]] = {
         "unheard": "Das Gerät hat seine Nutzung nicht gemeldet; deshalb zählt der Kalender.",
         "cohort": "Gelernt aus {count} Teilen, die vorher ihr Ende erreicht haben.",
         "changed": "Nach den Signalen wurde vor {span} ein neues Teil eingesetzt; bis Sie es sagen, zählt beides.",
+        "assumed_new": "Ob das Teil vor {span} gewechselt wurde, wissen wir nicht; wir rechnen mit einem neuen.",
+        "assumed_same": "Ob das Teil vor {span} gewechselt wurde, wissen wir nicht; wir rechnen mit demselben.",
         "denied": "Die Signale haben sich geändert, das Teil nicht; deshalb zählt die Nutzung.",
         "reset_only": "Der Zähler des Geräts wurde vor {span} ohne neues Teil zurückgesetzt und zählt deshalb nicht.",
         "not_reset": "Der Zähler des Geräts wurde mit diesem Teil nicht zurückgesetzt und zählt deshalb nicht.",
@@ -58,27 +65,64 @@ SAID: dict[Language, dict[str, str]] = {
         "sensor_biased": "Der Sensor meldet, was kein Teil zeigen kann; deshalb zählt die Nutzung.",
         "sensor_jumped": "Der Sensor sprang vor {span}; deshalb zählt die Nutzung.",
         "sudden": "Der Sensor lag plötzlich über dem Ende der Lebensdauer; bitte sehen Sie nach.",
+        "share_load": "Abnutzung bisher: {percent} % durch {channel} über dem vorgesehenen Maß.",
+        "share_more": "Abnutzung bisher: {percent} % durch {channel}, verglichen mit anderen Geräten.",
+        "share_less": "Abnutzung bisher: {percent} % weniger durch {channel}, verglichen mit anderen Geräten.",
     },
 }
+
+CHANNELS: dict[Language, dict[str, str]] = {
+    "en": {
+        "volume": "water",
+        "flow": "flow",
+        "fan_rpm": "fan speed",
+        "load": "load",
+        "pm25": "fine dust",
+        "pm10": "dust",
+        "voc": "gases in the air",
+        "no2": "nitrogen dioxide",
+        "temperature": "temperature",
+        "humidity": "humidity",
+        "tds": "dissolved solids",
+        "power": "power",
+    },
+    "de": {
+        "volume": "Wasser",
+        "flow": "Durchfluss",
+        "fan_rpm": "Drehzahl",
+        "load": "Belastung",
+        "pm25": "Feinstaub",
+        "pm10": "Staub",
+        "voc": "Gase in der Luft",
+        "no2": "Stickstoffdioxid",
+        "temperature": "Temperatur",
+        "humidity": "Luftfeuchte",
+        "tds": "gelöste Stoffe",
+        "power": "Leistung",
+    },
+}
+"""What the standard channels that wear a part are called; one that a maker declared is called by its own name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One reason: its code, the number it rests on, and what that number is measured against."""
+    """One reason: its code, the number it rests on, what that is measured against, and the channel it is about."""
 
     code: str
     value: float | None = None
     of: float | None = None
+    channel: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return it as stored in forecast.reasons, with its English text."""
         found: dict[str, Any] = {"code": self.code, "text": say(self, "en"), "value": self.value}
-        return found if self.of is None else {**found, "of": self.of}
+        more = {"of": self.of, "channel": self.channel}
+        return found | {name: value for name, value in more.items() if value is not None}
 
 
 def from_json(part: dict[str, Any]) -> Reason:
     """Read a stored reason."""
-    return Reason(part["code"], part.get("value"), part.get("of"))
+    return Reason(part["code"], part.get("value"), part.get("of"), part.get("channel"))
 
 
 def say(reason: Reason, lang: Language) -> str:
@@ -94,7 +138,13 @@ def say(reason: Reason, lang: Language) -> str:
         span=_dative(span(value, lang)) if months else span(value, lang),
         rated_span=span(of, lang),
         count=number(value, lang),
+        channel=channel_name(reason.channel or "load", lang),
     )
+
+
+def channel_name(channel: str, lang: Language) -> str:
+    """Return what an owner calls a channel."""
+    return CHANNELS[lang].get(channel, channel.replace("_", " "))
 
 
 def _dative(text: str) -> str:

@@ -1,10 +1,11 @@
 """What a unit's own signals say happened to a part, where nobody told it: rows, and what an owner answers.
 
 While a doubt is open its owner is asked, once; nothing else is asked or ordered for that cycle until somebody knows.
+Whoever does not answer for WAIT is asked no more and is not left alone either: it goes on by the likelier reading.
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import psycopg
@@ -18,6 +19,8 @@ from gateway.registry import history
 Kind = Literal["replaced", "cleaned", "reset", "unreset", "unknown", "sensor"]
 State = Literal["open", "acted", "noted", "confirmed", "denied", "closed"]
 UNSETTLED = ("open", "acted")
+WAIT = timedelta(days=14)
+ASSUMED = ("assumed_new", "assumed_same")  # flags of a forecast that goes on without an answer
 ANSWERS = {"yes": "confirmed", "no": "denied"}
 
 COLUMNS = """doubt_id, tenant_id, unit_id, slot_id, cycle_id, key, kind, probability, happened_at, found_at, evidence,
@@ -54,6 +57,12 @@ class Doubt:
     def unsettled(self) -> bool:
         """Whether nobody knows yet which part is in place."""
         return self.state in UNSETTLED
+
+    def assumed(self, now: datetime) -> str | None:
+        """Return the flag of the likelier reading once the owner has not answered for WAIT, None until then."""
+        if self.state != "open" or now - self.found_at < WAIT:
+            return None
+        return ASSUMED[0] if self.probability >= 0.5 else ASSUMED[1]
 
 
 def of_cycles(conn: psycopg.Connection, cycle_ids: list[int]) -> list[Doubt]:

@@ -15,6 +15,7 @@ from predictors import indicator, registry
 from predictors.batch import SlotBatch
 from predictors.declaration import Declaration
 from predictors.history import History
+from predictors.path import STEP
 
 Array = NDArray[np.float64]
 
@@ -182,7 +183,9 @@ def snapshot(past: Series, declaration: Declaration, reference: float | None, *,
         silent_d=0.0,
         novel=float(novel),
         hits=indicator.crossings(exposure, past.pressure_drop, declaration.levels)[None, :],
-        calm=indicator.calm_crossings(exposure, past.pressure_drop, declaration.levels)[None, :],
+        reads=indicator.reads(exposure, past.pressure_drop, exposure[-1:], way=declaration.span)
+        if exposure.size
+        else None,
     )
 
 
@@ -191,12 +194,13 @@ def _history(series: Sequence[Series], declaration: Declaration, reference: floa
     exposures = [_exposure(one, reference) for one in ends]
     pairs = list(zip(exposures, ends, strict=True))
     levels = declaration.levels
+    step = STEP * (declaration.life_h or float(np.median([clock[-1] for clock in exposures if clock.size])))
     return History.of(
         [float(exposure[-1]) if exposure.size else np.nan for exposure in exposures],
         [one.eol_s is None for one in series],
         groups=[one.group for one in series],
         hits=np.array([indicator.crossings(clock, one.pressure_drop, levels) for clock, one in pairs]),
-        calm=np.array([indicator.calm_crossings(clock, one.pressure_drop, levels) for clock, one in pairs]),
+        looks=[indicator.looks(clock, one.pressure_drop, step, way=declaration.span) for clock, one in pairs],
         days=[float(one.time_s[-1]) / H_PER_DAY if one.time_s.size else np.nan for one in ends],
     )
 

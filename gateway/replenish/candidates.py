@@ -7,6 +7,7 @@ import psycopg
 from psycopg.rows import class_row
 
 from commerce.orders import OPEN
+from gateway.registry.doubts import ASSUMED
 
 ONE_MAIL_EVERY = timedelta(hours=20)  # an owner gets one mail a day, however many parts are due
 
@@ -21,7 +22,8 @@ select st.tenant_id, st.unit_id, st.slot_id, st.cycle_id, st.forecast_id, st.sta
   (select o.number from purchase o where o.unit_id = st.unit_id and o.slot_id = st.slot_id and o.state = any(%(open)s)
    limit 1) as order_number,
   coalesce((select count from spare where spare.unit_id = st.unit_id and spare.slot_id = st.slot_id), 0) as spares,
-  exists (select from doubt d where d.cycle_id = st.cycle_id and d.state in ('open', 'acted')) as doubted, st.flags,
+  exists (select from doubt d where d.cycle_id = st.cycle_id
+          and (d.state = 'acted' or d.state = 'open' and not st.flags && %(assumed)s)) as doubted, st.flags,
   (select max(b.due_at) from outbox b where b.party_id = party.party_id and b.kind = 'prompt') as last_mail
 from slot_state st join cycle c on c.cycle_id = st.cycle_id and upper_inf(c.period)
 join unit u on u.unit_id = st.unit_id join product_model m on m.model_id = u.model_id
@@ -70,8 +72,8 @@ class Candidate:
 
     @property
     def unsure(self) -> bool:
-        """Whether to ask rather than to tell: estimated, not heard from for long, or an end that came all at once."""
-        return self.stale or self.basis == "estimated" or "sudden" in self.flags
+        """Whether to ask rather than to tell: estimated, not heard from for long, ended all at once, or in doubt."""
+        return self.stale or self.basis == "estimated" or not {"sudden", *ASSUMED}.isdisjoint(self.flags)
 
 
 def find(
@@ -84,6 +86,7 @@ def find(
         "all": everyone,
         "open": [str(s) for s in OPEN],
         "apart": ONE_MAIL_EVERY,
+        "assumed": list(ASSUMED),
         "limit": limit,
     }
     with conn.cursor(row_factory=class_row(Candidate)) as cursor:

@@ -15,16 +15,15 @@ from numpy.typing import NDArray
 from psycopg.rows import dict_row
 
 from gateway.registry.models import Slot
-from gateway.replenish import days, habits
+from gateway.replenish import course, days, habits
 from gateway.replenish.days import Days
 from gateway.replenish.exposure import HOURS, KEPT_FOR, RECENT, WORTH_KEEPING
 from predictors.batch import SlotBatch
 from predictors.declaration import LEVEL_FRACTIONS, Declaration
-from predictors.flow import normalised
-from predictors.indicator import calm_crossings, crossings
+from predictors.history import padded
+from predictors.indicator import READS
 from predictors.usage import UsePath, forecast
 
-CALM = 3  # hours over which an indicator is smoothed
 WEEKLY = 7.0  # days of a household resemble each other: a week is worth about one independent look
 Array = NDArray[np.float64]
 Marks = NDArray[np.bool_]
@@ -77,8 +76,8 @@ from c left join clock k using (unit_id) left join pace p using (unit_id) order 
 class Seen:
     """What is known of one slot of many units at one moment; every column has a row for each of `unit_ids`.
 
-    `unkept` are the units whose exposure was summed hour by hour, and is worth keeping (exposure.py); `unkept_days` the
-    days that were (days.py).
+    `looks` are what each indicator read on the way (course.py), where that was asked for. `unkept` are the units whose
+    exposure was summed hour by hour, and is worth keeping (exposure.py); `unkept_days` the days that were (days.py).
     """
 
     slot: Slot
@@ -88,6 +87,7 @@ class Seen:
     devices: list[str | None]
     batch: SlotBatch
     indicator: Array
+    looks: list[Array]
     unkept: list[int]
     unkept_days: list[Days]
     asked: dict[str, Any]
@@ -117,7 +117,7 @@ class Seen:
         rows: list[dict[str, Any]] = [
             {name: _plain(column[i]) for name, column in columns.items()} for i in range(len(self.unit_ids))
         ]
-        for name in ("hits", "calm", *USE):
+        for name in ("hits", "reads", *USE):
             if (table := getattr(self.batch, name)) is not None:
                 for row, line in zip(rows, table, strict=True):
                     row[name] = [_plain(cell) for cell in line]
@@ -130,7 +130,12 @@ def batch_of(slot: Slot, rows: list[dict[str, Any]]) -> SlotBatch:
     count = len(declared(slot).levels) if slot.indicator_channel else 0
     if not count:
         return SlotBatch(**columns)
-    return SlotBatch(**columns, hits=_table(rows, "hits", count), calm=_table(rows, "calm", 2 * count))
+    return SlotBatch(**columns, hits=_table(rows, "hits", count), reads=_table(rows, "reads", 1 + READS))
+
+
+def looks_of(rows: list[dict[str, Any]]) -> Array:
+    """Return the looks that finished cycles were stored with, (n, G, 5); none of a row that has none."""
+    return padded([np.array(row.get("looks") or [], dtype=np.float64).reshape(-1, 1 + READS) for row in rows])
 
 
 def _table(rows: list[dict[str, Any]], name: str, width: int) -> Array:
@@ -150,6 +155,7 @@ def recalled(slot: Slot, rows: list[dict[str, Any]], at: datetime) -> Seen:
         devices=[],
         batch=batch_of(slot, rows),
         indicator=indicator,
+        looks=[],
         unkept=[],
         unkept_days=[],
         asked={},
@@ -177,7 +183,7 @@ def levels(slot: Slot) -> tuple[float, ...]:
 def read(conn: psycopg.Connection, slot: Slot, unit_ids: list[int], at: datetime, *, exact: bool = False) -> Seen:
     """Return what is known at `at` of the running cycles in this slot of these units; those without one are absent.
 
-    `exact` sums every hour again, where otherwise sums that were kept are used.
+    `exact` sums every hour again, where otherwise sums that were kept are used, and looks at the indicator's whole way.
     """
     channels = channel_ids(conn, slot)
     asked = {
@@ -195,13 +201,17 @@ def read(conn: psycopg.Connection, slot: Slot, unit_ids: list[int], at: datetime
     columns = [_features(row, slot, at) for row in rows]
     numbers = np.array(columns, dtype=np.float64).reshape(len(rows), len(NAMES))
     indicator = np.array([_number(row["indicator"]) for row in rows], dtype=np.float64)
-    hits = calm = None
+    shown = None
     if slot.indicator_channel and slot.indicator_eol is not None:
-        hits, calm, latest = _hits(conn, slot, rows, asked)
-        indicator = latest if slot.flow_channel else indicator
+        shown = course.read(
+            conn, slot, declared(slot), {row["unit_id"]: _head(row) for row in rows}, asked, whole=exact
+        )
+        indicator = shown.latest if slot.flow_channel else indicator
     kept, unkept_days = days.read(conn, slot, {**asked, "units": [row["unit_id"] for row in rows]}, exact=exact)
     use = _use(conn, slot, [kept.get(row["unit_id"]) for row in rows])
-    batch = SlotBatch(**dict(zip(NAMES, numbers.T, strict=True)), hits=hits, calm=calm, **use)
+    if shown is not None:
+        use |= {"hits": shown.hits, "reads": shown.reads}
+    batch = SlotBatch(**dict(zip(NAMES, numbers.T, strict=True)), **use)
     return Seen(
         slot=slot,
         at=at,
@@ -210,6 +220,7 @@ def read(conn: psycopg.Connection, slot: Slot, unit_ids: list[int], at: datetime
         devices=[row["device"] for row in rows],
         batch=batch,
         indicator=indicator,
+        looks=shown.looks if shown else [],
         unkept=[row["unit_id"] for row in rows if row["through"] is None and _worth_keeping(row)],
         unkept_days=unkept_days,
         asked=asked,
@@ -297,53 +308,9 @@ def _pace(row: dict[str, Any]) -> tuple[float, float]:
     return mean, float(np.sqrt(variance * WEEKLY / max(days, WEEKLY)))
 
 
-HITS = """
-with c as (
-  select c.unit_id, c.source, lower(c.period) as began from cycle c
-  where c.slot_id = %(slot)s and upper_inf(c.period) and c.unit_id = any(%(units)s)),
-hours as (
-  select h.unit_id, h.hour, sum(h.rise) filter (where h.channel_id = %(runtime)s) as rise,
-    avg(h.mean) filter (where h.channel_id = %(indicator)s) as indicator,
-    avg(h.mean) filter (where h.channel_id = %(flow)s) as flow,
-    avg(h.mean) filter (where h.channel_id = %(load)s) / %(load_ref)s as ratio
-  from c join reading_hourly h on h.unit_id = c.unit_id
-    and (h.slot_id = 0 or h.slot_id = %(slot)s and h.channel_id <> %(runtime)s)
-    and h.channel_id in (%(runtime)s, %(indicator)s, %(flow)s, %(load)s)
-  where h.hour <= %(at)s and (c.source = 'factory' or h.hour > c.began) group by h.unit_id, h.hour)
-select unit_id, array_agg(coalesce(rise * coalesce(ratio, 1), 0) order by hour), array_agg(indicator order by hour),
-  array_agg(flow order by hour)
-from hours group by unit_id"""
-
-
-def _hits(
-    conn: psycopg.Connection, slot: Slot, rows: list[dict[str, Any]], asked: dict[str, Any]
-) -> tuple[Array, Array, Array]:
-    """Return the exposure at which each unit's indicator first crossed each declared level, (n, L), and its last value.
-
-    Between them the same of the calmer signals, (n, 2 L); all as at the flow at which the end is declared. The
-    indicator is smoothed over three hourly means, so that one bad hour crosses nothing.
-    """
-    way = declared(slot).levels
-    hits, calm = np.full((len(rows), len(way)), np.nan), np.full((len(rows), 2 * len(way)), np.nan)
-    latest = np.full(len(rows), np.nan)
-    place = {row["unit_id"]: i for i, row in enumerate(rows)}
-    for unit_id, exposures, indicator, flows in conn.execute(HITS, asked):
-        row = rows[place[unit_id]]
-        head = max(row["head"] or 0.0, 0.0) if row["source"] == "factory" else 0.0
-        clock = head + np.cumsum(np.array(exposures, dtype=np.float64))
-        seen = at_reference(slot, np.array(indicator, dtype=np.float64), np.array(flows, dtype=np.float64))
-        hits[place[unit_id]] = crossings(clock, seen, way, width=CALM)
-        calm[place[unit_id]] = calm_crossings(clock, seen, way, width=CALM)
-        if (known := seen[np.isfinite(seen)][-CALM:]).size:
-            latest[place[unit_id]] = np.median(known)
-    return hits, calm, latest
-
-
-def at_reference(slot: Slot, indicator: Array, flows: Array) -> Array:
-    """Return an indicator as it would read at the declared flow; as it is where none is declared."""
-    if slot.flow_channel is None or slot.flow_ref is None:
-        return indicator
-    return normalised(indicator, flows, slot.flow_ref, slot.flow_exponent)
+def _head(row: dict[str, Any]) -> float:
+    """Return the running hours of a factory part before its unit's first word."""
+    return max(row["head"] or 0.0, 0.0) if row["source"] == "factory" else 0.0
 
 
 def _number(value: float | None) -> float:

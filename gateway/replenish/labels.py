@@ -54,6 +54,8 @@ def label(conn: psycopg.Connection, cycle_id: int, seen: Seen, noticed: Sequence
         seen_of_end["cleaned"] = True
     if ended:
         features |= _at_end(conn, cycle_id, seen)
+    if seen.looks:
+        features["looks"] = np.round(seen.looks[0], 6).tolist()
     return {**features, "forecast_pct_left": pct_left, "basis": basis, **seen_of_end}
 
 

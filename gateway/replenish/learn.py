@@ -106,4 +106,4 @@ def history(slot: Slot, labels: list[dict[str, Any]], under_way: list[dict[str, 
     batch = features.batch_of(slot, rows)
     censored = [bool(label["censored"]) for label in labels] + [True] * len(under_way)
     used = exposure(batch, slot.life_h, hours_only=hours_only).used
-    return History.of(used, censored, days=batch.age_d, hits=batch.hits, calm=batch.calm)
+    return History.of(used, censored, days=batch.age_d, hits=batch.hits, looks=features.looks_of(rows))

@@ -107,14 +107,14 @@ def _score_slot(conn: psycopg.Connection, slot: Slot, unit_ids: list[int], now: 
     chosen = learn.in_force(conn, slot)
     s = order_quantile(slot.cost_early, slot.cost_late)
     quantiles = sorted({0.1, 0.5, 0.9, s})
-    at = {q: quantiles.index(q) for q in (0.1, 0.5, 0.9, s)}
+    at = {q: quantiles.index(q) for q in (0.1, 0.5, 0.9)}
     suspicion = suspect.look(conn, seen, now)
     seen = suspicion.believed()
     inputs = seen.as_json()
     forecasts = chosen.model.forecast(seen.batch, quantiles, alive=seen.alive)
     left_d = np.where(seen.ended[:, None], 0.0, forecasts.eol_d)
     left_pct = np.where(seen.ended, 0.0, forecasts.pct_left)
-    left_d, left_pct = suspicion.widened(chosen.model, left_d, left_pct, quantiles)
+    left_d, left_pct, order_d = suspicion.widened(chosen.model, left_d, left_pct, quantiles, s)
     arrives = delivery.days(conn, slot, seen.unit_ids, now)
     before = _before(conn, slot, seen.unit_ids)
     version_id = chosen.version.model_version_id if chosen.version else None
@@ -122,7 +122,7 @@ def _score_slot(conn: psycopg.Connection, slot: Slot, unit_ids: list[int], now: 
     for i, unit_id in enumerate(seen.unit_ids):
         silent = inputs[i]["silent_d"]
         dates = {q: now + timedelta(days=float(left_d[i, column])) for q, column in at.items()}
-        order_at = dates[s] - timedelta(days=arrives[unit_id])
+        order_at = now + timedelta(days=float(order_d[i]) - arrives[unit_id])
         measured = bool(forecasts.measured[i]) and (silent is None or silent <= BLIND_D)
         outlook = Outlook(
             cycle_id=seen.cycle_ids[i],

@@ -14,7 +14,7 @@ import psycopg
 from numpy.typing import NDArray
 
 from gateway.registry.models import Slot
-from gateway.replenish import features
+from gateway.replenish import course, features
 from gateway.replenish.features import Seen
 from predictors import changepoint
 from predictors.batch import Array
@@ -116,7 +116,7 @@ def read(conn: psycopg.Connection, seen: Seen, rows: list[int]) -> Signals:
     for i, at in enumerate(hours):
         here[i, : len(at)] = [assumed[i] or hour > began[i] for hour in at]
     raw = np.where(here & ~(rise == 0), raw, np.nan)
-    read_at = features.at_reference(slot, raw, flows)
+    read_at = course.at_reference(slot, raw, flows)
     told: dict[int, datetime] = dict(conn.execute(RESETS, asked).fetchall())
     units = [row[0] for row in found]
     fresh, fresh_sd = _fresh(conn, slot, units, asked)
@@ -167,7 +167,7 @@ def _fresh(conn: psycopg.Connection, slot: Slot, units: list[int], asked: dict[s
     levels: list[float] = []
     own: dict[int, list[float]] = {}
     for unit_id, said, flows in conn.execute(FRESH, asked):
-        read_at = features.at_reference(slot, np.array(said, dtype=np.float64), np.array(flows, dtype=np.float64))
+        read_at = course.at_reference(slot, np.array(said, dtype=np.float64), np.array(flows, dtype=np.float64))
         y = log_scale(slot, read_at)
         if np.isfinite(y).sum() >= FIRST // 2:
             levels.append(float(np.nanmedian(y)))

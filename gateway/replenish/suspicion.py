@@ -1,7 +1,8 @@
 """What is believed of what was seen, once a unit's own signals speak against it; suspect.py finds that out.
 
 A report, a level or a sensor that is not believed is left out; where it is not settled which part is in place the
-forecast is a mixture of both, and as wide as the doubt.
+forecast is a mixture of both, and as wide as the doubt. Where its owner does not answer, it goes on for the likelier of
+the two: that one's median, a range that still holds both, and an order date that weighs them by what is known.
 """
 
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.notify.reasons import Reason
-from gateway.registry.doubts import Doubt
+from gateway.registry.doubts import ASSUMED, Doubt
 from gateway.replenish.features import Seen
 from predictors import mixture
 from predictors.batch import Array, SlotBatch
@@ -54,7 +55,7 @@ class Suspicion:
             self.doubted[row] = doubt
             self.unsettled.append(row)
             self.report[row] = True
-            self.flag(row, "changed", ago)
+            self.flag(row, doubt.assumed(now) or "changed", ago)
         elif doubt.state == "denied":
             self.report[row] |= again
             self.levels[row] = True
@@ -76,24 +77,32 @@ class Suspicion:
     def believed(self) -> Seen:
         """Return what was seen without what is not believed."""
         batch = self.seen.batch
-        hits, calm = (
+        hits, reads = (
             None if table is None else np.where(self.levels[:, None], np.nan, table)
-            for table in (batch.hits, batch.calm)
+            for table in (batch.hits, batch.reads)
         )
         told = replace(
             batch,
             left_pct=np.where(self.report, np.nan, batch.left_pct),
             left_h=np.where(self.report, np.nan, batch.left_h),
             hits=hits,
-            calm=calm,
+            reads=reads,
         )
-        return replace(self.seen, batch=told, indicator=np.where(self.level, np.nan, self.seen.indicator))
+        looks = [table[:0] if doubted else table for table, doubted in zip(self.seen.looks, self.levels, strict=False)]
+        indicator = np.where(self.level, np.nan, self.seen.indicator)
+        return replace(self.seen, batch=told, indicator=indicator, looks=looks)
 
-    def widened(self, model: Predictor, left_d: Array, left_pct: Array, quantiles: list[float]) -> tuple[Array, Array]:
-        """Return days and percent left, (n, q) and (n,), where it is not settled which part is in place: of both."""
+    def widened(
+        self, model: Predictor, left_d: Array, left_pct: Array, quantiles: list[float], order: float
+    ) -> tuple[Array, Array, Array]:
+        """Return days left (n, q), percent left (n,) and days left at the quantile `order`, (n,).
+
+        Where it is not settled which part is in place they are of both; where nobody answers, as this file's head says.
+        """
+        order_d = left_d[:, quantiles.index(order)].copy()
         rows = np.array(self.unsettled, dtype=int)
         if not rows.size:
-            return left_d, left_pct
+            return left_d, left_pct, order_d
         grid = tuple(sorted({*mixture.GRID, *quantiles}))
         pick = [grid.index(quantile) for quantile in quantiles]
         here = np.zeros(len(left_pct), dtype=bool)
@@ -105,10 +114,25 @@ class Suspicion:
         ended = old.ended[here]
         first = np.where(ended[:, None], 0.0, one.eol_d)
         left_d, left_pct = left_d.copy(), left_pct.copy()
-        left_d[here] = mixture.mixed(grid, first, other.eol_d, p)[:, pick]
+        both = mixture.mixed(grid, first, other.eol_d, p)
+        known = mixture.mixed(grid, first, other.eol_d, p, least=0.0)
         weight = np.clip(p, mixture.LEAST, 1.0 - mixture.LEAST)
+        assumed = np.array([any(flag in ASSUMED for flag in self.flags[row]) for row in np.flatnonzero(here)])
+        likelier = np.where((p >= 0.5)[:, None], other.eol_d, first)
+        middle = grid.index(0.5)
+        outer = np.concatenate(
+            [
+                np.minimum(both, likelier)[:, :middle],
+                likelier[:, [middle]],
+                np.maximum(both, likelier)[:, middle + 1 :],
+            ],
+            axis=1,
+        )
+        left_d[here] = np.where(assumed[:, None], outer, both)[:, pick]
+        weight = np.where(assumed, p >= 0.5, weight)
         left_pct[here] = (1.0 - weight) * left_pct[here] + weight * other.pct_left
-        return left_d, left_pct
+        order_d[here] = np.where(assumed, known[:, grid.index(order)], both[:, grid.index(order)])
+        return left_d, left_pct, order_d
 
     def _if_new(self, here: Marks) -> SlotBatch:
         """Return the slots as they would stand with a new part since the moment in doubt."""
@@ -124,5 +148,5 @@ class Suspicion:
             left_pct=np.full(len(batch), np.nan),
             left_h=np.full(len(batch), np.nan),
             hits=None if batch.hits is None else np.full_like(batch.hits, np.nan),
-            calm=None if batch.calm is None else np.full_like(batch.calm, np.nan),
+            reads=None if batch.reads is None else np.full_like(batch.reads, np.nan),
         )

@@ -1,12 +1,16 @@
 """Why a forecast says what it says: the reasons of each row, the weightiest first."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from gateway.notify.reasons import Reason, say
 from gateway.replenish.features import Seen
+from gateway.replenish.shares import RUNTIME, shares
 from predictors.forecast import Forecasts
 
 HEAVY, LIGHT = 1.2, 0.8  # load that is worth a word
+SHARE = 0.15  # of the exposure that is worth a word
 QUIET_D = 3.0
 SAID = 2  # reasons in the sentence
 
@@ -32,11 +36,23 @@ def reasons(seen: Seen, forecasts: Forecasts, i: int, *, measured: bool, learned
         found.append(Reason("load" if ratio >= HEAVY else "eased", float(ratio)))
     if np.isfinite(batch.h_per_day[i]):
         found.append(Reason("pace", float(batch.h_per_day[i])))
+    if measured:
+        found += brought(slot.load_channel, {name: float(column[i]) for name, column in drivers.items()})
     silent = batch.silent_d[i]
     if np.isfinite(silent) and silent >= QUIET_D:
         found.insert(0, Reason("silent", float(silent)))
     if learned:
         found.append(Reason("cohort", float(learned)))
+    return found
+
+
+def brought(load_channel: str | None, drivers: Mapping[str, float | None]) -> list[Reason]:
+    """Return what else than running time brought the exposure, or spared the part, the largest share first."""
+    found = []
+    for channel, share in sorted(shares(load_channel, drivers).items(), key=lambda each: -abs(each[1])):
+        if channel != RUNTIME and abs(share) >= SHARE:
+            code = "share_load" if channel == load_channel else "share_more" if share > 0 else "share_less"
+            found.append(Reason(code, abs(100.0 * share), channel=channel))
     return found
 
 

@@ -14,6 +14,7 @@ from gateway.registry.gtin import BadCode
 from gateway.web import (
     console,
     console_door,
+    console_models,
     console_orders,
     console_units,
     health,
@@ -33,7 +34,8 @@ def build(services: Services) -> FastAPI:
     """Return the app; it opens and closes nothing, its services are the caller's."""
     app = FastAPI(title="Wearwell", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.services = services
-    routers = [health, hooks, sign_in, console_door, console, console_units, console_orders, outbox, owner]
+    routers = [health, hooks, sign_in, console_door, console, console_units, console_models, console_orders]
+    routers += [outbox, owner]
     for module in routers:
         app.include_router(module.router)
     if services.demo:

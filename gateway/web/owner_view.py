@@ -10,6 +10,7 @@ from commerce.orders import Order, State
 from gateway.notify import reasons
 from gateway.notify.words import span
 from gateway.registry import timeline
+from gateway.registry.doubts import ASSUMED
 from gateway.registry.timeline import Standing
 from gateway.registry.units import Unit
 from gateway.web import words
@@ -85,11 +86,12 @@ class SlotView:
     order_at: datetime | None
     doubt_id: int | None
     doubt_at: datetime | None
+    going_on: str  # how it goes on without an answer, empty while the answer is waited for
 
     @property
     def pressing(self) -> bool:
-        """Whether the page leads with the button; not while it asks whether a new part is in."""
-        return self.look in ("soon", "due", "overdue") and self.doubt_id is None
+        """Whether the page leads with the button; not while it waits to hear whether a new part is in."""
+        return self.look in ("soon", "due", "overdue") and (self.doubt_id is None or bool(self.going_on))
 
 
 def slots(conn: psycopg.Connection, unit: Unit, *, first: int | None, now: datetime) -> list[SlotView]:
@@ -160,6 +162,7 @@ def _slot(conn: psycopg.Connection, unit: Unit, at: Standing, now: datetime) -> 
         order_at=at.order_at,
         doubt_id=at.doubt_id,
         doubt_at=at.doubt_at,
+        going_on=_going_on(at),
     )
 
 
@@ -199,7 +202,9 @@ def _basis_pill(at: Standing) -> str:
 def _basis(unit: Unit, at: Standing, now: datetime) -> str:
     seen = unit.last_seen_at
     if at.doubt_id is not None and at.eol_q50 is not None:
-        return "We cannot tell whether a new one is in, so the range counts with both. Your answer below settles it."
+        going_on = _going_on(at)
+        waits = "We cannot tell whether a new one is in, so the range counts with both. Your answer below settles it."
+        return f"{going_on} The range still counts with both." if going_on else waits
     if at.eol_q50 is None:
         return "Its first estimate follows shortly."
     if unit.device is None or seen is None:
@@ -214,6 +219,14 @@ def _basis(unit: Unit, at: Standing, now: datetime) -> str:
     if at.basis == "estimated":
         return f"An estimate by the calendar for now. Last heard from {words.ago(now, seen)}."
     return f"Measured by the product itself. Last heard from {words.ago(now, seen)}."
+
+
+def _going_on(at: Standing) -> str:
+    """Say how it goes on where the owner was asked whether the part was changed, and has not answered."""
+    if at.doubt_id is None or set(ASSUMED).isdisjoint(at.flags):
+        return ""
+    how = "a new one were in" if "assumed_new" in at.flags else "it were the same one"
+    return f"You have not told us whether it was changed, so we go on as if {how}."
 
 
 def view_of(conn: psycopg.Connection, order: Order) -> OrderView:

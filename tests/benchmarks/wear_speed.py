@@ -1,9 +1,9 @@
 """A fleet updated and forecast on one core: `python -m tests.benchmarks.wear_speed [--slots N] [--repeats N]`.
 
 update: every slot crosses its next level at this moment, and is forecast with it. forecast: every slot as it stands,
-long after its last level. changed: one slot in twenty is updated and forecast, as the gateway does between two rounds.
-Seconds are of the core's own time, so that whoever shares it does not count: medians of the repeats. Memory is how much
-the process grew at its peak during the updates, the batch itself not counted.
+long after its last level, with what its indicator reads. changed: one slot in twenty is updated and forecast, as the
+gateway does between two rounds. Seconds are of the core's own time, so that whoever shares it does not count: medians
+of the repeats. Memory is how much the process grew at its peak during the updates, the batch itself not counted.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from predictors import registry
 from predictors.batch import SlotBatch
 from predictors.declaration import Declaration
 from predictors.history import History
+from predictors.path import STEP
 
 DECLARED = Declaration(life_h=2000.0, life_d=400.0, indicator_eol=100.0)
 
@@ -64,10 +65,17 @@ def fleet(n: int, seed: int = 0, *, cycles: int = 2000) -> tuple[SlotBatch, Hist
         used = life * rng.uniform(0.0, 1.0, m)
         return life, used, life[:, None] * shares * np.exp(0.03 * rng.standard_normal((m, shares.size)))
 
+    def read(at: np.ndarray, life: np.ndarray) -> np.ndarray:
+        share = (at / life) ** 2 * np.exp(0.03 * rng.standard_normal(at.shape))
+        return np.stack([at, share, share, share, share / 3.0], axis=-1)
+
     life, used, hits = parts(cycles)
     ended = np.arange(cycles) % 2 == 0
-    history = History.of(np.where(ended, life, used), ~ended, hits=hits, days=np.where(ended, life, used) / 5.0)
-    _, used, hits = parts(n)
+    grid = np.tile(2000.0 * STEP * np.arange(1.0, 160.0), (cycles, 1))
+    now = np.where(ended, life, used)
+    looks = [table[table[:, 0] <= last] for table, last in zip(read(grid, life[:, None]), now, strict=True)]
+    history = History.of(now, ~ended, hits=hits, days=now / 5.0, looks=looks)
+    life, used, hits = parts(n)
     batch = SlotBatch(
         run_h=used / 1.1,
         load_h=used,
@@ -79,6 +87,7 @@ def fleet(n: int, seed: int = 0, *, cycles: int = 2000) -> tuple[SlotBatch, Hist
         left_h=np.full(n, np.nan),
         silent_d=rng.exponential(0.5, n),
         hits=np.where(hits <= used[:, None], hits, np.nan),
+        reads=read(used, life),
     )
     return batch, history
 

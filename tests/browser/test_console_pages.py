@@ -10,8 +10,11 @@ from playwright.sync_api import Page
 from psycopg.types.json import Jsonb
 
 from gateway import clock
-from gateway.registry import channels
+from gateway.bench import release, shadow
+from gateway.registry import channels, models
 from gateway.registry.units import Unit
+from gateway.replenish import features, versions
+from predictors.registry import named
 from tests.browser.conftest import Open
 from tests.integration.web_house import PASSWORD, WebHouse
 
@@ -80,6 +83,41 @@ def live(house: WebHouse, unit: Unit, days: int = 120) -> None:
         )  # fmt: skip
 
 
+def decided(house: WebHouse) -> None:
+    """Give the filter's model a past: one version in force, one in the shadow, one that was compared and may not."""
+    slot = models.get_slot(house.conn, house.slots["hepa"])
+    kept = []
+    for i, name in enumerate(("rated", "weibull", "hit", "fused")):
+        at = clock.now() - timedelta(days=90 - 25 * i)
+        sealed = named(name)(features.declared(slot)).to_artifact()
+        note = f"fitted from {120 + 31 * i} finished and 212 running cycles"
+        version = versions.keep(house.conn, slot, sealed, labels=120 + 31 * i, note=note, fitted_on={}, now=at)
+        assert version
+        kept.append((version, at))
+    for (version, at), note in zip(kept[:2], ("the timer, for a start", "costs less in 97 % of draws"), strict=True):
+        release.release(house.conn, version, actor="staff:1", note=note, now=at)
+    shadow.start(house.conn, kept[2][0], actor="staff:1", now=clock.now() - timedelta(days=9))
+    names = ("champion version 2 (weibull)", "challenger version 4 (fused)")
+    score = {"group": "all", "mae_d": 6.2, "cov80": 0.81}
+    outcome = {"cycles": 164, "early_d": 7.4, "late_d": 0.31, "late_rate": 0.04, "stock_out_rate": 0.11, "cost": 8.64}
+    found = {
+        "champion": "version 2 (weibull)", "challenger": "version 4 (fused)", "snapshots": 1874, "left_out": 61,
+        "scores": {name: [score] for name in names},
+        "outcomes": {names[0]: outcome | {"cost": 9.06}, names[1]: outcome},
+        "cheaper_share": 0.84, "cost_difference": -0.42, "cost_low": -1.31, "cost_high": 0.38, "promote": False,
+        "criteria": [
+            {"name": "enough cycles", "met": True, "says": "164 cycles with a seen end; the rule wants 20"},
+            {"name": "costs less", "met": False, "says": "84% of draws; the rule wants 90% (8.64 against 9.06)"},
+            {"name": "no leak", "met": True, "says": "another future changes nothing that it says"},
+        ],
+    }  # fmt: skip
+    house.conn.execute(
+        """insert into comparison (tenant_id, slot_id, challenger, actor, asked_at, done_at, found)
+           values (%s, %s, '4', 'staff:1', %s, %s, %s)""",
+        (house.tenant_id, slot.slot_id, clock.now(), clock.now(), Jsonb(found)),
+    )
+
+
 def fleet(house: WebHouse) -> Unit:
     """A fleet of some forty units in every state, one of them with a past; returns that one."""
     first, party, _ = house.due()
@@ -133,6 +171,8 @@ PAGES = {
     "home": ("/console", "Needs attention"),
     "units": ("/console/units", "Fleet"),
     "unit": ("/console/units/{unit}", "Wear cycles"),
+    "models": ("/console/models", "What forecasts each part"),
+    "model": ("/console/models/{slot}", "cheaper in 84 % of the draws"),
     "orders": ("/console/orders", "Orders"),
     "outbox": ("/console/outbox", "Mails"),
     "drift": ("/console/drift", "11.5 lately"),
@@ -155,7 +195,9 @@ def test_every_page_of_the_console_is_readable(
     """On a desktop, in both themes, with axe-core; and on a phone nothing but tables scrolls sideways."""
     path, says = PAGES[name]
     unit = fleet(house)
-    page = signed_in(house, open_page, path.format(unit=unit.unit_id), dark=dark)
+    decided(house)
+    where = path.format(unit=unit.unit_id, slot=house.slots["hepa"])
+    page = signed_in(house, open_page, where, dark=dark)
     assert says in page.locator("main").inner_text()
     page.screenshot(path=shots / f"console-{name}-{'dark' if dark else 'light'}.png", full_page=True)
     assert [] == accessible(page)

@@ -13,6 +13,7 @@ from gateway import clock
 from gateway.registry import owners, timeline, units
 from gateway.web import owner_view
 from tests.browser.conftest import Open
+from tests.integration.test_web_doubts import in_doubt
 from tests.integration.web_house import GTIN, WebHouse, code
 
 pytestmark = pytest.mark.browser
@@ -111,6 +112,16 @@ def no_part(house: WebHouse) -> str:
     return soon(house)
 
 
+def doubt(house: WebHouse) -> str:
+    return f"/p/{in_doubt(house)[1]}"
+
+
+def unanswered(house: WebHouse) -> str:
+    token = in_doubt(house)[1]
+    house.conn.execute("update slot_state set flags = '{assumed_new}'")
+    return f"/p/{token}"
+
+
 def public(house: WebHouse) -> str:
     return code(house.due()[0])
 
@@ -145,13 +156,28 @@ STATES = {
     "estimated": (estimated, "this product has no radio"),
     "offline": (offline, "We last heard from it 3 weeks ago"),
     "no_part": (no_part, "no longer made"),
+    "doubt": (doubt, "Did you change it around"),
+    "unanswered": (unanswered, "so we go on as if a new one were in"),
     "public": (public, "Is it yours?"),
     "unclaimed": (unclaimed, "Is it yours?"),
     "model": (model, "scan the code on your product"),
     "ended": (ended, "This link has ended"),
     "sign_in": (sign_in, "there is no password"),
 }
-HERS = {"soon", "new", "fine", "due", "overdue", "ordered", "delivered", "estimated", "offline", "no_part"}
+HERS = {
+    "soon",
+    "new",
+    "fine",
+    "due",
+    "overdue",
+    "ordered",
+    "delivered",
+    "estimated",
+    "offline",
+    "no_part",
+    "doubt",
+    "unanswered",
+}
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from gateway import cli, clock
+from gateway.bench.crew import Pool
 from gateway.registry import staff
 from tests import bench_field
 from tests.bench_field import at
@@ -83,6 +84,12 @@ def test_from_history_to_a_release_and_back(shell: Shell) -> None:
     measured = shell.data("evaluate", SLOT, "--model", "hit", "--origins", "3")
     assert "all" == measured["scores"][0]["group"]
     assert [] == measured["leaks"]
+    printed = shell.good("evaluate", SLOT, "--model", "hit", "--origins", "3").split("\n\n")
+    heads = [table.splitlines()[0].split("\t") for table in printed]
+    assert {"group", "mae_d", "cov90", "crps_d", "alpha_lambda"} <= set(heads[0])
+    assert {"group", "early_d", "late_rate", "stock_out_rate", "cost", "timer_cost"} <= set(heads[1])
+    assert {"prognosis", "horizon_d", "steady_horizon_d", "relative_accuracy"} <= set(heads[2])
+    assert ["hit", "hours timer"] == [line.split("\t")[0] for line in printed[2].splitlines()[1:]]
     shell.good("shadow", SLOT, number, *WHO)
     assert "shadow" == shell.data("list", SLOT)[0]["stands"]
     ended = shell("release", number, "--note", "levels do better", *WHO)
@@ -109,6 +116,33 @@ def test_compare_promotes_by_the_rule_only(shell: Shell) -> None:
     listed = shell.data("list", SLOT)[0]
     assert (found["released"], "champion", "weibull") == (listed["version"], listed["stands"], listed["predictor"])
     assert listed["note"].startswith("promoted by the rule: ")
+
+
+def test_workers_fit_and_compare_the_same(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fitted and forecast in another process, a version is the same version and a comparison the same numbers."""
+    at_work: list[str] = []
+    real = Pool.do
+
+    def watched(pool: Pool, work: Any, chunks: Any) -> Any:
+        at_work.append(work.__name__)
+        return real(pool, work, chunks)
+
+    monkeypatch.setattr(Pool, "do", watched)
+    here = shell.data("fit", SLOT, "--predictor", "hit")
+    assert [] == at_work
+    away = shell.data("fit", SLOT, "--predictor", "hit", "--workers", "2")
+    assert ["learned_text"] == at_work
+    assert [(row["version"], row["sha256"]) for row in here] == [(row["version"], row["sha256"]) for row in away]
+    asked = ("compare", SLOT, "--champion", "rated", "--challenger", "weibull", "--origins", "2")
+    assert shell.data(*asked) == shell.data(*asked, "--workers", "2")
+    assert len(at_work) > 1
+
+
+def test_several_slots_are_fitted_at_once(shell: Shell) -> None:
+    """One that is named twice is fitted once; with an unknown one among them nothing is fitted."""
+    assert 1 == len(shell.data("fit", SLOT, SLOT, "hepa"))
+    assert 1 == shell("fit", SLOT, "nowhere", "--predictor", "hit").returncode
+    assert ["weibull"] == [row["predictor"] for row in shell.data("list", SLOT)]
 
 
 def test_a_young_version_says_that_it_cannot_be_judged_yet(shell: Shell) -> None:

@@ -167,6 +167,63 @@ def test_while_it_is_in_doubt_nobody_is_prompted(conn: psycopg.Connection, worn:
     assert "may have been changed already" in (verdict.silence or "")
 
 
+def unanswered(worn: Unit, days: int = 14) -> dict[str, Any]:
+    """Let a question stand for so many days, in which the unit runs on with what reads like a fresh part."""
+    worn.run(4, clogs)
+    worn.score()
+    worn.run(days, lambda hour: clogs(32 + hour))
+    return worn.score()
+
+
+def test_a_question_nobody_answers_silences_prompts_for_two_weeks_only(conn: psycopg.Connection, worn: Unit) -> None:
+    """On the thirteenth day nothing is said yet; on the fourteenth the mail asks, and says what is not known."""
+    assert ["changed"] == unanswered(worn, 13)["flags"]
+    conn.execute("update slot_state set order_at = %s", (worn.now - DAY,))
+    assert [] == prompts.speak(conn, worn.now)
+    worn.run(1, lambda hour: clogs(136 + hour))
+    assert ["assumed_new"] == worn.score()["flags"]
+    assert ["open"] == [doubt.state for doubt in worn.noticed]
+    conn.execute("update slot_state set order_at = %s", (worn.now - DAY,))
+    (verdict,) = prompts.rehearse(conn, worn.now)
+    assert (None, True) == (verdict.silence, verdict.candidate.unsure)
+    (prompt_id,) = prompts.speak(conn, worn.now)
+    assert 1 == mails(conn).count("prompt")
+    asked = conn.execute("select payload -> 'ask' from outbox where kind = 'prompt'").fetchone()
+    assert ([prompt_id],) == asked
+    said = conn.execute("select reasons from forecast order by forecast_id desc limit 1").fetchone()
+    assert said
+    assert "You have not told us whether it was changed" in said[0]["parts"][0]["text"]
+
+
+def test_unanswered_it_goes_on_by_the_likelier_reading(worn: Unit) -> None:
+    """The median is the new part's, the range still holds the old one's end, the order date weighs both."""
+    before = unanswered(worn, 13)
+    worn.run(1, lambda hour: clogs(136 + hour))
+    after = worn.score()
+    (doubt,) = worn.noticed
+    doubts.answer(worn.conn, doubt.doubt_id, "yes", worn.now)
+    worn.react()
+    new = worn.score()
+    assert doubt.probability > 0.8
+    close = DAY * 0.1 * ((new["eol_q50"] - worn.now) / DAY)
+    assert abs(after["eol_q50"] - new["eol_q50"]) < close
+    assert abs(after["pct_left"] - new["pct_left"]) < 5
+    assert after["pct_left"] > before["pct_left"] + 3
+    assert after["eol_q10"] <= before["eol_q10"] + DAY
+    assert after["eol_q90"] >= new["eol_q90"] - DAY
+    assert before["order_at"] < after["order_at"] <= new["order_at"] + DAY
+
+
+def test_an_answer_after_two_weeks_settles_it_still(conn: psycopg.Connection, worn: Unit) -> None:
+    """A late no brings the old part's forecast back, without a word of doubt."""
+    assert "assumed_new" in unanswered(worn)["flags"]
+    (doubt,) = worn.noticed
+    doubts.answer(conn, doubt.doubt_id, "no", worn.now)
+    worn.react()
+    assert ["denied"] == worn.score()["flags"]
+    assert 1 == len(worn.cycles)
+
+
 def test_a_yes_closes_the_cycle_when_it_happened(worn: Unit) -> None:
     """The new cycle begins at the moment in doubt, by the owner's word; a second press changes nothing."""
     worn.run(4, clogs)

@@ -1,6 +1,7 @@
 """From rows to forecasts: what is counted, what is said, what is kept."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -12,6 +13,7 @@ from gateway.db import pool
 from gateway.registry import units as enrolled
 from gateway.registry.models import Slot
 from gateway.replenish import cycles, delivery, features, learn, releases, score
+from predictors.fused import Fused
 from tests.integration import replenish_fleet as fleet
 from tests.integration.replenish_fleet import BORN, House
 
@@ -306,6 +308,42 @@ def _worn_out(conn: psycopg.Connection, house: House, serial: str, days: int) ->
     fleet.scored(conn, unit_id, now)
     cycles.fitted(conn, cycles.Fitting(unit_id, slot_id, now, "device"), now)
     return now
+
+
+def _clogged(conn: psycopg.Connection, house: House, serial: str, life_h: int) -> datetime:
+    """Let a duct's bag clog until its pressure drop is at the end, and a new one be fitted; return when."""
+    unit_id, slot = fleet.enrol(conn, house, serial, "04006381333955"), fleet.slot_of(conn, "04006381333955")
+    hours = [BORN + timedelta(hours=h) for h in range(life_h + 5)]
+    fleet.report(conn, unit_id, "runtime", [(at, float(h)) for h, at in enumerate(hours)])
+    fleet.report(conn, unit_id, "pressure_drop", [(at, 200.0 * (h / life_h) ** 2) for h, at in enumerate(hours)])
+    fleet.scored(conn, unit_id, hours[-1])
+    cycles.fitted(conn, cycles.Fitting(unit_id, slot.slot_id, hours[-1], "device"), hours[-1])
+    return hours[-1]
+
+
+def test_the_way_of_a_finished_part_is_kept_and_trees_learn_from_it(conn: psycopg.Connection, house: House) -> None:
+    """Labels tell what the indicator read every 12.5 h; from a dozen of them on the forecast is of levels and trees."""
+    lives = [200 + 15 * i for i in range(13)]
+    now = [_clogged(conn, house, f"T{i}", life) for i, life in enumerate(lives)][-1]
+    slot = replace(fleet.slot_of(conn, "04006381333955"), predictor="fused")
+    conn.execute("update slot set predictor = 'fused' where slot_id = %s", (slot.slot_id,))
+    (told,) = conn.execute("select label from cycle where slot_id = %s and label is not null limit 1", (slot.slot_id,))
+    at = np.array(told[0]["looks"])[:, 0]
+    assert pytest.approx(12.5, abs=1.0) == np.diff(at)
+    learn.learn(conn, slot.slot_id, now)
+    model = learn.in_force(conn, slot).model
+    assert isinstance(model, Fused)
+    assert model.learner is not None
+    unit_id = fleet.enrol(conn, house, "T99", "04006381333955")
+    hours = [BORN + timedelta(hours=h) for h in range(151)]
+    fleet.report(conn, unit_id, "runtime", [(at, float(h)) for h, at in enumerate(hours)])
+    fleet.report(conn, unit_id, "pressure_drop", [(at, 200.0 * (h / 300) ** 2) for h, at in enumerate(hours)])
+    cycles.ensure_open(conn, [unit_id])
+    seen = features.read(conn, slot, [unit_id], hours[-1])
+    assert seen.batch.reads is not None
+    assert pytest.approx([150.0, 0.247, 0.225, 0.182, 0.084], abs=0.01) == seen.batch.reads[0].tolist()
+    left = model.forecast(seen.batch, (0.1, 0.5, 0.9)).eol_d[0] * 24.0
+    assert 100 < left[0] < 150 < left[2] < 260
 
 
 def test_parts_whose_end_nothing_shows_teach_no_life(conn: psycopg.Connection, house: House) -> None:

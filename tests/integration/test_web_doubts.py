@@ -83,6 +83,20 @@ def test_the_page_asks_before_it_offers_anything(house: WebHouse) -> None:
     assert page.index("Did you change it") < page.index("Order with obligation to pay")
 
 
+def test_without_an_answer_the_page_goes_on_and_still_asks(house: WebHouse) -> None:
+    """Two weeks later it says on what it goes, offers the part again, and an answer still settles it."""
+    _, token, doubt_id = in_doubt(house)
+    house.conn.execute("update slot_state set flags = '{assumed_new}'")
+    client = house.client()
+    page = " ".join(client.get(f"/p/{token}").text.split())
+    assert "You have not told us whether it was changed, so we go on as if a new one were in." in page
+    assert "The range still counts with both." in page
+    assert "Or tell us why not" in page
+    assert "nobody is reminded" not in page
+    press(client, client.get(f"/p/{token}").text, "no")
+    assert "denied" == state_of(house, doubt_id)
+
+
 def test_a_yes_is_a_fitting_at_its_day_and_pressed_twice_is_one(house: WebHouse) -> None:
     """The cycle closes when it happened, and the page asks no more."""
     unit, token, doubt_id = in_doubt(house)

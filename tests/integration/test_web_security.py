@@ -43,7 +43,7 @@ def filled(house: WebHouse, path: str) -> list[str]:
     real = {
         "token": sign_in if "sign-in" in path else token, "gtin": unit.gtin, "serial:path": unit.serial,
         "serial": unit.serial, "unit_id": str(unit.unit_id), "message_id": "1", "order_id": "1", "number": "WW-0000000",
-        "name": "wearwell.css", "act": "fitted",
+        "name": "wearwell.css", "act": "fitted", "slot_id": str(house.slots["hepa"]),
     }  # fmt: skip
     odd = dict.fromkeys(real, "0")
     return [re.sub(r"\{([^}]+)\}", lambda m, given=given: given[m[1]], path) for given in (real, odd)]  # type: ignore[misc]

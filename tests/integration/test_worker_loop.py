@@ -31,7 +31,7 @@ from gateway.operate import mosquitto, ports
 from gateway.registry import history
 from gateway.replenish import learn
 from gateway.settings import Settings
-from gateway.worker import Worker
+from gateway.worker.worker import Worker
 from tests.integration import replenish_fleet as fleet
 from tests.shop import BORN, Shop
 

@@ -31,7 +31,7 @@ from gateway.settings import Settings
 from gateway.web import visits
 from gateway.web.app import build
 from gateway.web.services import Services
-from gateway.worker import Worker
+from gateway.worker.worker import Worker
 
 GTIN = "04006381333931"
 EMAIL, PASSWORD = "owner@example.com", "correct horse battery"

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gateway.bench import censoring, leak, replay, scores
+from gateway.bench import censoring, leak, pit, replay, scores
 from gateway.bench.backtest import GRID, Backtest, backtest, origins
 from gateway.bench.contender import Contender, fitted, recipe, version
 from gateway.bench.record import Record
@@ -143,8 +143,8 @@ def test_pit_is_flat_for_the_truth_and_not_for_a_late_model() -> None:
     record = bench_field.record_of(_lives(life, taken), 1_000.0)
     honest = _says(record, np.array([50 + 100 * q for q in GRID]))
     late = _says(record, np.array([70 + 100 * q for q in GRID]))
-    assert np.abs(scores.pit(record, honest) - 0.1).max() < 0.02
-    assert scores.pit(record, late)[0] > 0.2
+    assert np.abs(pit.histogram(record, honest) - 0.1).max() < 0.02
+    assert pit.histogram(record, late)[0] > 0.2
 
 
 def _says(record: Record, eol: np.ndarray) -> Backtest:

@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from dataclasses import field as field_of
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ from distributed import LocalCluster
 
 from gateway.bench import crew
 from gateway.bench.backtest import backtest, origins
+from gateway.bench.compare import compare
 from gateway.bench.contender import recipe
 from gateway.bench.crew import INLINE, Crew, CrewLost, Lesson, Pool, Question
 from gateway.bench.dask_crew import Dask, NoCluster
+from gateway.bench.plain import plain
 from gateway.bench.record import Record
 from predictors.predictor import Predictor
 from tests import bench_field
@@ -126,6 +129,30 @@ def test_a_backtest_by_a_crew_is_the_backtest() -> None:
     )
     assert expected.eol_d.tobytes() == found.eol_d.tobytes()
     assert expected.order_d.tobytes() == found.order_d.tobytes()
+
+
+def test_a_comparison_by_a_crew_is_the_comparison() -> None:
+    """Scores, replays, draws and verdict are those without workers; both contenders went to the crew."""
+    busy = Busy()
+    expected, found = (
+        plain(compare(record, recipe("rated"), recipe("weibull"), at=origins(record, 2), crew=some))
+        for record, some in ((field(), INLINE), (field(), busy))
+    )
+    assert expected == found
+    assert {"learned_text", "answered"} == set(busy.did)
+    assert 4 == len(busy.did)  # each contender was fitted once for both days, and forecast once
+
+
+@dataclass
+class Busy:
+    """A crew that is away as a pool is, and in this process; it writes down what it did."""
+
+    away: bool = True
+    did: list[str] = field_of(default_factory=list)
+
+    def do(self, work: Callable[[Any], Any], chunks: Sequence[Any]) -> list[Any]:
+        self.did.append(work.__name__)
+        return [work(chunk) for chunk in chunks]
 
 
 def field() -> Record:

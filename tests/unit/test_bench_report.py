@@ -57,7 +57,7 @@ def test_the_page_stands_alone(found: Report) -> None:
 def test_each_chart_has_a_sentence_and_a_table(found: Report) -> None:
     """Who cannot see a chart reads what it shows."""
     charts = {chart.key for chart in found.charts}
-    assert {"life", "predicted", "coverage", "pit", "error-life", "error-cohort", "trade-off"} == charts
+    assert {"life", "predicted", "coverage", "pit", "error-life", "foresight", "error-cohort", "trade-off"} == charts
     for chart in found.charts:
         assert chart.sentence.endswith(".")
         assert chart.rows
@@ -73,6 +73,8 @@ def test_the_same_data_come_as_json(found: Report) -> None:
     assert [chart.title for chart in found.charts] == [chart["title"] for chart in data["charts"]]
     assert {"exposure_rate", "pit", "support"} <= {each["code"] for each in data["drift"]}
     assert data["comparison"]["promote"] is False
+    assert found.evaluation.prognosis.horizon_d == pytest.approx(data["evaluation"]["prognosis"]["horizon_d"])
+    assert {"alpha_lambda", "late_rate", "stock_out_rate", "cost"} <= set(data["evaluation"]["timer_scores"][0])
 
 
 def test_a_slot_without_an_end_has_a_report_as_well() -> None:

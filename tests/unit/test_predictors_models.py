@@ -33,11 +33,13 @@ def history(n: int = 40) -> History:
 
 @cache
 def trees_and_all() -> Predictor:
-    """A fused model that has learned from levels and calmer levels of forty parts."""
+    """A fused model that has learned from levels and looks of forty parts."""
     past = history()
-    assert past.hits is not None
-    calm = np.concatenate([1.05 * past.hits, 1.3 * past.hits], axis=1)
-    return registry.named("fused")(KNEE).fit(replace(past, calm=calm))
+    at = past.exposure[:, None] * np.linspace(0.02, 0.98, 50)
+    share = np.tile(np.linspace(0.02, 0.98, 50), (40, 1)) ** 2
+    return registry.named("fused")(KNEE).fit(
+        replace(past, looks=np.stack([at, share, share, share, share / 3], axis=-1))
+    )
 
 
 def test_an_unknown_name_is_refused_with_those_that_exist() -> None:
@@ -152,7 +154,7 @@ def test_an_artifact_is_plain_json_and_forecasts_the_same(name: str) -> None:
 
 
 def test_an_artifact_with_trees_is_plain_json_of_a_bounded_size() -> None:
-    """Trees and calmer levels come back to the last bit; eighty trees of forty parts are below four megabytes."""
+    """Trees come back to the last bit; a hundred trees of forty parts are below four megabytes."""
     model = trees_and_all()
     text = json.dumps(model.to_artifact())
     again = registry.load(json.loads(text))
@@ -161,7 +163,8 @@ def test_an_artifact_with_trees_is_plain_json_of_a_bounded_size() -> None:
     rng = np.random.default_rng(8)
     used = rng.uniform(0.0, 1500.0, 40)
     hits = used[:, None] * rng.uniform(0.2, 1.2, (40, 2))
-    batch = SlotBatch.of(40, run_h=used, age_d=used / 5.0, hits=hits, calm=np.tile(1.1 * hits, 2))
+    reads = np.column_stack([0.98 * used, *rng.uniform(0.0, 0.9, (4, 40))])
+    batch = SlotBatch.of(40, run_h=used, age_d=used / 5.0, hits=hits, reads=reads)
     assert np.array_equal(model.forecast(batch).eol_d, again.forecast(batch).eol_d)
     assert model.to_artifact() == again.to_artifact()
     assert len(text) < 4_000_000

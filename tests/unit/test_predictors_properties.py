@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from predictors import registry
+from predictors import path, registry
 from predictors.batch import UTMOST, SlotBatch
 from predictors.declaration import Declaration
 from predictors.forecast import Forecasts
@@ -18,6 +18,8 @@ from predictors.forest import Forest
 from predictors.fused import Fused
 from predictors.future import HORIZON_D
 from predictors.history import History
+from predictors.indicator import READS
+from predictors.path import STEP
 from predictors.predictor import Predictor
 
 DECLARED = Declaration(life_h=2000.0, life_d=365.0, indicator_eol=100.0, levels=(10.0, 20.0, 50.0))
@@ -49,10 +51,19 @@ def fitted(name: str) -> Predictor:
     censored = np.arange(60) % 2 == 0
     exposure = np.where(censored, life * rng.uniform(0.2, 1.0, 60), life)
     hits = life[:, None] * np.array([0.3, 0.5, 0.8]) * np.exp(0.05 * rng.standard_normal((60, 3)))
-    calm = np.concatenate([1.05 * hits, 1.3 * hits], axis=1) * np.exp(0.03 * rng.standard_normal((60, 6)))
-    hits, calm = (np.where(each <= exposure[:, None], each, np.nan) for each in (hits, calm))
-    past = History.of(exposure, censored, hits=hits, calm=calm, groups=np.arange(60) // 6, days=exposure / 5.0)
+    at = 1800.0 * STEP * np.arange(1.0, 150.0)
+    share = np.minimum(at / life[:, None], 1.0) * np.exp(0.03 * rng.standard_normal((60, 1)))
+    tables = np.stack([np.broadcast_to(at, share.shape), share, share, share, share / 2.0], axis=-1)
+    looks = [table[table[:, 0] <= last] for table, last in zip(tables, exposure, strict=True)]
+    hits = np.where(hits <= exposure[:, None], hits, np.nan)
+    past = History.of(exposure, censored, hits=hits, looks=looks, groups=np.arange(60) // 6, days=exposure / 5.0)
     return registry.named(name)(DECLARED).fit(past)
+
+
+def straight(ends: np.ndarray) -> np.ndarray:
+    """Looks at parts whose indicator rises straight to their end, whatever that is."""
+    share = np.linspace(0.1, 0.9, 9)
+    return np.stack([ends[:, None] * share, *[np.tile(share, (ends.size, 1))] * READS], axis=-1)
 
 
 def model(name: str, *, learned: bool) -> Predictor:
@@ -67,23 +78,22 @@ def batches(draw: st.DrawFn) -> SlotBatch:
     absurd = st.one_of(st.floats(allow_nan=True, allow_infinity=True), st.sampled_from([0.0, -1.0, np.nan, 1e300]))
     cells = st.one_of(ordinary, absurd)
     columns = {name: draw(hnp.arrays(np.float64, n, elements=cells)) for name in COLUMNS}
-    hits, calm = (draw(st.one_of(st.none(), hnp.arrays(np.float64, (n, k), elements=cells))) for k in (3, 6))
+    hits, reads = (draw(st.one_of(st.none(), hnp.arrays(np.float64, (n, k), elements=cells))) for k in (3, 1 + READS))
     novel = draw(st.one_of(st.none(), hnp.arrays(np.float64, n, elements=st.sampled_from([0.0, 1.0, np.nan]))))
-    return SlotBatch(**columns, hits=hits, calm=calm, novel=novel)
+    return SlotBatch(**columns, hits=hits, reads=reads, novel=novel)
 
 
 def beside(batch: SlotBatch) -> dict[str, np.ndarray | None]:
     """What a batch may lack."""
-    return {name: getattr(batch, name) for name in ("hits", "calm", "novel")}
+    return {name: getattr(batch, name) for name in ("hits", "reads", "novel")}
 
 
 def test_the_learned_fused_model_has_trees_to_speak_of() -> None:
-    """The properties below are those of levels, calmer levels and trees together, or they say nothing of them."""
+    """The properties below are those of levels, looks and trees together, or they say nothing of them."""
     model = fitted("fused")
     assert isinstance(model, Fused)
     assert model.learner is not None
     assert FEW_TREES == model.learner.forest.roots.size
-    assert 6 == model.learner.calm
     assert model.learner.known.share > 0
 
 
@@ -122,10 +132,9 @@ def test_more_wear_never_lengthens_life(name: str, batch: SlotBatch, more: float
     before = model(name, learned=True).forecast(SlotBatch(**columns, **beside(batch)), QUANTILES)
     # What has been crossed stays crossed, and nothing new is: hits at a later exposure would be news.
     clock = columns["run_h"] if name == "rated" or column == "run_h" else columns["load_h"]
-    crossed = {
-        key: None if hits is None else np.where(hits <= clock[:, None], hits, np.nan)
-        for key, hits in (("hits", batch.hits), ("calm", batch.calm))
-    }
+    hits = None if batch.hits is None else np.where(batch.hits <= clock[:, None], batch.hits, np.nan)
+    looked = batch.reads is not None and path.told(batch.reads, clock)[:, None]
+    crossed = {"hits": hits, "reads": None if batch.reads is None else np.where(looked, batch.reads, np.nan)}
     after = model(name, learned=True).forecast(SlotBatch(**worn, **crossed, novel=batch.novel), QUANTILES)
     assert (after.eol_d <= before.eol_d * (1 + 1e-6) + 1e-6).all()
     assert (after.pct_left <= before.pct_left + 1e-6).all()
@@ -142,7 +151,7 @@ def test_a_unit_that_reports_less_left_ends_no_later(name: str, batch: SlotBatch
     counted = np.isfinite(batch.run_h) | np.isfinite(batch.load_h)
     crossed = {
         key: None if hits is None else np.where(counted[:, None], hits, np.nan)
-        for key, hits in (("hits", batch.hits), ("calm", batch.calm))
+        for key, hits in (("hits", batch.hits), ("reads", batch.reads))
     }
     columns |= {"left_h": np.full(len(batch), np.nan), **crossed, "novel": batch.novel}
     before = model(name, learned=True).forecast(SlotBatch(**{**columns, "left_pct": report}), QUANTILES)
@@ -177,9 +186,9 @@ def test_the_order_of_units_does_not_matter(name: str, ends: np.ndarray, censore
     """A history in another order teaches the same."""
     order = np.random.default_rng(seed).permutation(24)
     hits = ends[:, None] * np.array([0.2, 0.4, 0.7])
-    calm, groups = np.repeat(1.1 * hits, 2, axis=1), np.arange(24) // 6
+    looks, groups = straight(ends), np.arange(24) // 6
     batch = SlotBatch.of(3, run_h=np.array([0.0, 900.0, 4000.0]), age_d=np.array([0.0, 200.0, 800.0]), h_per_day=4.0)
-    whole = {"hits": hits, "calm": calm, "days": ends / 4.0, "groups": groups}
+    whole = {"hits": hits, "looks": looks, "days": ends / 4.0, "groups": groups}
     forward = History.of(ends, censored, **whole)
     shuffled = History.of(ends[order], censored[order], **{key: column[order] for key, column in whole.items()})
     one = registry.named(name)(DECLARED).fit(forward).forecast(batch, QUANTILES)
@@ -198,6 +207,6 @@ def test_any_history_can_be_fitted(name: str, ends: np.ndarray, censored: np.nda
     """NaN, infinite, negative and constant histories teach what they can and raise nothing."""
     with np.errstate(all="ignore"):
         hits = ends[:, None] * np.array([0.2, 0.4, 0.7])
-        calm, days = np.repeat(1.1 * hits, 2, axis=1), ends / 5.0
-    learned = registry.named(name)(DECLARED).fit(History.of(ends, censored, hits=hits, calm=calm, days=days))
+        looks, days = straight(ends), ends / 5.0
+    learned = registry.named(name)(DECLARED).fit(History.of(ends, censored, hits=hits, looks=looks, days=days))
     sound(learned.forecast(SlotBatch.of(4, run_h=np.array([0.0, 100.0, 5000.0, np.nan]), age_d=50.0), QUANTILES))

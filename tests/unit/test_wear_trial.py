@@ -89,8 +89,8 @@ def test_what_comes_after_the_moment_changes_nothing(tamper: Callable[[Recording
     assert honest == told(KNEE, fold(PARTS, tamper(PARTS[0])), "part 0")
 
 
-def test_the_models_that_read_calmer_levels_do_not_look_ahead_either() -> None:
-    """The trees and calmer levels of the default model, asked once."""
+def test_the_model_that_looks_at_the_indicator_does_not_look_ahead_either() -> None:
+    """The trees and reads of the default model, asked once."""
     honest, later = (told(KNEE, fold(PARTS, unit), "part 0", ("fused",)) for unit in (PARTS[0], absurd(PARTS[0])))
     assert 1 == len(honest)
     assert honest == later

@@ -11,9 +11,10 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tests.benchmarks.wear import trial
+from tests.benchmarks.wear import lives, trial
 from tests.benchmarks.wear.fleet import fleet
 from tests.benchmarks.wear.gates import verdicts
+from tests.benchmarks.wear.lives import Life
 from tests.benchmarks.wear.models import DEFAULT, MODELS
 from tests.benchmarks.wear.recording import Recording
 from tests.benchmarks.wear.scores import Score, score
@@ -38,9 +39,10 @@ def protocols(
 
 def measure(
     root: Path, sets: Sequence[str], models: Sequence[str], *, clocked: bool = False
-) -> dict[str, dict[str, dict[str, Score]]]:
-    """Return the scores by set, protocol and model of every set that root holds."""
+) -> tuple[dict[str, dict[str, dict[str, Score]]], dict[str, Life]]:
+    """Return the scores by set, protocol and model of every set that root holds, and one life of each set."""
     found: dict[str, dict[str, dict[str, Score]]] = {}
+    shown: dict[str, Life] = {}
     for recorded in SETS:
         if recorded.name not in sets or not (root / recorded.name).is_dir():
             continue
@@ -50,7 +52,10 @@ def measure(
             forecasts = trial.run(recorded, folds, models, lambda line: _say(f"  {line}"), clocked=clocked)
             found[recorded.name][name] = {model: score(of) for model, of in forecasts.items() if of}
             _table(f"{recorded.name}, {name}", found[recorded.name][name])
-    return found
+            life = lives.middle(forecasts)
+            if life is not None:
+                shown.setdefault(recorded.name, life)
+    return found, shown
 
 
 def main() -> None:
@@ -63,7 +68,7 @@ def main() -> None:
     given = parser.parse_args()
     if not given.data.is_dir():
         parser.error(f"{given.data} is not there: name the folder that holds the sets with --data")
-    scores = measure(given.data, given.sets.split(","), given.models.split(","), clocked=given.clock)
+    scores, shown = measure(given.data, given.sets.split(","), given.models.split(","), clocked=given.clock)
     gates = verdicts(scores) | {"fleet": fleet(DEFAULT)}
     print("\ngates")
     for name, gate in gates.items():
@@ -71,12 +76,14 @@ def main() -> None:
         seen = ", ".join(f"{key} {value:.2f}" for key, value in (gate["seen"] or {}).items())
         print(f"  {name:30} {word:8} {seen:48} aim: {gate['aim']}")
     if given.json:
-        given.json.write_text(json.dumps({"default_model": DEFAULT, "sets": scores, "gates": gates}, indent=1))
+        said = {"default_model": DEFAULT, "sets": scores, "lives": shown, "gates": gates}
+        given.json.write_text(json.dumps(said, indent=1))
 
 
 def _table(title: str, scores: dict[str, Score]) -> None:
     print(f"\n{title}")
-    head = f"{'MAE':>8} {'rmse_unit':>10} {'cov80':>6} {'width80':>8}   MAE and cov80 at life fractions"
+    head = f"{'MAE':>8} {'rmse_unit':>10} {'cov80':>6} {'width80':>8} {'a-l':>5} {'PH':>5} {'CRA':>6} {'cost':>7}"
+    head += "   MAE and cov80 at life fractions"
     print(f"  {'model':12} {'units':>5} {head}")
     for model, one in scores.items():
         if not one:
@@ -85,6 +92,9 @@ def _table(title: str, scores: dict[str, Score]) -> None:
             f"{fraction}: {at['mae']:.1f} {at['cov80']:.2f}" for fraction, at in one["by_fraction"].items() if at
         )
         numbers = f"{one['mae']:8.2f} {one['rmse_unit']:10.2f} {one['cov80']:6.2f} {one['width80']:8.1f}"
+        near, seen = one["alpha_lambda"], one["prognosis"]
+        numbers += f" {near:5.2f} {seen['horizon_share']:5.2f} {seen['relative_accuracy']:6.2f}"
+        numbers += f" {one['asking']['cost']:7.1f}"
         print(f"  {model:12} {one['units']:5} {numbers}   {parts}", flush=True)
 
 

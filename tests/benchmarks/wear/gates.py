@@ -1,6 +1,6 @@
 """The aims of the design, each with what was seen and whether it was met."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -12,84 +12,74 @@ Scores = Mapping[str, Mapping[str, Mapping[str, Score]]]
 
 
 class Verdict(TypedDict):
-    """What was aimed at, what was seen, and whether it is met; None where the data were not there."""
+    """What was aimed at, what was seen, and whether it is met; None where the data were not there.
+
+    limits: the least and the most of each number, None where it has no such bound.
+    """
 
     aim: str
+    limits: dict[str, tuple[float | None, float | None]]
     seen: dict[str, float] | None
     met: bool | None
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Hold one aim for the default model: where it is looked up, in words, and as a test of a score.
+    """Hold one aim for the default model: where it is looked up, in words, and the bounds of its numbers.
 
-    protocols: those in which it is looked up, the first that was run counts.
+    protocols: those in which it is looked up, the first that was run counts. limits: (number, least, most).
     """
 
     name: str
     recorded: str
     protocols: tuple[str, ...]
     aim: str
-    shown: tuple[str, ...]
-    holds: Callable[[Score], bool]
+    limits: tuple[tuple[str, float | None, float | None], ...]
 
 
 GATES = (
-    Gate(
-        "esrel22_rmse_unit",
-        "esrel22",
-        ("cv",),
-        "mean per-unit RMSE <= 5.5 s",
-        ("rmse_unit",),
-        lambda seen: seen["rmse_unit"] <= 5.5,
-    ),
+    Gate("esrel22_rmse_unit", "esrel22", ("cv",), "mean per-unit RMSE <= 5.5 s", (("rmse_unit", None, 5.5),)),
     Gate(
         "esrel22_life_fractions",
         "esrel22",
         ("cv",),
         "MAE <= 5.0 s, cov80 .77 to .85, width <= 17 s",
-        ("mae", "cov80", "width80"),
-        lambda seen: seen["mae"] <= 5.0 and 0.77 <= seen["cov80"] <= 0.85 and seen["width80"] <= 17.0,
+        (("mae", None, 5.0), ("cov80", 0.77, 0.85), ("width80", None, 17.0)),
     ),
     Gate(
         "esrel22_feed_left_out",
         "esrel22",
         ("leave_one_condition_out",),
         "MAE <= 6.0 s, cov80 >= .77",
-        ("mae", "cov80"),
-        lambda seen: seen["mae"] <= 6.0 and seen["cov80"] >= 0.77,
+        (("mae", None, 6.0), ("cov80", 0.77, None)),
     ),
     Gate(
         "phme20_unseen_concentration",
         "phme20",
         ("test", "leave_one_concentration_out"),
         "MAE <= 6.0 s, cov80 >= .75",
-        ("mae", "cov80"),
-        lambda seen: seen["mae"] <= 6.0 and seen["cov80"] >= 0.75,
+        (("mae", None, 6.0), ("cov80", 0.75, None)),
     ),
     Gate(
         "phme20_profile_left_out",
         "phme20",
         ("leave_one_condition_out",),
         "MAE <= 5.0 s, cov80 >= .77",
-        ("mae", "cov80"),
-        lambda seen: seen["mae"] <= 5.0 and seen["cov80"] >= 0.77,
+        (("mae", None, 5.0), ("cov80", 0.77, None)),
     ),
     Gate(
         "vdq_causal_use",
         "vdq",
         ("cv",),
         "MAE <= 7.0 s, cov80 >= .77",
-        ("mae", "cov80"),
-        lambda seen: seen["mae"] <= 7.0 and seen["cov80"] >= 0.77,
+        (("mae", None, 7.0), ("cov80", 0.77, None)),
     ),
     Gate(
         "p2p_censored",
         "p2p",
         ("cv",),
         "MAE <= 9 s, cov80 >= .77",
-        ("mae", "cov80"),
-        lambda seen: seen["mae"] <= 9.0 and seen["cov80"] >= 0.77,
+        (("mae", None, 9.0), ("cov80", 0.77, None)),
     ),
 )
 
@@ -100,9 +90,18 @@ def verdicts(scores: Scores) -> dict[str, Verdict]:
 
 
 def _verdict(gate: Gate, protocols: Mapping[str, Mapping[str, Score]]) -> Verdict:
+    limits = {name: (least, most) for name, least, most in gate.limits}
     for protocol in gate.protocols:
-        seen = protocols.get(protocol, {}).get(DEFAULT)
-        if seen:
-            numbers = {name: float(seen[name]) for name in gate.shown}  # type: ignore[literal-required]  # its own names
-            return {"aim": gate.aim, "seen": numbers, "met": gate.holds(seen)}
-    return {"aim": gate.aim, "seen": None, "met": None}
+        score = protocols.get(protocol, {}).get(DEFAULT)
+        if score:
+            seen = {name: float(score[name]) for name in limits}  # type: ignore[literal-required]  # its own names
+            return {"aim": gate.aim, "limits": limits, "seen": seen, "met": met(seen, limits)}
+    return {"aim": gate.aim, "limits": limits, "seen": None, "met": None}
+
+
+def met(seen: Mapping[str, float], limits: Mapping[str, tuple[float | None, float | None]]) -> bool:
+    """Tell whether each number lies within its bounds."""
+    return all(
+        (least is None or seen[name] >= least) and (most is None or seen[name] <= most)
+        for name, (least, most) in limits.items()
+    )

@@ -10,14 +10,15 @@ from predictors import baselines, estimators
 from predictors.declaration import Declaration
 
 DEFAULT = "fused"
+READS_ALL = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
     """Hold how to build an estimator from a declaration, and how to ask it.
 
-    by_hours: it counts time, not exposure. reads: how many banks of levels it reads: none, the levels crossed, or those
-    of the calmer signals, too. knows_strangers: it is told which units are of a group it never saw.
+    by_hours: it counts time, not exposure. reads: 0 the exposure alone, 1 the levels crossed too, READS_ALL also what
+    the indicator reads now, and on the way. knows_strangers: it is told which units are of a group it never saw.
     on_clock: its exposure runs on the clock with fitted covariates (predictors.clock).
     """
 
@@ -42,7 +43,7 @@ MODELS: dict[str, Model] = {
     "hit": Model(lambda _: estimators.HitRegressor(), on_clock=True),
     "fused": Model(
         lambda declared: estimators.FusedRegressor(levels=_shares(declared)),
-        reads=3,
+        reads=READS_ALL,
         knows_strangers=True,
         on_clock=True,
     ),

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gateway.bench.backtest import GRID
 from predictors import schedule
 from predictors.clock import ExposureClock
 from predictors.history import History
-from predictors.indicator import calm_crossings, crossings
+from predictors.indicator import crossings, looks, reads
+from predictors.path import STEP
 from predictors.schedule import Scenarios
-from tests.benchmarks.wear.models import MODELS, Model
+from tests.benchmarks.wear.models import MODELS, READS_ALL, Model
 from tests.benchmarks.wear.recording import Array, Recording
 from tests.benchmarks.wear.sets import RecordedSet
 
@@ -19,7 +21,7 @@ FRACTIONS = (0.3, 0.5, 0.7, 0.9)
 MOMENTS = np.unique(np.append(np.linspace(0.025, 0.975, 39), FRACTIONS).round(4))
 """Life fractions at which a unit's squared error is averaged for rmse_unit, evenly over its life."""
 
-ASKED = (0.1, 0.5, 0.9)
+ASKED = GRID
 LEVELS = (0.005, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.995)
 """Quantiles of the exposure left that are pushed through the use to come."""
 
@@ -37,9 +39,23 @@ class Forecast:
     fraction: float
     now: float
     truth: float
-    q10: float
-    q50: float
-    q90: float
+    quantiles: tuple[float, ...]
+    """At ASKED."""
+
+    @property
+    def q10(self) -> float:
+        """Return the date before which a tenth of the ends are expected."""
+        return self.quantiles[ASKED.index(0.1)]
+
+    @property
+    def q50(self) -> float:
+        """Return the median date."""
+        return self.quantiles[ASKED.index(0.5)]
+
+    @property
+    def q90(self) -> float:
+        """Return the date before which nine tenths of the ends are expected."""
+        return self.quantiles[ASKED.index(0.9)]
 
     @property
     def error(self) -> float:
@@ -170,7 +186,7 @@ def _exposure_quantiles(
         np.append(end, _crossings(recorded, unit, own))
         for unit, own, end in zip(fold.known, counters, ends, strict=True)
     ]
-    width = 1 + model.reads * len(recorded.declared.levels)
+    width = (1, 1 + len(recorded.declared.levels), len(table[0]))[model.reads]
     groups = [unit.condition for unit in fold.known] if fold.by_condition or strangers else None
     history = History.of(ends, ~np.array(seen), groups=groups, covariates=[unit.middle for unit in fold.known])
     clock = ExposureClock.learn(history) if clocked and model.on_clock else None
@@ -178,14 +194,17 @@ def _exposure_quantiles(
         np.ones(len(rows)) if clock is None else clock.ratio(np.array(rows), len(rows))
         for rows in ([unit.middle for unit in fold.known], [question.covariates for question in questions])
     )
+    step = STEP * float(np.median(np.array(ends)[seen]))
+    told = {"looks": [_looks(recorded, unit, step, ratio) for unit, ratio in zip(fold.known, mine, strict=True)]}
     fitted = model.build(recorded.declared).fit(
-        np.array(table)[:, :width] * mine[:, None],
+        _on_clock(recorded, np.array(table)[:, :width], mine),
         np.array(ends) * mine,
         censored=~np.array(seen),
         groups=groups,
+        **(told if model.reads == READS_ALL else {}),
     )
     asked = np.array([question.hours if model.by_hours else question.exposure for question in questions])[:, :width]
-    asked = asked * theirs[:, None]
+    asked = _on_clock(recorded, asked, theirs)
     novel = np.array([question.unit.condition in strangers for question in questions]) | fold.by_condition
     at = (
         fitted.predict_quantiles(asked, LEVELS, novel=novel)
@@ -197,15 +216,28 @@ def _exposure_quantiles(
 
 def _forecast(question: Question, left: Array, model: Model) -> Forecast:
     days = np.interp(ASKED, LEVELS, left) if model.by_hours else question.scenarios.dates(LEVELS, left, ASKED)
-    q10, q50, q90 = (question.now + float(day) for day in days)
-    unit = question.unit
-    return Forecast(unit.name, unit.condition, question.fraction, question.now, unit.ends, q10, q50, q90)
+    unit, quantiles = question.unit, tuple(question.now + float(day) for day in days)
+    return Forecast(unit.name, unit.condition, question.fraction, question.now, unit.ends, quantiles)
 
 
 def _crossings(recorded: RecordedSet, unit: Recording, clock: Array) -> Array:
-    levels, width = recorded.declared.levels, recorded.smoothing
-    calm = calm_crossings(clock, unit.indicator, levels, width=width)
-    return np.concatenate([crossings(clock, unit.indicator, levels, width=width), calm])
+    declared, width = recorded.declared, recorded.smoothing
+    last = clock[-1:] if clock.size else np.zeros(1)
+    now = reads(clock, unit.indicator, last, way=declared.span, width=width)[0]
+    return np.concatenate([crossings(clock, unit.indicator, declared.levels, width=width), now])
+
+
+def _looks(recorded: RecordedSet, unit: Recording, step: float, ratio: float) -> Array:
+    """Return what the indicator read each step of the declared exposure, on a clock that runs at `ratio` of it."""
+    table = looks(unit.exposure, unit.indicator, step, way=recorded.declared.span, width=recorded.smoothing)
+    table[:, 0] *= ratio
+    return table
+
+
+def _on_clock(recorded: RecordedSet, table: Array, ratio: Array) -> Array:
+    """Return X with its exposures on a clock that runs at `ratio`, (r,); shares of the indicator's way stay."""
+    exposures = 2 + len(recorded.declared.levels)  # now, the hits, and the exposure of the last read
+    return np.column_stack([table[:, :exposures] * ratio[:, None], table[:, exposures:]])
 
 
 def _coarse(unit: Recording) -> tuple[Array, Array]:
