@@ -35,9 +35,11 @@ wheel: $(DEV) ## build the wheel and run the demo from it in an empty virtual en
 	@tools/machine run
 	tools/wheel
 
-faults: $(DEV) ## the ledger under faults, at length: SEEDS=200
+faults: $(DEV) ## every fault at full length, and the table of what came of it: SEEDS=200
 	@tools/machine test
-	$(BIN)/pytest tests/faults $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
+	@rm -rf test-output/faults
+	$(BIN)/pytest tests/faults --long --seeds $(or $(SEEDS),20) $(ARGS); code=$$?; \
+	  $(BIN)/python -m tests.faults.report; exit $$code
 
 bench: $(DEV) ## benchmarks; figures, not verdicts
 	@for each in tests/benchmarks/[a-z]*.py tests/benchmarks/wear; do \

@@ -88,13 +88,16 @@ def serve(settings: Settings, fd: int | None = None) -> None:
             sys.exit(Exit.CONFIGURATION)
 
 
-def ingest(settings: Settings) -> None:
-    """Carry messages from the broker into the store until SIGINT or SIGTERM; what was received is stored first."""
+def ingest(settings: Settings, *, drain: bool = False) -> None:
+    """Carry messages from the broker into the store until SIGINT or SIGTERM; what was received is stored first.
+
+    With `drain`, only what the broker still holds for this client id, whose session ends then.
+    """
     settings = join(settings)
     dsn = database.dsn(settings)
     stored = partial(readiness.database, dsn_for(dsn, Role.GATEWAY))
     with exporter.exported(settings.metrics_port, checks={"broker": readiness.broker, "database": stored}):
-        ingest_service.run(settings, dsn)
+        ingest_service.run(settings, dsn, drain=drain)
 
 
 def work(settings: Settings) -> None:

@@ -70,11 +70,15 @@ def serve(
 
 
 @app.command()
-def ingest() -> None:
+def ingest(
+    drain: Annotated[
+        bool, typer.Option(help="Take what the broker holds for this client id, end its session there, and end.")
+    ] = False,
+) -> None:
     """Carry readings from the broker into the store."""
     from gateway import app as composed
 
-    composed.ingest(_configured())
+    composed.ingest(_configured(), drain=drain)
 
 
 @app.command()

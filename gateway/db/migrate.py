@@ -2,22 +2,32 @@
 
 import hashlib
 import re
+import time
 from dataclasses import dataclass
 from importlib import metadata, resources
 
 import psycopg
+import structlog
 from psycopg import sql
 
 from gateway import clock
 from gateway.db import pool
 from gateway.errors import WearwellError
 
+log = structlog.get_logger()
+
 LOCK = 0x77656172  # two migrations at once wait for each other
 JOBS = "procrastinate"
+LOCK_MS = 1_500  # that a migration may wait for a table: whoever comes after it waits behind it, and ingest does too
+PAUSES_S = (1.0, 2.0, *(4.0,) * 28)  # between its tries, in which the others go on
 
 
 class MigrationChanged(WearwellError):
     """A migration that was applied has another text now; restore the file, and write a new one for the change."""
+
+
+class TableBusy(WearwellError):
+    """Somebody holds a table for minutes on end; end that session, or migrate again when it is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +53,7 @@ def migrate(dsn: str) -> list[str]:
     """Bring the database up to date and return the names of what was applied, none when it was.
 
     `dsn` is a login that may create roles and extensions, the first time, and owns the schema from then on.
-    Raises MigrationChanged when an applied file has changed since.
+    Raises MigrationChanged when an applied file has changed since, TableBusy where a table was not to be had.
     """
     with pool.connect(dsn, None) as conn:
         conn.autocommit = True
@@ -75,11 +85,20 @@ def _apply(conn: psycopg.Connection, migration: Migration, applied: dict[str, st
                 f"{migration.name} was applied with another text; restore it and add a new migration"
             )
         return False
-    with conn.transaction():
-        conn.execute("set local lock_timeout = '5s'")
-        conn.execute(migration.text)
-        conn.execute("insert into migration values (%s, %s, %s)", (migration.name, migration.sha256, clock.wall()))
-    return True
+    for pause in PAUSES_S:
+        try:
+            with conn.transaction():
+                conn.execute(f"set local lock_timeout = {LOCK_MS}")
+                conn.execute(migration.text)
+                conn.execute(
+                    "insert into migration values (%s, %s, %s)", (migration.name, migration.sha256, clock.wall())
+                )
+        except psycopg.errors.LockNotAvailable:
+            log.warning("a table is in use; trying again", migration=migration.name, again_s=pause)
+            time.sleep(pause)
+        else:
+            return True
+    raise TableBusy(f"{migration.name}: {TableBusy.__doc__}")
 
 
 def job_migrations(applied: dict[str, str]) -> list[Migration]:

@@ -7,6 +7,7 @@ other: each connection has a number, and an acknowledgement for an old one is dr
 import ssl
 import threading
 from collections.abc import Iterable
+from enum import Enum
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -34,6 +35,14 @@ UNSENT = 20_000  # receipts that may wait for the broker; they are cumulative, s
 UNSUPPORTED_VERSION = 0x84
 
 
+class Stage(Enum):
+    """What a connection is for."""
+
+    SERVING = "subscribe, and take what comes"
+    DRAINING = "unsubscribe, and take what the session still holds"
+    ENDING = "begin a session that ends with the connection, which ends the one before"
+
+
 class Broker:
     """One client at the broker, filling an inbox."""
 
@@ -43,6 +52,8 @@ class Broker:
         self.version = settings.mqtt_version
         self.connected = False
         self.stale = False  # a new client is wanted
+        self.stage = Stage.SERVING
+        self.done = False  # the broker has heard of the stage
         self._connection = 0
         self._lock = threading.Lock()
         self._client: BufferedClient | None = None
@@ -54,7 +65,7 @@ class Broker:
         client = BufferedClient(
             CallbackAPIVersion.VERSION2,
             client_id=settings.mqtt_client,
-            clean_session=None if five else False,
+            clean_session=None if five else self.stage is Stage.ENDING,
             protocol=MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311,
             manual_ack=True,
         )
@@ -66,17 +77,17 @@ class Broker:
             client.tls_set_context(ssl.create_default_context(cafile=settings.mqtt_ca_file))
         client.on_connect, client.on_disconnect, client.on_message = self._connected, self._lost, self._message
         client.arrived = self._arrived
-        client.on_subscribe = self._subscribed
+        client.on_subscribe, client.on_unsubscribe = self._subscribed, self._unsubscribed
         client.max_inflight_messages_set(settings.mqtt_window)
         client.max_queued_messages_set(UNSENT)
         client.reconnect_delay_set(1, 30)
         session: dict[str, Any] = {}
         if five:
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it untyped
-            properties.SessionExpiryInterval = SESSION_EXPIRY
+            properties.SessionExpiryInterval = 0 if self.stage is Stage.ENDING else SESSION_EXPIRY
             properties.ReceiveMaximum = settings.mqtt_window
             properties.MaximumPacketSize = LARGEST_PACKET
-            session = {"clean_start": False, "properties": properties}
+            session = {"clean_start": self.stage is Stage.ENDING, "properties": properties}
         port = url.port or (8883 if secure else 1883)
         client.connect_async(url.hostname or "127.0.0.1", port, KEEPALIVE, **session)
         client.loop_start()
@@ -91,9 +102,10 @@ class Broker:
         with self._lock:
             self._forget_connection()
 
-    def restart(self) -> None:
-        """Connect anew, so that the broker delivers again what was not acknowledged."""
+    def restart(self, stage: Stage = Stage.SERVING) -> None:
+        """Connect anew, so that the broker delivers again what was not acknowledged, or for another stage."""
         self.stop()
+        self.stage, self.done = stage, False
         self.start()
 
     def acknowledge(self, handles: Iterable[Handle | None]) -> None:
@@ -130,13 +142,18 @@ class Broker:
             self.connected = True
         metrics.put("broker_connected", 1)
         metrics.count("broker_reconnects_total")
+        log.info("connected to the broker", session_present=flags.session_present, mqtt=self.version)
         topics = self.settings.mqtt_subscriptions
+        self.done = self.stage is Stage.ENDING
+        if self.stage is Stage.DRAINING:
+            client.unsubscribe(topics)
+        if self.stage is not Stage.SERVING:
+            return
         if self.version == "5":  # retained states are told once for each subscription, not for each connection
             options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_SEND_IF_NEW_SUB)
             client.subscribe([(topic, options) for topic in topics])
         else:
             client.subscribe([(topic, 1) for topic in topics])
-        log.info("connected to the broker", session_present=flags.session_present, mqtt=self.version)
 
     def _subscribed(self, _: Client, __: object, ___: int, reasons: list[ReasonCode], ____: Properties | None) -> None:
         refused = [
@@ -146,6 +163,10 @@ class Broker:
             log.error("the broker refuses subscriptions; check the gateway's access there", topics=refused)
         else:
             log.info("subscribed at the broker", topics=self.settings.mqtt_subscriptions)
+
+    def _unsubscribed(self, *_: object) -> None:
+        self.done = True
+        log.info("unsubscribed at the broker", topics=self.settings.mqtt_subscriptions)
 
     def _lost(self, _: Client, __: object, ___: DisconnectFlags, reason: ReasonCode, ____: Properties | None) -> None:
         with self._lock:

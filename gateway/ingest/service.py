@@ -14,7 +14,7 @@ from psycopg.conninfo import make_conninfo
 from gateway import clock, metrics
 from gateway.db import pool
 from gateway.ingest import gaps, release
-from gateway.ingest.broker import Broker
+from gateway.ingest.broker import Broker, Stage
 from gateway.ingest.directory import Directory
 from gateway.ingest.envelope import Envelope
 from gateway.ingest.inbox import Inbox
@@ -26,20 +26,28 @@ from gateway.settings import Settings
 log = structlog.get_logger()
 
 IDLE = 0.25  # seconds between looks at an empty inbox
+QUIET = 3.0  # seconds without a message after which a session that asks for none is empty
 ASK_EVERY, RELEASE_EVERY = 1.0, 15.0  # seconds
 TELL_EVERY = 0.5  # seconds that receipts may wait for each other while there is much to store
 ALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0  # seconds between tries while the database is away
 
 
-def run(settings: Settings, dsn: str) -> None:
-    """Run until SIGINT or SIGTERM; what was received by then is stored and acknowledged first."""
+def run(settings: Settings, dsn: str, *, drain: bool = False) -> None:
+    """Run until SIGINT or SIGTERM; what was received by then is stored and acknowledged first.
+
+    With `drain` no more is asked for: what the broker holds for this client id is stored, then its session ends.
+    """
     stop = threading.Event()
     gc.freeze()  # what is loaded by now stays
     gc.set_threshold(100_000, 50, 50)  # a batch makes many objects that live as long as it and hold no cycles
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    Ingest(settings, dsn).run(stop)
+    ingest = Ingest(settings, dsn)
+    if drain:
+        ingest.drain(stop)
+    else:
+        ingest.run(stop)
 
 
 class Ingest:
@@ -77,6 +85,29 @@ class Ingest:
             self.broker.stop()
             self.hang_up()
         log.info("ingest stopped", left_to_the_broker=len(self.inbox))
+
+    def drain(self, stop: threading.Event) -> None:
+        """Store and acknowledge what the broker still holds for this client id, and end its session there.
+
+        A member of a shared subscription that only stopped would go on getting its share, which nobody reads.
+        """
+        self.broker.restart(Stage.DRAINING)
+        heard = time.monotonic()
+        try:
+            while not stop.is_set() and time.monotonic() - heard < QUIET:
+                self.do_chores()
+                batch = self.inbox.take(self.limit, IDLE)
+                if (batch and self.store(batch, stop)) or not (self.broker.connected and self.broker.done):
+                    heard = time.monotonic()
+            self.tell(time.monotonic())
+            if not stop.is_set():
+                self.broker.restart(Stage.ENDING)
+            while not (stop.is_set() or self.broker.done):
+                stop.wait(IDLE)
+            log.info("drained", session_ended=self.broker.stage is Stage.ENDING and self.broker.done)
+        finally:
+            self.broker.stop()
+            self.hang_up()
 
     def store(self, batch: Sequence[Envelope], stop: threading.Event) -> bool:
         """Settle a batch, trying until the database takes it, then acknowledge and receipt it.
@@ -149,7 +180,7 @@ class Ingest:
         if self.broker.stale or (self.inbox.spilled and not self.inbox):
             metrics.count("broker_spilled_total", self.inbox.spilled)
             self.inbox.spilled = 0
-            self.broker.restart()
+            self.broker.restart(self.broker.stage)
         now = time.monotonic()
         if now - self._asked < ASK_EVERY:
             return

@@ -1,7 +1,8 @@
 """The gateway's ingest with a point at which it is killed: `python -m tests.faults.victim POINT NTH`.
 
 The points lie after receiving a batch, before its commit (everything is written), and between commit and
-acknowledgement. Production code knows nothing of them: this process replaces the steps around them.
+acknowledgement. Production code knows nothing of them: this process replaces the steps around them. Where
+WEARWELL_TEST_KEEPALIVE is set, half-open connections are given up after so many seconds and a half.
 """
 
 import os
@@ -10,9 +11,10 @@ import sys
 from collections.abc import Sequence
 
 from gateway import log, settings
-from gateway.ingest import pipeline, service
+from gateway.ingest import broker, pipeline, service
 from gateway.ingest.envelope import Envelope
 
+DRAIN = "drain"  # no point to die at: `wearwell ingest --drain`
 POINTS = ("after_receive", "before_commit", "before_ack", "after_ack")
 
 
@@ -53,10 +55,11 @@ def main(point: str, nth: int) -> None:
             doomed.passes("after_ack")
 
     service.Ingest = Victim  # type: ignore[misc]
+    broker.KEEPALIVE = int(os.environ.get("WEARWELL_TEST_KEEPALIVE", broker.KEEPALIVE))
     log.configure("info")
     found = settings.load()
     assert found.database_dsn
-    service.run(found, found.database_dsn.get_secret_value())
+    service.run(found, found.database_dsn.get_secret_value(), drain=point == DRAIN)
 
 
 if __name__ == "__main__":
