@@ -2,17 +2,18 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gateway.ingest import clocks
-from gateway.ingest.content import Content
-from gateway.ingest.counters import Highs
+from gateway.ingest.content import Batch, Content
+from gateway.ingest.counters import Highs, Reset
 from gateway.ingest.directory import Shelf
 from gateway.ingest.envelope import Envelope
+from gateway.ingest.gathered import Gathered
 from gateway.ingest.presence import Presence
 from gateway.ingest.receipts import Message
 from gateway.ingest.rejection import Rejected
 from gateway.ingest.sessions import Session, SessionKey
-from gateway.ingest.store import Row
 from gateway.ingest.topics import Address
 from gateway.registry.units import Unit
 
@@ -53,6 +54,15 @@ class Parcel:
         self.contents = []
 
 
+class Said(NamedTuple):
+    """Whose batch it is, and which of its samples are new."""
+
+    parcel: Parcel
+    sender: Sender
+    batch: Batch
+    places: range | list[int]
+
+
 @dataclass(slots=True)
 class Outcome:
     """What one batch came to; `messages` are to be published once it is committed."""
@@ -83,7 +93,9 @@ class Haul:
     presences: dict[int, Presence]
     highs: Highs
     sessions: dict[SessionKey, Session] = field(default_factory=dict)
-    rows: list[Row] = field(default_factory=list)
-    counters: set[int] = field(default_factory=set)  # the channels among them that only go up
+    gathered: Gathered = field(default_factory=Gathered)
+    said: list[Said] = field(default_factory=list)  # whose batches they are, in the same order
+    resets: list[Reset] = field(default_factory=list)
+    all_fresh: bool = True  # by their sequence numbers, none of the readings is in the store yet
     heard: dict[SessionKey, Sender] = field(default_factory=dict)  # who gets a receipt
     outcome: Outcome = field(default_factory=Outcome)

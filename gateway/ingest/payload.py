@@ -8,7 +8,7 @@ import cbor2
 import msgspec
 
 from gateway.ingest import rejection
-from gateway.ingest.content import Batch
+from gateway.ingest.content import Batch, Numbers
 
 LARGEST = 65_536  # bytes
 DEEPEST = 16
@@ -16,7 +16,7 @@ CBOR = "application/cbor"
 CBOR_TYPES = (CBOR, "application/senml+cbor")
 
 T = TypeVar("T")
-_batch = msgspec.json.Decoder(Batch)
+_numbers, _batch = msgspec.json.Decoder(Numbers), msgspec.json.Decoder(Batch)
 
 
 def is_cbor(payload: bytes, content_type: str | None) -> bool:
@@ -40,15 +40,29 @@ def batch(payload: bytes, content_type: str | None) -> Batch:
     """
     check_size(payload)
     if is_cbor(payload, content_type):
-        return ours(plain(payload, content_type), Batch)
+        return _batch_of(strict_cbor(payload))
     check_text(payload)
     try:
-        read = _batch.decode(payload)
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise _explained(payload, error) from None
+        read: Batch = _numbers.decode(payload)
+    except (msgspec.MsgspecError, RecursionError):
+        read = _any_batch(payload)
     if payload.count(b":") != 6 + sum(len(values) for _, values in read.r):
         strict_json(payload)
     return read
+
+
+def _batch_of(value: Any) -> Batch:
+    try:
+        return msgspec.convert(value, Numbers)
+    except msgspec.ValidationError:
+        return ours(value, Batch)
+
+
+def _any_batch(payload: bytes) -> Batch:
+    try:
+        return _batch.decode(payload)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise _explained(payload, error) from None
 
 
 def plain(payload: bytes, content_type: str | None = None) -> Any:
@@ -77,10 +91,11 @@ def shaped(value: Any, shape: type[T]) -> T:
 
 def check_text(payload: bytes) -> None:
     """Raise BadText for bytes that no text should have."""
-    try:
-        payload.decode()
-    except UnicodeDecodeError as error:
-        raise rejection.BadText(f"Byte {error.start} is wrong.") from None
+    if not payload.isascii():
+        try:
+            payload.decode()
+        except UnicodeDecodeError as error:
+            raise rejection.BadText(f"Byte {error.start} is wrong.") from None
     if b"\\u0000" in payload or b"\x00" in payload:
         raise rejection.BadText("It holds a NUL character.")
 
