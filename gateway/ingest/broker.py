@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -23,6 +23,7 @@ from gateway.ingest.buffered import BufferedClient
 from gateway.ingest.envelope import Envelope, Handle
 from gateway.ingest.inbox import Inbox
 from gateway.ingest.receipts import Message
+from gateway.ingest.sieve import DUP, RETAIN, Published
 from gateway.settings import Settings
 
 log = structlog.get_logger()
@@ -56,7 +57,6 @@ class Broker:
             client_id=settings.mqtt_client,
             clean_session=None if five else False,
             protocol=MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311,
-            manual_ack=True,
         )
         password = settings.mqtt_password.get_secret_value() if settings.mqtt_password else None
         client.username_pw_set(settings.mqtt_username, password)
@@ -64,7 +64,7 @@ class Broker:
         secure = url.scheme == "mqtts"
         if secure:
             client.tls_set_context(ssl.create_default_context(cafile=settings.mqtt_ca_file))
-        client.on_connect, client.on_disconnect, client.on_message = self._connected, self._lost, self._message
+        client.on_connect, client.on_disconnect = self._connected, self._lost
         client.arrived = self._arrived
         client.on_subscribe = self._subscribed
         client.max_inflight_messages_set(settings.mqtt_window)
@@ -153,19 +153,21 @@ class Broker:
         if reason.is_failure:
             log.warning("the connection to the broker is lost", reason=str(reason))
 
-    def _message(self, _: Client, __: object, message: MQTTMessage) -> None:
-        try:
-            topic = message.topic
-        except UnicodeDecodeError:
-            topic = "\N{REPLACEMENT CHARACTER}"
-        said = vars(message.properties) if message.properties else {}
-        handle = Handle(self._connection, message.mid) if message.qos else None
-        payload, now = bytes(message.payload), clock.now()
+    def _arrived(self, messages: list[Published]) -> None:
+        """Put messages into the inbox, read as far as that can be done without the store."""
+        connection, now = self._connection, clock.now()
         self.inbox.put(
-            Envelope(topic, payload, now, said.get("ContentType"), message.retain, message.dup, handle=handle)
+            [
+                Envelope(
+                    topic.decode("utf-8", "replace"),
+                    payload,
+                    now,
+                    content_type,
+                    bool(flags & RETAIN),
+                    bool(flags & DUP),
+                    None,
+                    None if mid is None else Handle(connection, mid),
+                )
+                for topic, payload, mid, flags, content_type in messages
+            ]
         )
-
-    def _arrived(self, topic: bytes, payload: bytes, mid: int, *, again: bool, retained: bool) -> None:
-        handle = Handle(self._connection, mid)
-        name = topic.decode("utf-8", "replace")
-        self.inbox.put(Envelope(name, payload, clock.now(), None, retained, again, handle=handle))
