@@ -1,6 +1,6 @@
-"""paho's client, made quick for many small messages: it connects, subscribes, pings and publishes as ever.
+"""paho's client, made quick for many small messages: it connects, subscribes, pings and comes back as ever.
 
-It is given a socket that keeps messages from it (sieve.py), and acknowledges many of them in one go. These are the two
+It is given a socket that keeps messages from it (sieve.py), and bytes to send that it did not make. These are the two
 places where it reaches into paho; tests/integration/test_ingest_service.py holds for both.
 """
 
@@ -11,6 +11,7 @@ from typing import Any
 from paho.mqtt.client import PUBACK, Client
 from paho.mqtt.enums import MQTTProtocolVersion
 
+from gateway.ingest.posting import Posting
 from gateway.ingest.sieve import Published, Sieve
 
 CHUNK = 262_144  # bytes read at once
@@ -27,7 +28,7 @@ class SievedSocket:
         self.setblocking = socket.setblocking
 
     def recv(self, size: int) -> bytes:
-        """Return up to `size` bytes; raises what the socket raises when it has none, BlockingIOError if all were taken."""
+        """Return up to `size` bytes; raises what the socket raises, and BlockingIOError where all were messages."""
         if not self._left:
             data = self._socket.recv(CHUNK)
             if not data:
@@ -44,16 +45,23 @@ class SievedSocket:
 
 
 class BufferedClient(Client):
-    """A client whose messages of QoS 0 and 1 go, many at once and in order, to `arrived`, in the client's thread."""
+    """A client whose messages of QoS 0 and 1 go, many at once and in order, to `arrived`, in the client's thread.
+
+    `posting` publishes; what it is told of acknowledgements comes from that thread as well.
+    """
 
     arrived: Callable[[list[Published]], None]
+    posting: Posting
 
     def _create_socket(self) -> Any:
         five = self._protocol == MQTTProtocolVersion.MQTTv5
-        return SievedSocket(super()._create_socket(), Sieve(self.arrived, five=five))
+        return SievedSocket(super()._create_socket(), Sieve(self.arrived, self.posting.acknowledged, five=five))
 
-    def ack_all(self, mids: Iterable[int]) -> None:
-        """Acknowledge messages of QoS 1, as `ack` does one of them."""
-        packets = b"".join([struct.pack("!BBH", PUBACK, 2, mid) for mid in mids])
-        if packets:
-            self._packet_queue(PUBACK, packets, 0, 1)
+    def acknowledge(self, mids: Iterable[int]) -> None:
+        """Acknowledge messages of QoS 1."""
+        if packets := b"".join([struct.pack("!BBH", PUBACK, 2, mid) for mid in mids]):
+            self.send_packets(packets)
+
+    def send_packets(self, packets: bytes) -> None:
+        """Send packets as they are, from any thread."""
+        self._packet_queue(PUBACK, packets, 0, 0)  # type: ignore[no-untyped-call, unused-ignore]

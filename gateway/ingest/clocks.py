@@ -96,7 +96,7 @@ class Times(NamedTuple):
     raw: NDArray[np.int64]
 
 
-def place_all(
+def place_all(  # noqa: PLR0917  # a column for each argument of `place`
     clock: NDArray[np.int64],
     t: NDArray[np.float64],
     offset: NDArray[np.float64],
@@ -104,7 +104,7 @@ def place_all(
     received: NDArray[np.int64],
     zero: NDArray[np.int64],
 ) -> Times:
-    """Do as `place` does for one sample, for many; `clock` holds places in CLOCKS, `zero` NO_TIME where none is known."""
+    """Do as `place` does, for many samples; `clock` holds places in CLOCKS, `zero` NO_TIME where none is known."""
     synced = clock == CLOCKS.index("synced")
     relative = (clock == CLOCKS.index("relative")) & (zero != NO_TIME)
     with np.errstate(over="ignore"):  # what no calendar holds becomes infinite, and is clipped

@@ -18,8 +18,8 @@ CLOCK = {clock: place for place, clock in enumerate(clocks.CLOCKS)}
 REFUSED = -1  # in place of flags, for a value that cannot be believed
 
 ORIGIN = (
-    ("tenant_id", "i4"), ("unit_id", "i8"), ("session", "i8"), ("clock", "i8"), ("t", "f8"), ("last", "f8"),
-    ("received", "i8"), ("zero", "i8"),
+    ("tenant_id", "i4"), ("unit_id", "i8"), ("session", "i8"),
+    ("clock", "i8"), ("t", "f8"), ("last", "f8"), ("received", "i8"), ("zero", "i8"),
 )  # fmt: skip
 
 Samples = Sequence[tuple[float, dict[str, Value]]]
@@ -92,7 +92,7 @@ class Gathered:
         origin = of_sample[sample]
         code = np.array(self.codes)
         found = np.empty(len(code), READING)
-        units, place_of_unit = np.unique(origins["unit_id"], return_inverse=True)
+        _, place_of_unit = np.unique(origins["unit_id"], return_inverse=True)
         targets = catalogue.columns
         found["key"] = place_of_unit[origin] * len(targets) + code
         self._place(found, origins, of_sample, sample)

@@ -4,7 +4,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from gateway.ingest import clocks
 from gateway.ingest.content import Batch, Content
 from gateway.ingest.counters import Highs, Reset
 from gateway.ingest.directory import Shelf
@@ -42,11 +41,6 @@ class Parcel:
     contents: list[Content] = field(default_factory=list)
     sender: Sender | None = None
     refused: list[Rejected] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, envelope: Envelope) -> "Parcel":
-        """Wrap a message that nobody has read yet."""
-        return cls(envelope, clocks.micros(envelope.received_at))
 
     def refuse(self, reason: Rejected) -> None:
         """Refuse the whole message."""

@@ -32,23 +32,37 @@ def check_size(payload: bytes) -> None:
         raise rejection.WrongShape("It is empty.")
 
 
-def batch(payload: bytes, content_type: str | None) -> Batch:
-    """Read a batch of samples.
+def quick(payload: bytes) -> Numbers | None:
+    """Read a batch of our own protocol in JSON whose every value is a number, as most are; None: look closer.
 
-    Raises a Rejected that says what is wrong. The quick way reads JSON straight into the batch; counting colons
-    proves that no key was named twice, and only where that proof fails the text is read again, slowly.
+    Nothing is let through that `batch` refuses. Counting colons proves that no key was named twice, without a
+    backslash there is no escaped NUL, and what is decoded has no other.
     """
+    if len(payload) > LARGEST or b"\\" in payload or b"\x00" in payload or not payload.isascii():
+        return None
+    try:
+        read = _numbers.decode(payload)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    samples = read.r
+    values = len(samples[0][1]) if len(samples) == 1 else sum([len(values) for _, values in samples])
+    return read if payload.count(b":") == 6 + values else None
+
+
+def batch(payload: bytes, content_type: str | None) -> Batch:
+    """Read a batch of samples; raises a Rejected that says what is wrong."""
     check_size(payload)
     if is_cbor(payload, content_type):
         return _batch_of(strict_cbor(payload))
+    if read := quick(payload):
+        return read
     check_text(payload)
     try:
-        read: Batch = _numbers.decode(payload)
-    except (msgspec.MsgspecError, RecursionError):
-        read = _any_batch(payload)
-    if payload.count(b":") != 6 + sum(len(values) for _, values in read.r):
-        strict_json(payload)
-    return read
+        found = _batch.decode(payload)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise _explained(payload, error) from None
+    strict_json(payload)
+    return found
 
 
 def _batch_of(value: Any) -> Batch:
@@ -56,13 +70,6 @@ def _batch_of(value: Any) -> Batch:
         return msgspec.convert(value, Numbers)
     except msgspec.ValidationError:
         return ours(value, Batch)
-
-
-def _any_batch(payload: bytes) -> Batch:
-    try:
-        return _batch.decode(payload)
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise _explained(payload, error) from None
 
 
 def plain(payload: bytes, content_type: str | None = None) -> Any:
@@ -91,11 +98,10 @@ def shaped(value: Any, shape: type[T]) -> T:
 
 def check_text(payload: bytes) -> None:
     """Raise BadText for bytes that no text should have."""
-    if not payload.isascii():
-        try:
-            payload.decode()
-        except UnicodeDecodeError as error:
-            raise rejection.BadText(f"Byte {error.start} is wrong.") from None
+    try:
+        payload.decode()
+    except UnicodeDecodeError as error:
+        raise rejection.BadText(f"Byte {error.start} is wrong.") from None
     if b"\\u0000" in payload or b"\x00" in payload:
         raise rejection.BadText("It holds a NUL character.")
 

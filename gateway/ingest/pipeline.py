@@ -1,12 +1,13 @@
 """A batch of messages on its way into the store, step by step, in one transaction that the caller commits."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import psycopg
 
 from gateway import clock
 from gateway.ingest import (
+    clocks,
     counters,
     gaps,
     happenings,
@@ -35,7 +36,7 @@ def take(conn: psycopg.Connection, directory: Directory, envelopes: Iterable[Env
 
     Raises only what the database raises.
     """
-    parcels = [opened(envelope) for envelope in envelopes]
+    parcels = list(opened(envelopes))
     know_senders(conn, directory, parcels)
     haul = locked(conn, parcels)
     leave_out_repeats(conn, haul, parcels)
@@ -55,15 +56,19 @@ def take(conn: psycopg.Connection, directory: Directory, envelopes: Iterable[Env
     return haul.outcome
 
 
-def opened(envelope: Envelope) -> Parcel:
-    """Read a message; whatever is wrong with it stands in `refused`."""
-    parcel = Parcel.of(envelope)
-    try:
-        parcel.address = topics.parse(envelope.topic)
-        parcel.contents = ADAPTERS[parcel.address.adapter](parcel.address, envelope)
-    except Rejected as reason:
-        parcel.refuse(reason)
-    return parcel
+def opened(envelopes: Iterable[Envelope]) -> Iterator[Parcel]:
+    """Read messages; whatever is wrong with one stands in its `refused`."""
+    at, received = None, 0
+    for envelope in envelopes:
+        if envelope.received_at is not at:  # those that came together have the same
+            at, received = envelope.received_at, clocks.micros(envelope.received_at)
+        parcel = Parcel(envelope, received)
+        try:
+            parcel.address = topics.parse(envelope.topic)
+            parcel.contents = ADAPTERS[parcel.address.adapter](parcel.address, envelope)
+        except Rejected as reason:
+            parcel.refuse(reason)
+        yield parcel
 
 
 def know_senders(conn: psycopg.Connection, directory: Directory, parcels: Iterable[Parcel]) -> None:

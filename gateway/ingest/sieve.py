@@ -1,14 +1,15 @@
-"""Takes PUBLISH packets out of the bytes that a broker sends, in one pass over what one read brought.
+"""Takes PUBLISH and PUBACK packets out of the bytes that a broker sends, in one pass over what one read brought.
 
 What else comes, a few packets an hour, is left to the MQTT library, byte for byte: it would make an object of each
 message, and a system call for each part of it, which costs several times what storing the message does.
-MQTT 3.1.1, section 3.3; MQTT 5.0, section 3.3.
+MQTT 3.1.1 and MQTT 5.0, sections 3.3 and 3.4.
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
-PUBLISH, QOS, RETAIN, DUP = 0x30, 0x06, 0x01, 0x08  # of a packet's first byte
+PUBLISH, PUBACK = 0x30, 0x40  # of a packet's first byte
+QOS, RETAIN, DUP = 0x06, 0x01, 0x08  # likewise, of a PUBLISH
 LARGEST = 2 * 1_048_576  # bytes of a packet that is taken; the broker was told that we take half of it
 
 # Properties of a PUBLISH in MQTT 5, by how long they are.
@@ -31,10 +32,17 @@ class Malformed(ValueError):
 
 
 class Sieve:
-    """One connection's bytes: `feed` hands messages on, in order, and returns what is not a message."""
+    """One connection's bytes: `feed` hands on, in order, messages and the ids of those that the broker has of us."""
 
-    def __init__(self, arrived: Callable[[list[Published]], None], *, five: bool) -> None:
+    def __init__(
+        self,
+        arrived: Callable[[list[Published]], None],
+        acknowledged: Callable[[list[int]], None],
+        *,
+        five: bool,
+    ) -> None:
         self.arrived = arrived
+        self.acknowledged = acknowledged
         self.five = five
         self._held = b""  # the beginning of a packet
         self._through = 0  # bytes of a packet that are still to be left to the library
@@ -44,6 +52,7 @@ class Sieve:
         data = self._held + data if self._held else data
         end, at = len(data), 0
         found: list[Published] = []
+        mids: list[int] = []
         other: list[bytes] = []
         while at < end:
             if self._through:
@@ -56,11 +65,16 @@ class Sieve:
             if body < 0:
                 break
             whole = body + size
-            if data[at] & 0xF0 != PUBLISH or size > LARGEST:
+            kind = data[at] & 0xF0
+            if kind not in {PUBLISH, PUBACK} or not 2 <= size <= LARGEST:
                 self._through = whole - at
                 continue
             if whole > end:
                 break
+            if kind == PUBACK:
+                mids.append(data[body] << 8 | data[body + 1])
+                at = whole
+                continue
             try:
                 found.append(self._published(data, at, body, whole))
             except Malformed:  # the library says so, and hangs up
@@ -68,6 +82,8 @@ class Sieve:
                 continue
             at = whole
         self._held = data[at:]
+        if mids:
+            self.acknowledged(mids)
         if found:
             self.arrived(found)
         return b"".join(other)

@@ -72,7 +72,7 @@ class Wearwell:
                 [sys.executable, "-m", "gateway.cli", "ingest"], env=self.env, cwd=ROOT, stdout=log, stderr=log
             )
         try:
-            wait_for(lambda: b"subscribed at the broker" in self.log.read_bytes())
+            wait_for(lambda: b"subscribed at the broker" in self.log.read_bytes(), 60.0)
             yield process
         finally:
             end(process, signal.SIGTERM)
