@@ -114,11 +114,11 @@ def place_all(  # noqa: PLR0917  # a column for each argument of `place`
     told = (synced & (at > RAW_LOW) & (at < RAW_HIGH)) | relative
     good = told & (said >= EARLIEST) & (said <= received + AHEAD)
     late = good & (received - said > LATE)
-    ahead = np.where(told, said > received, synced & (at > 0)) & ~good
+    ahead = ~good & ((told & (said > received)) | (synced & ~told & (at > 0)))
     return Times(
         np.where(good, said, received - _all_rounded(before)),
         np.where(good, np.where(synced, b"s", b"r"), b"n"),
-        np.where(late, Flag.LATE, 0) | np.where(ahead, Flag.FUTURE, 0),
+        late * Flag.LATE + ahead * Flag.FUTURE,
         np.where(synced & told, said, NO_TIME),
     )
 

@@ -4,7 +4,8 @@ A look at each value on its own, in an interpreter, costs more than storing it; 
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from itertools import chain
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,25 +18,12 @@ from gateway.ingest.readings import NONE, READING, Readings
 CLOCK = {clock: place for place, clock in enumerate(clocks.CLOCKS)}
 REFUSED = -1  # in place of flags, for a value that cannot be believed
 
+# Where a batch comes from; `clock` is its place in CLOCKS, what follows are arguments of `clocks.place_all`.
 ORIGIN = (
     ("tenant_id", "i4"), ("unit_id", "i8"), ("session", "i8"),
     ("clock", "i8"), ("t", "f8"), ("last", "f8"), ("received", "i8"), ("zero", "i8"),
 )  # fmt: skip
-
-Samples = Sequence[tuple[float, dict[str, Value]]]
-
-
-class Origin(NamedTuple):
-    """Where a batch's samples come from: `last` and `zero` are those of `clocks.place`, `received` its microseconds."""
-
-    tenant_id: int
-    unit_id: int
-    session: int
-    clock: int  # its place in clocks.CLOCKS
-    t: float
-    last: float
-    received: int
-    zero: int  # or NO_TIME
+Origin = tuple[int, int, int, int, float, float, int, int]
 
 
 class Gathered:
@@ -51,21 +39,30 @@ class Gathered:
         self.values: list[float] = []
         self.judged: dict[int, int] = {}  # the flags of values that were no numbers, by their place
 
-    def add(self, origin: Origin, seqs: Sequence[int], samples: Samples, shelf: Shelf, *, numbers: bool) -> None:
+    def add(
+        self,
+        origin: Origin,
+        seqs: Sequence[int],
+        offsets: Sequence[float],
+        said: Sequence[dict[str, Value]],
+        shelf: Shelf,
+        *,
+        numbers: bool,
+    ) -> None:
         """Add the samples of one batch, in order; `numbers` says that no value needs a look of its own."""
         self.origins.append(origin)
-        self.lengths.append(len(samples))
+        self.lengths.append(len(said))
         self.seqs += seqs
-        code_of = shelf.codes.__getitem__
-        for offset, values in samples:
-            self.offsets.append(offset)
-            self.widths.append(len(values))
-            self.codes += map(code_of, values)
-            if numbers:
-                self.values += values.values()  # type: ignore[arg-type]  # the caller says so
-            else:
-                named = enumerate(values.items(), len(self.values))
-                self.values += [self._number(place, name, value, shelf) for place, (name, value) in named]
+        self.offsets += offsets
+        self.widths += map(len, said)
+        self.codes += map(shelf.codes.__getitem__, chain.from_iterable(said))
+        if numbers:
+            self.values += chain.from_iterable(map(dict.values, said))  # type: ignore[arg-type]  # the caller says so
+        else:
+            named = chain.from_iterable(map(dict.items, said))
+            self.values += [
+                self._number(place, name, value, shelf) for place, (name, value) in enumerate(named, len(self.values))
+            ]
 
     def _number(self, place: int, name: str, value: Value, shelf: Shelf) -> float:
         """Return a value as a number, judging what is none: a word, a state, nothing."""

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from gateway.ingest.content import Batch, Content
 from gateway.ingest.counters import Highs, Reset
@@ -48,13 +47,8 @@ class Parcel:
         self.contents = []
 
 
-class Said(NamedTuple):
-    """Whose batch it is, and which of its samples are new."""
-
-    parcel: Parcel
-    sender: Sender
-    batch: Batch
-    places: range | list[int]
+# Whose batch it is, and which of its samples are new.
+Said = tuple[Parcel, Sender, Batch, range | list[int]]
 
 
 @dataclass(slots=True)

@@ -141,15 +141,17 @@ def file(conn: psycopg.Connection, haul: Haul, parcel: Parcel, content: Content)
     if sender is None:
         return
     here = haul.presences[sender.unit.unit_id]
-    if isinstance(content, UnitState):
-        here.become(content)
-        if content.state == "lost" or parcel.envelope.retained:
-            return  # a will is the broker's word, and a retained state is old: neither says that the unit was here
-    here.hear(parcel.received)
     if isinstance(content, Batch):
+        here.hear(parcel.received)
         samples.file(haul, parcel, sender, content)
-    elif isinstance(content, DeviceEvent):
-        happenings.record(conn, haul, parcel, sender, content)
+    elif isinstance(content, UnitState):
+        here.become(content)
+        if content.state != "lost" and not parcel.envelope.retained:
+            here.hear(parcel.received)  # a will is the broker's word, and a retained state is old
+    else:
+        here.hear(parcel.received)
+        if isinstance(content, DeviceEvent):
+            happenings.record(conn, haul, parcel, sender, content)
 
 
 def note_changes(conn: psycopg.Connection, haul: Haul, readings: Readings) -> None:

@@ -73,4 +73,4 @@ def packet(message: Message, mid: int, *, five: bool) -> bytes:
         size, low = divmod(size, 128)
         length.append(low | (0x80 if size else 0))
         if not size:
-            return b"%c%b%b%b" % (QOS_1, length, head, message.payload)
+            return b"".join((bytes((QOS_1,)), length, head, message.payload))

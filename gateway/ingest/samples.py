@@ -6,7 +6,7 @@ from gateway.ingest import believe, clocks
 from gateway.ingest.arrays import NO_TIME
 from gateway.ingest.content import UNNUMBERED, Batch, Numbers
 from gateway.ingest.directory import Catalogue
-from gateway.ingest.gathered import CLOCK, Origin
+from gateway.ingest.gathered import CLOCK
 from gateway.ingest.parcel import Haul, Parcel, Said, Sender
 from gateway.ingest.readings import Readings, in_order
 from gateway.ingest.rejection import PARTIAL, Unbelievable, UnknownChannel
@@ -14,30 +14,41 @@ from gateway.ingest.rejection import PARTIAL, Unbelievable, UnknownChannel
 
 def file(haul: Haul, parcel: Parcel, sender: Sender, batch: Batch) -> None:
     """Add a batch's new samples to the haul."""
-    unit, samples, first = sender.unit, batch.r, batch.q
-    last = samples[0][0] if len(samples) == 1 else max(offset for offset, _ in samples)
-    places: range | list[int] = range(len(samples))
-    seqs: range | list[int] = range(first, first + len(samples))
+    samples, unit_id, first = batch.r, sender.unit.unit_id, batch.q
+    offsets = [offset for offset, _ in samples]
+    said = [values for _, values in samples]
+    last = max(offsets)
+    count = len(said)
+    places: range | list[int] = range(count)
+    seqs: range | list[int] = range(first, first + count)
     zero: int | None = None
     if batch.s == UNNUMBERED:
-        seqs = [first] * len(samples)
+        seqs = [first] * count
         haul.all_fresh = False
     else:
-        fresh, zero = _arrive(haul, parcel, sender, batch, last)
+        session = haul.sessions[unit_id, batch.s]
+        haul.heard[unit_id, batch.s] = sender
+        if batch.c == "relative" and session.anchor is None:
+            session.anchor = clocks.anchor(batch.t, last, parcel.received)
+        zero = session.anchor
+        fresh = session.sequence.arrive(first, first + count - 1)
         if parcel.envelope.released in PARTIAL:  # what was left out has its number here already
             haul.all_fresh = False
-        elif len(fresh) < len(samples):
-            places, seqs = fresh, [first + place for place in fresh]
-            haul.outcome.duplicates += len(samples) - len(fresh)
-            samples = [samples[place] for place in fresh]
-            if not samples:
+        elif fresh != [(first, first + count - 1)]:
+            seqs = [number for begin, end in fresh for number in range(begin, end + 1)]
+            places = [number - first for number in seqs]
+            haul.outcome.duplicates += count - len(places)
+            offsets, said = [offsets[place] for place in places], [said[place] for place in places]
+            if not said:
                 return
-    origin = Origin(
-        unit.tenant_id, unit.unit_id, batch.s, CLOCK[batch.c], batch.t, last, parcel.received,
-        NO_TIME if zero is None else zero,
+    haul.said.append((parcel, sender, batch, places))
+    haul.gathered.add(
+        (
+            sender.unit.tenant_id, unit_id, batch.s, CLOCK[batch.c], batch.t, last, parcel.received,
+            NO_TIME if zero is None else zero,
+        ),
+        seqs, offsets, said, sender.shelf, numbers=type(batch) is Numbers,
     )  # fmt: skip
-    haul.said.append(Said(parcel, sender, batch, places))
-    haul.gathered.add(origin, seqs, samples, sender.shelf, numbers=type(batch) is Numbers)
 
 
 def judged(haul: Haul, catalogue: Catalogue) -> Readings:
@@ -71,18 +82,3 @@ def refuse(said: Said) -> None:
         parcel.refused.append(Unbelievable(f"{', '.join(shown[:5])}."))
     if unknown and sender.hears:  # an adapter offers all it knows, and not every model has it
         parcel.refused.append(UnknownChannel(f"{', '.join(name[:40] for name in list(unknown)[:5])}."))
-
-
-def _arrive(
-    haul: Haul, parcel: Parcel, sender: Sender, batch: Batch, last: float
-) -> tuple[range | list[int], int | None]:
-    """Count a batch's numbers as here; return the places of its samples that are new, and the session's anchor."""
-    key = (sender.unit.unit_id, batch.s)
-    session = haul.sessions[key]
-    if batch.c == "relative" and session.anchor is None:
-        session.anchor = clocks.anchor(batch.t, last, parcel.received)
-    haul.heard[key] = sender
-    fresh = session.sequence.arrive(batch.q, batch.q + len(batch.r) - 1)
-    if len(fresh) == 1:
-        return range(fresh[0][0] - batch.q, fresh[0][1] - batch.q + 1), session.anchor
-    return [place - batch.q for first, end in fresh for place in range(first, end + 1)], session.anchor
