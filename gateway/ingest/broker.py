@@ -109,13 +109,13 @@ class Broker:
 
     def publish(self, messages: Iterable[Message]) -> None:
         """Publish at QoS 1; while the broker is away receipts are dropped, since later ones say the same."""
-        if self.posting:
+        if self.posting is not None:
             self.posting.publish(messages)
 
     def _forget_connection(self) -> None:
         self.connected = False
         self._connection += 1
-        if self.posting:
+        if self.posting is not None:
             self.posting.open(0)
         metrics.put("broker_connected", 0)
 
@@ -132,7 +132,7 @@ class Broker:
         with self._lock:
             self._connection += 1
             self.connected = True
-            if self.posting:
+            if self.posting is not None:
                 self.posting.open(getattr(told, "ReceiveMaximum", TAKEN))
         metrics.put("broker_connected", 1)
         metrics.count("broker_reconnects_total")

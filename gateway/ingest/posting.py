@@ -28,9 +28,6 @@ class Posting:
         self._number = FIRST
         self._lock = threading.Lock()
 
-    def __len__(self) -> int:
-        return len(self._waiting) + len(self._under_way)
-
     def open(self, limit: int) -> None:
         """Begin on a new connection, on which the broker takes so many unacknowledged messages; 0: it is lost."""
         with self._lock:

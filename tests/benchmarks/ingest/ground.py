@@ -62,8 +62,8 @@ def enrol(dsn: str, units: int) -> None:
         tenant = fleet.declare(conn)
         conn.execute(
             """insert into unit (tenant_id, model_id, serial, device, hw_rev, region, created_at)
-               select %s, (select model_id from product_model where gtin = %s), number, 'bench.' || lpad(number::text, 6, '0'),
-                   '', 'DE', now()
+               select %s, (select model_id from product_model where gtin = %s), number,
+                   'bench.' || lpad(number::text, 6, '0'), '', 'DE', now()
                from generate_series(0, %s) number on conflict do nothing""",
             (tenant, fleet.GTIN, units - 1),
         )
