@@ -246,7 +246,7 @@ def test_buffer_is_bounded_and_what_it_lets_go_comes_again(
     monkeypatch.setattr("gateway.ingest.inbox.PATIENCE", 0.0)
     enrolled(conn)
     ingest = started()
-    ingest.inbox.size = 5
+    ingest.inbox.size = 20
     for q in range(1, 101):
         device.client.publish(recent(q).topic, recent(q).payload, qos=1)
     wait_for(lambda: {"v": 1, "s": 7, "through": 100} in device.receipts())
