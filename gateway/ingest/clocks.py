@@ -5,6 +5,7 @@ milliseconds, so that a batch cut another way finds the same.
 """
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -46,6 +47,7 @@ class Placed(NamedTuple):
     raw: int | None
 
 
+@lru_cache(1_024)  # messages that came together have the same
 def micros(at: datetime) -> int:
     """Return a time as microseconds since 2000."""
     return (at - EPOCH) // MICROSECOND

@@ -1,6 +1,6 @@
 """A batch of messages on its way into the store, step by step, in one transaction that the caller commits."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 import psycopg
@@ -36,7 +36,7 @@ def take(conn: psycopg.Connection, directory: Directory, envelopes: Iterable[Env
 
     Raises only what the database raises.
     """
-    parcels = list(opened(envelopes))
+    parcels = [opened(envelope) for envelope in envelopes]
     know_senders(conn, directory, parcels)
     haul = locked(conn, parcels)
     leave_out_repeats(conn, haul, parcels)
@@ -56,19 +56,15 @@ def take(conn: psycopg.Connection, directory: Directory, envelopes: Iterable[Env
     return haul.outcome
 
 
-def opened(envelopes: Iterable[Envelope]) -> Iterator[Parcel]:
-    """Read messages; whatever is wrong with one stands in its `refused`."""
-    at, received = None, 0
-    for envelope in envelopes:
-        if envelope.received_at is not at:  # those that came together have the same
-            at, received = envelope.received_at, clocks.micros(envelope.received_at)
-        parcel = Parcel(envelope, received)
-        try:
-            parcel.address = topics.parse(envelope.topic)
-            parcel.contents = ADAPTERS[parcel.address.adapter](parcel.address, envelope)
-        except Rejected as reason:
-            parcel.refuse(reason)
-        yield parcel
+def opened(envelope: Envelope) -> Parcel:
+    """Read a message; whatever is wrong with it stands in `refused`."""
+    parcel = Parcel(envelope, clocks.micros(envelope.received_at))
+    try:
+        parcel.address = topics.parse(envelope.topic)
+        parcel.contents = ADAPTERS[parcel.address.adapter](parcel.address, envelope)
+    except Rejected as reason:
+        parcel.refuse(reason)
+    return parcel
 
 
 def know_senders(conn: psycopg.Connection, directory: Directory, parcels: Iterable[Parcel]) -> None:
