@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -60,6 +60,7 @@ class Broker:
             client_id=settings.mqtt_client,
             clean_session=None if five else False,
             protocol=MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311,
+            manual_ack=True,
         )
         password = settings.mqtt_password.get_secret_value() if settings.mqtt_password else None
         client.username_pw_set(settings.mqtt_username, password)
@@ -67,7 +68,7 @@ class Broker:
         secure = url.scheme == "mqtts"
         if secure:
             client.tls_set_context(ssl.create_default_context(cafile=settings.mqtt_ca_file))
-        client.on_connect, client.on_disconnect = self._connected, self._lost
+        client.on_connect, client.on_disconnect, client.on_message = self._connected, self._lost, self._large
         client.arrived = self._arrived
         client.posting = self.posting = Posting(client.send_packets, five=five)
         client.on_subscribe = self._subscribed
@@ -178,3 +179,13 @@ class Broker:
                 for topic, body, mid, flags, kind in messages
             ]
         )
+
+    def _large(self, _: Client, __: object, message: MQTTMessage) -> None:
+        """Put a message into the inbox that was too large to be taken on the way: MQTT 3.1.1 cannot forbid them."""
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = "\N{REPLACEMENT CHARACTER}"
+        handle = Handle(self._connection, message.mid) if message.qos else None
+        body, now = bytes(message.payload), clock.now()
+        self.inbox.put([Envelope(topic, body, now, None, message.retain, message.dup, handle=handle)])

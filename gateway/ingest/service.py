@@ -25,7 +25,7 @@ log = structlog.get_logger()
 
 IDLE = 0.25  # seconds between looks at an empty inbox
 ASK_EVERY, RELEASE_EVERY = 1.0, 15.0  # seconds
-TELL_EVERY = 0.5  # seconds that receipts may wait for each other while there is much to store
+TELL_EVERY = 0.5  # seconds that receipts may wait for each other while full batches wait to be stored
 LANES = 2  # connections that store at once
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0  # seconds between tries while the database is away
 
@@ -96,7 +96,7 @@ class Ingest:
         committed = time.monotonic()
         self.acknowledge(batch)
         self.outgoing.add(outcome.messages)
-        if not self.inbox or committed - self._told > TELL_EVERY:
+        if len(batch) < self.limit or committed - self._told > TELL_EVERY:
             self.tell(committed)
         self.account(batch, outcome, committed - began)
         return True

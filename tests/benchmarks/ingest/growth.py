@@ -13,7 +13,7 @@ from tests.benchmarks.ingest.publisher import Publisher
 
 UNITS = (1_000, 10_000, 100_000)
 MILLIONS = (1, 10, 100)
-REPEATS = 3
+REPEATS = 2
 Say = Callable[[str], None]
 
 # Rows of the same units, an hour apart, before anything that is published.
