@@ -40,7 +40,7 @@ faults: $(DEV) ## the ledger under faults, at length: SEEDS=200
 	$(BIN)/pytest tests/faults $(if $(SEEDS),--seeds $(SEEDS)) $(ARGS)
 
 bench: $(DEV) ## benchmarks; figures, not verdicts
-	@for each in tests/benchmarks/[a-z]*.py tests/benchmarks/wear; do \
+	@for each in tests/benchmarks/[a-z]*.py tests/benchmarks/wear tests/benchmarks/ingest; do \
 	  $(BIN)/python -m tests.benchmarks.$$(basename $$each .py) $(ARGS) || exit 1; done
 
 lock: $(DEV) ## resolve the dependencies again; the files name versions and hashes, and no host
