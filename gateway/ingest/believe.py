@@ -1,5 +1,8 @@
 """What can be believed: a value within what its channel can measure, a counter that only goes up."""
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gateway.ingest.clocks import Flag
 from gateway.ingest.content import Value
 from gateway.registry.channels import Channel
@@ -8,6 +11,7 @@ NAN = float("nan")
 REASONS = ("null", "INV", "NONE", "FAIL", "OFF", "INIT", "sentinel")  # their places are stored: append only
 NUMERIC_SENTINELS = (-1.0, 65_535.0)
 _NO_VALUE = {reason: Flag.NO_VALUE | place << Flag.WHY for place, reason in enumerate(REASONS)}
+SENTINEL = _NO_VALUE["sentinel"]
 
 
 def judge(value: Value, channel: Channel) -> tuple[float, int] | None:
@@ -21,7 +25,15 @@ def judge(value: Value, channel: Channel) -> tuple[float, int] | None:
         return (float(value), 0) if channel.kind == "state" else None
     if channel.low <= value <= channel.high:
         return value, 0
-    return (NAN, _NO_VALUE["sentinel"]) if value in NUMERIC_SENTINELS else None
+    return (NAN, SENTINEL) if value in NUMERIC_SENTINELS else None
+
+
+def judge_all(
+    values: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Judge numbers as `judge` does: which can be believed, and which stand for no value."""
+    within = (low <= values) & (values <= high)
+    return within, ~within & np.isin(values, NUMERIC_SENTINELS)
 
 
 def why_no_value(flags: int) -> str | None:

@@ -20,10 +20,13 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from gateway import clock, metrics
+from gateway.ingest import payload
 from gateway.ingest.buffered import BufferedClient
 from gateway.ingest.envelope import Envelope, Handle
 from gateway.ingest.inbox import Inbox
+from gateway.ingest.posting import Posting
 from gateway.ingest.receipts import Message
+from gateway.ingest.sieve import DUP, RETAIN, Published
 from gateway.settings import Settings
 
 log = structlog.get_logger()
@@ -31,7 +34,7 @@ log = structlog.get_logger()
 SESSION_EXPIRY = 7 * 86_400  # seconds that the broker keeps our session, and what waits in it
 LARGEST_PACKET = 1_048_576  # bytes; the broker does not deliver what is larger
 KEEPALIVE = 30  # seconds
-UNSENT = 20_000  # receipts that may wait for the broker; they are cumulative, so a dropped one is made good by the next
+TAKEN = 65_535  # messages that a broker takes unacknowledged where it names no other number (MQTT 5.0, 3.2.2.3.3)
 UNSUPPORTED_VERSION = 0x84
 
 
@@ -57,6 +60,7 @@ class Broker:
         self._connection = 0
         self._lock = threading.Lock()
         self._client: BufferedClient | None = None
+        self.posting: Posting | None = None
 
     def start(self) -> None:
         """Begin to connect, and to reconnect whenever the connection is lost."""
@@ -75,11 +79,10 @@ class Broker:
         secure = url.scheme == "mqtts"
         if secure:
             client.tls_set_context(ssl.create_default_context(cafile=settings.mqtt_ca_file))
-        client.on_connect, client.on_disconnect, client.on_message = self._connected, self._lost, self._message
+        client.on_connect, client.on_disconnect, client.on_message = self._connected, self._lost, self._large
         client.arrived = self._arrived
+        client.posting = self.posting = Posting(client.send_packets, five=five)
         client.on_subscribe, client.on_unsubscribe = self._subscribed, self._unsubscribed
-        client.max_inflight_messages_set(settings.mqtt_window)
-        client.max_queued_messages_set(UNSENT)
         client.reconnect_delay_set(1, 30)
         session: dict[str, Any] = {}
         if five:
@@ -113,22 +116,24 @@ class Broker:
         with self._lock:
             if not self.connected or self._client is None:
                 return
-            self._client.ack_all(handle.mid for handle in handles if handle and handle.connection == self._connection)
+            self._client.acknowledge(
+                handle.mid for handle in handles if handle and handle.connection == self._connection
+            )
 
     def publish(self, messages: Iterable[Message]) -> None:
         """Publish at QoS 1; while the broker is away receipts are dropped, since later ones say the same."""
-        if not self.connected or self._client is None:
-            return
-        for message in messages:
-            self._client.publish(message.topic, message.payload, qos=1)
+        if self.posting is not None:
+            self.posting.publish(messages)
 
     def _forget_connection(self) -> None:
         self.connected = False
         self._connection += 1
+        if self.posting is not None:
+            self.posting.open(0)
         metrics.put("broker_connected", 0)
 
     def _connected(
-        self, client: Client, _: object, flags: ConnectFlags, reason: ReasonCode, __: Properties | None
+        self, client: Client, _: object, flags: ConnectFlags, reason: ReasonCode, told: Properties | None
     ) -> None:
         if reason.is_failure:
             if self.version == "5" and reason.value == UNSUPPORTED_VERSION:
@@ -140,6 +145,8 @@ class Broker:
         with self._lock:
             self._connection += 1
             self.connected = True
+            if self.posting is not None:
+                self.posting.open(getattr(told, "ReceiveMaximum", TAKEN))
         metrics.put("broker_connected", 1)
         metrics.count("broker_reconnects_total")
         log.info("connected to the broker", session_present=flags.session_present, mqtt=self.version)
@@ -174,19 +181,32 @@ class Broker:
         if reason.is_failure:
             log.warning("the connection to the broker is lost", reason=str(reason))
 
-    def _message(self, _: Client, __: object, message: MQTTMessage) -> None:
+    def _arrived(self, messages: list[Published]) -> None:
+        """Put messages into the inbox; telemetry is read on the way, while who stores waits for the store."""
+        connection, now = self._connection, clock.now()
+        self.inbox.put(
+            [
+                Envelope(
+                    topic.decode("utf-8", "replace"),
+                    body,
+                    now,
+                    kind,
+                    bool(flags & RETAIN),
+                    bool(flags & DUP),
+                    None,
+                    None if mid is None else Handle(connection, mid),
+                    payload.quick(body) if kind is None and topic.endswith(b"/tlm") else None,
+                )
+                for topic, body, mid, flags, kind in messages
+            ]
+        )
+
+    def _large(self, _: Client, __: object, message: MQTTMessage) -> None:
+        """Put a message into the inbox that was too large to be taken on the way: MQTT 3.1.1 cannot forbid them."""
         try:
             topic = message.topic
         except UnicodeDecodeError:
             topic = "\N{REPLACEMENT CHARACTER}"
-        said = vars(message.properties) if message.properties else {}
         handle = Handle(self._connection, message.mid) if message.qos else None
-        payload, now = bytes(message.payload), clock.now()
-        self.inbox.put(
-            Envelope(topic, payload, now, said.get("ContentType"), message.retain, message.dup, handle=handle)
-        )
-
-    def _arrived(self, topic: bytes, payload: bytes, mid: int, *, again: bool, retained: bool) -> None:
-        handle = Handle(self._connection, mid)
-        name = topic.decode("utf-8", "replace")
-        self.inbox.put(Envelope(name, payload, clock.now(), None, retained, again, handle=handle))
+        body, now = bytes(message.payload), clock.now()
+        self.inbox.put([Envelope(topic, body, now, None, message.retain, message.dup, handle=handle)])

@@ -1,86 +1,67 @@
-"""paho's client, made quick for many small messages.
+"""paho's client, made quick for many small messages: it connects, subscribes, pings and comes back as ever.
 
-It reads from a buffer (one system call for many packets, where paho makes four for each), takes plain QoS 1 messages
-apart itself (paho builds a property table for each), and acknowledges many in one packet. Everything else is paho's.
-tests/integration/test_ingest_service.py holds for both ways.
+It is given a socket that keeps messages from it (sieve.py), and bytes to send that it did not make. These are the two
+places where it reaches into paho; tests/integration/test_ingest_service.py holds for both.
 """
 
 import struct
-from collections.abc import Iterable
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from paho.mqtt.client import PUBACK, Client
-from paho.mqtt.enums import MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import MQTTProtocolVersion
 
-CHUNK = 65_536  # bytes read at once
-RETAIN, QOS_1, DUP = 0x01, 0x02, 0x08  # bits of a PUBLISH packet's first byte
-AT_ONCE = 200  # packets handled before paho looks at what is to be written
+from gateway.ingest.posting import Posting
+from gateway.ingest.sieve import Published, Sieve
+
+CHUNK = 262_144  # bytes read at once
 
 
-class BufferedSocket:
-    """A socket that reads ahead; `pending` tells paho, as for TLS, that there is more than select can see."""
+class SievedSocket:
+    """A socket that hands messages on by itself and lets its reader see all other packets."""
 
-    def __init__(self, socket: Any) -> None:
+    def __init__(self, socket: Any, sieve: Sieve) -> None:
         self._socket = socket
-        self._held = memoryview(b"")
+        self._sieve = sieve
+        self._left = b""
         self.fileno, self.send, self.close = socket.fileno, socket.send, socket.close
         self.setblocking = socket.setblocking
 
     def recv(self, size: int) -> bytes:
-        """Return up to `size` bytes; raises what the socket raises when it has none."""
-        if not self._held:
-            self._held = memoryview(self._socket.recv(CHUNK))
-        found = self._held[:size]
-        self._held = self._held[size:]
-        return bytes(found)
+        """Return up to `size` bytes; raises what the socket raises, and BlockingIOError where all were messages."""
+        if not self._left:
+            data = self._socket.recv(CHUNK)
+            if not data:
+                return b""  # the broker hung up
+            self._left = self._sieve.feed(data)
+            if not self._left:
+                raise BlockingIOError
+        found, self._left = self._left[:size], self._left[size:]
+        return found
 
     def pending(self) -> int:
-        """Return how many bytes can be read without asking the network."""
-        return len(self._held) or (self._socket.pending() if hasattr(self._socket, "pending") else 0)
-
-
-class Arrived(Protocol):
-    """What is called, in the client's thread, with each plain message of QoS 1."""
-
-    def __call__(self, topic: bytes, payload: bytes, mid: int, *, again: bool, retained: bool) -> None: ...
+        """Return how many bytes can be read without asking the network: what select cannot see."""
+        return len(self._left) or (self._socket.pending() if hasattr(self._socket, "pending") else 0)
 
 
 class BufferedClient(Client):
-    """A client over a buffered socket; messages with properties, or of another QoS, go to `on_message`."""
+    """A client whose messages of QoS 0 and 1 go, many at once and in order, to `arrived`, in the client's thread.
 
-    arrived: Arrived | None = None
+    `posting` publishes; what it is told of acknowledgements comes from that thread as well.
+    """
 
-    def _handle_publish(self) -> MQTTErrorCode:
-        command, packet = self._in_packet["command"], self._in_packet["packet"]
-        five = self._protocol == MQTTProtocolVersion.MQTTv5
-        end = 2 + (packet[0] << 8 | packet[1])  # of the topic; message id and, in MQTT 5, properties' length follow
-        body = end + (3 if five else 2)
-        if self.arrived is None or command & 0x06 != QOS_1 or len(packet) < body or (five and packet[body - 1]):
-            return super()._handle_publish()
-        self.arrived(
-            bytes(packet[2:end]),
-            bytes(packet[body:]),
-            packet[end] << 8 | packet[end + 1],
-            again=bool(command & DUP),
-            retained=bool(command & RETAIN),
-        )
-        return MQTTErrorCode.MQTT_ERR_SUCCESS
+    arrived: Callable[[list[Published]], None]
+    posting: Posting
 
     def _create_socket(self) -> Any:
-        return BufferedSocket(super()._create_socket())
+        five = self._protocol == MQTTProtocolVersion.MQTTv5
+        return SievedSocket(super()._create_socket(), Sieve(self.arrived, self.posting.acknowledged, five=five))
 
-    def loop_read(self, max_packets: int = 1) -> MQTTErrorCode:
-        """Handle what was read ahead before looking at the network again."""
-        result = super().loop_read(max_packets)
-        for _ in range(AT_ONCE):
-            socket: Any = self._sock
-            if result != MQTTErrorCode.MQTT_ERR_SUCCESS or socket is None or not socket.pending():
-                break
-            result = super().loop_read(max_packets)
-        return result
+    def acknowledge(self, mids: Iterable[int]) -> None:
+        """Acknowledge messages of QoS 1."""
+        if packets := b"".join([struct.pack("!BBH", PUBACK, 2, mid) for mid in mids]):
+            self.send_packets(packets)
 
-    def ack_all(self, mids: Iterable[int]) -> None:
-        """Acknowledge messages of QoS 1, as `ack` does one of them."""
-        packets = b"".join(struct.pack("!BBH", PUBACK, 2, mid) for mid in mids)
-        if packets:
-            self._packet_queue(PUBACK, packets, 0, 1)
+    def send_packets(self, packets: bytes) -> None:
+        """Send packets as they are, from any thread."""
+        self._packet_queue(PUBACK, packets, 0, 0)  # type: ignore[no-untyped-call, unused-ignore]

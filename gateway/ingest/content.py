@@ -33,6 +33,15 @@ class Batch(Struct, forbid_unknown_fields=False):
     ]
 
 
+class Numbers(Batch):
+    """A batch whose every value is a number, as most are: its values need no look at one by one."""
+
+    r: Annotated[  # type: ignore[assignment]  # nobody writes into a batch that was read
+        list[tuple[float, Annotated[dict[str, float], Meta(min_length=1, max_length=64)]]],
+        Meta(min_length=1, max_length=1000),
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class UnitState:
     """A birth, a farewell or a will; `session` is 0 where the unit keeps none."""

@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import NamedTuple
 
+from gateway.ingest.content import Numbers
+
 
 class Handle(NamedTuple):
     """What acknowledges a message: its id, and the connection on which alone that id means anything."""
@@ -15,7 +17,7 @@ class Envelope(NamedTuple):
     """A message and what the broker said about it.
 
     `again` is the broker's own word that it may have delivered this before; `released` names the reason for which
-    it lay in quarantine until somebody let it through.
+    it lay in quarantine until somebody let it through. `batch` is what telemetry says, where that was read ahead.
     """
 
     topic: str
@@ -26,3 +28,4 @@ class Envelope(NamedTuple):
     again: bool = False
     released: str | None = None
     handle: Handle | None = None
+    batch: Numbers | None = None

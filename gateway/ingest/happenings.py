@@ -5,6 +5,7 @@ import psycopg
 from gateway.events import Event, EventType
 from gateway.ingest import clocks, receipts
 from gateway.ingest.content import UNNUMBERED, DeviceEvent
+from gateway.ingest.counters import Reset
 from gateway.ingest.parcel import Haul, Parcel, Sender
 from gateway.ingest.rejection import UnknownSlot, WrongShape
 from gateway.registry import history
@@ -48,13 +49,13 @@ def _change(haul: Haul, sender: Sender, told: DeviceEvent, slot_id: int | None, 
     """Let counters begin again where a part was fitted or the unit says so; note new firmware."""
     unit = sender.unit
     if told.type is EventType.PART_FITTED and slot_id is not None:
-        for counter in haul.highs.of_slot(unit.unit_id, slot_id):
-            haul.highs.reset(unit.tenant_id, counter, 0.0, ts)
+        haul.resets.append(Reset(len(haul.gathered), unit.tenant_id, unit.unit_id, slot_id, None, 0.0, ts))
     elif told.type is EventType.COUNTER_RESET:
         name = str(told.payload.get("channel", ""))
         if target := sender.shelf.target(f"{told.slot}.{name}" if told.slot else name):
-            counter = (unit.unit_id, target.slot_id, target.channel.channel_id)
-            haul.highs.reset(unit.tenant_id, counter, float(told.payload.get("value", 0.0)), ts)
+            channel_id, value = target.channel.channel_id, float(told.payload.get("value", 0.0))
+            after = len(haul.gathered)
+            haul.resets.append(Reset(after, unit.tenant_id, unit.unit_id, target.slot_id, channel_id, value, ts))
     elif told.type is EventType.FIRMWARE_UPDATED and "version" in told.payload:
         here = haul.presences[unit.unit_id]
         here.firmware, here.changed = str(told.payload["version"]), True

@@ -5,61 +5,47 @@ recomputed from the store for the hours touched (`recompute`). `rise` is the sum
 the hour before included. Readings without a value, and counters that went back, count for nothing.
 """
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any
 
+import numpy as np
 import psycopg
+from numpy.typing import NDArray
 
-from gateway.ingest.arrays import MICROS, TIMES, literal
+from gateway.ingest.arrays import MICROS, Column, Float8s, Int4s, Int8s, Times
 from gateway.ingest.clocks import Flag
-from gateway.ingest.store import Row
+from gateway.ingest.readings import Readings, starts
 
 HOUR = 3_600_000_000  # microseconds
 COUNTS = f"flags & {Flag.BACK | Flag.NO_VALUE} = 0"
 
-Key = tuple[int, int, int]  # unit, slot, channel
+# The columns of reading_hourly; times are microseconds since 2000, `rise` means something for counters only.
+COLUMNS: dict[str, type[Column]] = {
+    "tenant_id": Int4s, "unit_id": Int8s, "slot_id": Int4s, "channel_id": Int4s, "hour": Times, "n": Int4s,
+    "low": Float8s, "high": Float8s, "mean": Float8s, "first": Float8s, "last": Float8s, "last_ts": Times,
+    "rise": Float8s,
+}  # fmt: skip
+KEY = ("unit_id", "slot_id", "channel_id")
+RECORD = np.dtype([(name, kind.layout[1:]) for name, kind in COLUMNS.items()])
 
+Hours = NDArray[Any]  # of RECORD
 
-class Hour(NamedTuple):
-    """One row of reading_hourly; times are microseconds since 2000, `counter` says whether `rise` means anything."""
-
-    tenant_id: int
-    unit_id: int
-    slot_id: int
-    channel_id: int
-    hour: int
-    n: int
-    low: float
-    high: float
-    mean: float
-    first: float
-    last: float
-    last_ts: int
-    rise: float
-
-
-LATEST = f"""select k.unit_id, k.slot_id, k.channel_id, h.tenant_id, {MICROS.format("h.hour")}, h.n, h.low, h.high,
-        h.mean, h.first, h.last, {MICROS.format("h.last_ts")}, h.rise
-    from unnest(%s::bigint[], %s::int[], %s::int[]) k(unit_id, slot_id, channel_id)
+LATEST = f"""select k.place, {MICROS.format("h.hour")}, h.n, h.low, h.high, h.mean, h.first, h.last,
+        {MICROS.format("h.last_ts")}, h.rise
+    from unnest(%s, %s, %s) with ordinality k(unit_id, slot_id, channel_id, place)
     cross join lateral (select * from reading_hourly h
         where h.unit_id = k.unit_id and h.slot_id = k.slot_id and h.channel_id = k.channel_id
         order by hour desc limit 1) h"""
+LATEST_COLUMNS = ("hour", "n", "low", "high", "mean", "first", "last", "last_ts", "rise")
 
-UPSERT = f"""insert into reading_hourly
-        (tenant_id, unit_id, slot_id, channel_id, hour, n, low, high, mean, first, last, last_ts, rise)
-    select tenant_id, unit_id, slot_id, channel_id, {TIMES.format("hour")}, n, low, high, mean, first, last,
-        {TIMES.format("last_ts")}, rise
-    from unnest(%s::int[], %s::bigint[], %s::int[], %s::int[], %s::bigint[], %s::int[], %s::float8[], %s::float8[],
-            %s::float8[], %s::float8[], %s::float8[], %s::bigint[], %s::float8[])
-        t(tenant_id, unit_id, slot_id, channel_id, hour, n, low, high, mean, first, last, last_ts, rise)
+UPSERT = f"""insert into reading_hourly ({", ".join(COLUMNS)})
+    select * from unnest({", ".join(["%s"] * len(COLUMNS))})
     on conflict (unit_id, slot_id, channel_id, hour) do update
     set n = excluded.n, low = excluded.low, high = excluded.high, mean = excluded.mean, first = excluded.first,
         last = excluded.last, last_ts = excluded.last_ts, rise = excluded.rise"""
 
 # The touched hours, and for counters the next hour that has readings, since its first step begins in this one.
-AFFECTED = f"""with touched as (
-        select unit_id, slot_id, channel_id, {TIMES.format("hour")} as hour
-        from unnest(%s::bigint[], %s::int[], %s::int[], %s::bigint[]) k(unit_id, slot_id, channel_id, hour)),
+AFFECTED = """with touched as (
+        select * from unnest(%s, %s, %s, %s) k(unit_id, slot_id, channel_id, hour)),
     affected as (
         select * from touched
         union
@@ -100,72 +86,82 @@ STEP_IN = f"""{AFFECTED}
         and h.hour = a.hour"""
 
 
-def roll_up(conn: psycopg.Connection, rows: Iterable[Row], counters: set[int], *, all_new: bool) -> None:
-    """Bring the rollups up to date with rows that were just appended.
+def roll_up(conn: psycopg.Connection, ordered: Readings, *, all_new: bool) -> None:
+    """Bring the rollups up to date with readings, in order, that were just appended.
 
-    `counters` are the channel ids that only go up; `all_new` says that none of the rows had been there before.
+    `all_new` says that none of the readings had been there before.
     """
-    of_key: dict[Key, list[Row]] = {}
-    for row in rows:
-        if not row.flags & (Flag.BACK | Flag.NO_VALUE):
-            of_key.setdefault((row.unit_id, row.slot_id, row.channel_id), []).append(row)
-    if not of_key:
+    rows = ordered[ordered["flags"] & (Flag.BACK | Flag.NO_VALUE) == 0]
+    if not rows.size:
         return
-    keys = of_key.keys()
-    latest = {
-        (found[0], found[1], found[2]): Hour(found[3], found[0], found[1], found[2], *found[4:])
-        for found in conn.execute(LATEST, tuple(literal(key[place] for key in keys) for place in range(3)))
-    }
-    hours: list[Hour] = []
-    again: list[tuple[int, int, int, int]] = []
-    for key, news in of_key.items():
-        news.sort(key=_order)
-        newest = latest.get(key)
-        if all_new and (newest is None or news[0].ts > newest.last_ts):
-            hours += extended(newest, news, counter=key[2] in counters)
-        else:
-            again += {(*key, row.ts - row.ts % HOUR) for row in news}
-    if hours:
-        conn.execute(UPSERT, tuple(map(literal, zip(*hours, strict=True))))
-    if again:
-        recompute(conn, again)
+    begin = starts(rows["key"])
+    newest = _latest(conn, rows[begin])
+    newer = (newest["n"] == 0) | (rows["ts"][begin] > newest["last_ts"]) if all_new else np.zeros(len(begin), bool)
+    of_key = np.cumsum(np.isin(np.arange(len(rows)), begin)) - 1
+    if newer.any():
+        _upsert(conn, extended(newest[newer], rows[newer[of_key]]))
+    if not newer.all():
+        recompute(conn, rows[~newer[of_key]])
 
 
-def extended(newest: Hour | None, news: list[Row], *, counter: bool) -> list[Hour]:
-    """Return the hours that change when readings, in order and all newer than the newest hour's last, come after it."""
-    hours: list[Hour] = []
-    at = newest
-    for row in news:
-        value, hour = row.value, row.ts - row.ts % HOUR
-        step = max(value - at.last, 0.0) if at and counter else 0.0
-        if at and at.hour == hour:
-            n = at.n + 1
-            at = at._replace(
-                n=n,
-                low=min(at.low, value),
-                high=max(at.high, value),
-                mean=at.mean + (value - at.mean) / n,
-                last=value,
-                last_ts=row.ts,
-                rise=at.rise + step,
-            )
-            if hours:
-                hours[-1] = at
-            else:
-                hours.append(at)
-        else:
-            whose = (row.tenant_id, row.unit_id, row.slot_id, row.channel_id)
-            at = Hour(*whose, hour, 1, value, value, value, value, value, row.ts, step)
-            hours.append(at)
+def extended(newest: Hours, rows: Readings) -> Hours:
+    """Return the hours that change when readings, in order and all newer than their key's newest hour, come after it.
+
+    `newest` holds one hour for each key, in the order of the readings' keys; its `n` is 0 where there is none.
+    """
+    hour, value = rows["ts"] - rows["ts"] % HOUR, rows["value"]
+    of_key = starts(rows["key"])
+    begin = starts(rows["key"], hour)
+    end = np.append(begin[1:], len(rows)) - 1
+    known = newest["n"] > 0
+    before = np.roll(value, 1)
+    before[of_key] = np.where(known, newest["last"], value[of_key])
+    steps = np.where(rows["counter"], np.maximum(value - before, 0.0), 0.0)
+    n = np.diff(np.append(begin, len(rows)))
+    first = value[begin]
+    hours = np.empty(len(begin), RECORD)
+    for name in ("tenant_id", *KEY):
+        hours[name] = rows[name][begin]
+    hours["hour"], hours["n"], hours["first"] = hour[begin], n, first
+    hours["low"], hours["high"] = np.minimum.reduceat(value, begin), np.maximum.reduceat(value, begin)
+    hours["mean"] = first + np.add.reduceat(value - np.repeat(first, n), begin) / n
+    hours["last"], hours["last_ts"] = value[end], rows["ts"][end]
+    hours["rise"] = np.add.reduceat(steps, begin)
+    _go_on(hours, np.searchsorted(begin, of_key), newest)
     return hours
 
 
-def recompute(conn: psycopg.Connection, hours: list[tuple[int, int, int, int]]) -> None:
-    """Recompute these (unit, slot, channel, hour) from the store, and what follows from them."""
-    columns = tuple(literal(hour[place] for hour in hours) for place in range(4))
+def _go_on(hours: Hours, places: NDArray[np.intp], newest: Hours) -> None:
+    """Let the first hour of each key, at these places, take in what stands already of the same hour."""
+    same = (newest["n"] > 0) & (newest["hour"] == hours["hour"][places])
+    places, before = places[same], newest[same]
+    here = hours[places]
+    n = before["n"] + here["n"]
+    here["mean"] = before["mean"] + (here["mean"] - before["mean"]) * here["n"] / n
+    here["low"], here["high"] = np.minimum(before["low"], here["low"]), np.maximum(before["high"], here["high"])
+    here["n"], here["first"], here["rise"] = n, before["first"], before["rise"] + here["rise"]
+    hours[places] = here
+
+
+def recompute(conn: psycopg.Connection, rows: Readings) -> None:
+    """Recompute the hours of these readings from the store, and what follows from them."""
+    touched = np.unique(np.column_stack([*(rows[name] for name in KEY), rows["ts"] - rows["ts"] % HOUR]), axis=0).T
+    columns = [kind(values) for kind, values in zip((Int8s, Int4s, Int4s, Times), touched, strict=True)]
     conn.execute(RECOMPUTE, columns)
     conn.execute(STEP_IN, columns)
 
 
-def _order(row: Row) -> tuple[int, int, int]:
-    return row.ts, row.session, row.seq
+def _latest(conn: psycopg.Connection, keys: Readings) -> Hours:
+    """Return the newest hour of each key, in their order; `n` is 0 where there is none."""
+    found = np.zeros(len(keys), RECORD)
+    rows = conn.execute(LATEST, [COLUMNS[name](keys[name]) for name in KEY], binary=True).fetchall()
+    if rows:
+        places, *columns = zip(*rows, strict=True)
+        at = np.array(places) - 1
+        for name, column in zip(LATEST_COLUMNS, columns, strict=True):
+            found[name][at] = column
+    return found
+
+
+def _upsert(conn: psycopg.Connection, hours: Hours) -> None:
+    conn.execute(UPSERT, [kind(hours[name]) for name, kind in COLUMNS.items()])

@@ -3,11 +3,13 @@
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 
 from gateway.ingest.envelope import Envelope
 
 LINGER = 0.02  # seconds that a batch waits for company
 PATIENCE = 10.0  # seconds that the broker's thread waits for room, well within the keepalive
+HEAVY = 134_217_728  # bytes of payloads that are held at most, one read of the network aside
 
 
 class Inbox:
@@ -22,19 +24,28 @@ class Inbox:
         self.size = size
         self.spilled = 0
         self._held: deque[Envelope] = deque()
+        self._weight = [0, 0]  # bytes that came and bytes that left: each counted by one thread alone
         self._news, self._room = threading.Event(), threading.Event()
 
     def __len__(self) -> int:
         return len(self._held)
 
-    def put(self, envelope: Envelope) -> None:
-        """Add a message, when there is room; after `PATIENCE` seconds without, count it as spilled."""
-        if len(self._held) >= self.size and not self._wait_for_room():
-            self.spilled += 1
-            return
-        self._held.append(envelope)
-        if not self._news.is_set():
-            self._news.set()
+    @property
+    def full(self) -> bool:
+        """Whether no more should come in."""
+        return len(self._held) >= self.size or self._weight[0] - self._weight[1] >= HEAVY
+
+    def put(self, envelopes: Sequence[Envelope]) -> None:
+        """Add messages, when there is room; what finds none within `PATIENCE` seconds is counted as spilled."""
+        for first in range(0, len(envelopes), self.size):
+            some = envelopes[first : first + self.size]
+            if self.full and not self._wait_for_room():
+                self.spilled += len(some)
+                continue
+            self._held.extend(some)
+            self._weight[0] += sum([len(envelope.payload) for envelope in some])
+            if not self._news.is_set():
+                self._news.set()
 
     def take(self, limit: int, wait: float) -> list[Envelope]:
         """Return up to `limit` messages, oldest first; none where none came within `wait` seconds."""
@@ -44,6 +55,7 @@ class Inbox:
             time.sleep(LINGER)
         self._news.clear()
         found = [self._held.popleft() for _ in range(min(limit, len(self._held)))]
+        self._weight[1] += sum([len(envelope.payload) for envelope in found])
         if self._held:
             self._news.set()
         self._room.set()
@@ -51,8 +63,8 @@ class Inbox:
 
     def _wait_for_room(self) -> bool:
         end = time.monotonic() + PATIENCE
-        while not self.spilled and len(self._held) >= self.size:  # once some are gone, their followers are of no use
+        while not self.spilled and self.full:  # once some are gone, their followers are of no use
             self._room.clear()
-            if len(self._held) >= self.size and not self._room.wait(max(end - time.monotonic(), 0)):
+            if self.full and not self._room.wait(max(end - time.monotonic(), 0)):
                 return False
         return not self.spilled

@@ -3,16 +3,15 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from gateway.ingest import clocks
-from gateway.ingest.content import Content
-from gateway.ingest.counters import Highs
+from gateway.ingest.content import Batch, Content
+from gateway.ingest.counters import Highs, Reset
 from gateway.ingest.directory import Shelf
 from gateway.ingest.envelope import Envelope
+from gateway.ingest.gathered import Gathered
 from gateway.ingest.presence import Presence
 from gateway.ingest.receipts import Message
 from gateway.ingest.rejection import Rejected
 from gateway.ingest.sessions import Session, SessionKey
-from gateway.ingest.store import Row
 from gateway.ingest.topics import Address
 from gateway.registry.units import Unit
 
@@ -42,15 +41,14 @@ class Parcel:
     sender: Sender | None = None
     refused: list[Rejected] = field(default_factory=list)
 
-    @classmethod
-    def of(cls, envelope: Envelope) -> "Parcel":
-        """Wrap a message that nobody has read yet."""
-        return cls(envelope, clocks.micros(envelope.received_at))
-
     def refuse(self, reason: Rejected) -> None:
         """Refuse the whole message."""
         self.refused.append(reason)
         self.contents = []
+
+
+# Whose batch it is, and which of its samples are new.
+Said = tuple[Parcel, Sender, Batch, range | list[int]]
 
 
 @dataclass(slots=True)
@@ -83,7 +81,9 @@ class Haul:
     presences: dict[int, Presence]
     highs: Highs
     sessions: dict[SessionKey, Session] = field(default_factory=dict)
-    rows: list[Row] = field(default_factory=list)
-    counters: set[int] = field(default_factory=set)  # the channels among them that only go up
+    gathered: Gathered = field(default_factory=Gathered)
+    said: list[Said] = field(default_factory=list)  # whose batches they are, in the same order
+    resets: list[Reset] = field(default_factory=list)
+    all_fresh: bool = True  # by their sequence numbers, none of the readings is in the store yet
     heard: dict[SessionKey, Sender] = field(default_factory=dict)  # who gets a receipt
     outcome: Outcome = field(default_factory=Outcome)

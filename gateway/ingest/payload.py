@@ -8,7 +8,7 @@ import cbor2
 import msgspec
 
 from gateway.ingest import rejection
-from gateway.ingest.content import Batch
+from gateway.ingest.content import Batch, Numbers
 
 LARGEST = 65_536  # bytes
 DEEPEST = 16
@@ -16,7 +16,7 @@ CBOR = "application/cbor"
 CBOR_TYPES = (CBOR, "application/senml+cbor")
 
 T = TypeVar("T")
-_batch = msgspec.json.Decoder(Batch)
+_numbers, _batch = msgspec.json.Decoder(Numbers), msgspec.json.Decoder(Batch)
 
 
 def is_cbor(payload: bytes, content_type: str | None) -> bool:
@@ -32,23 +32,45 @@ def check_size(payload: bytes) -> None:
         raise rejection.WrongShape("It is empty.")
 
 
-def batch(payload: bytes, content_type: str | None) -> Batch:
-    """Read a batch of samples.
+def quick(payload: bytes) -> Numbers | None:
+    """Read a batch of our own protocol in JSON whose every value is a number, as most are; None: look closer.
 
-    Raises a Rejected that says what is wrong. The quick way reads JSON straight into the batch; counting colons
-    proves that no key was named twice, and only where that proof fails the text is read again, slowly.
+    Nothing is let through that `batch` refuses. Counting colons proves that no key was named twice, without a
+    backslash there is no escaped NUL, and what is decoded has no other.
     """
+    if len(payload) > LARGEST or b"\\" in payload or b"\x00" in payload or not payload.isascii():
+        return None
+    try:
+        read = _numbers.decode(payload)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    samples = read.r
+    values = len(samples[0][1]) if len(samples) == 1 else sum([len(values) for _, values in samples])
+    return read if payload.count(b":") == 6 + values else None
+
+
+def batch(payload: bytes, content_type: str | None) -> Batch:
+    """Read a batch of samples; raises a Rejected that says what is wrong."""
     check_size(payload)
     if is_cbor(payload, content_type):
-        return ours(plain(payload, content_type), Batch)
+        return _batch_of(strict_cbor(payload))
+    if read := quick(payload):
+        return read
     check_text(payload)
     try:
-        read = _batch.decode(payload)
+        found = _batch.decode(payload)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise _explained(payload, error) from None
-    if payload.count(b":") != 6 + sum(len(values) for _, values in read.r):
+    if payload.count(b":") != 6 + sum([len(values) for _, values in found.r]):
         strict_json(payload)
-    return read
+    return found
+
+
+def _batch_of(value: Any) -> Batch:
+    try:
+        return msgspec.convert(value, Numbers)
+    except msgspec.ValidationError:
+        return ours(value, Batch)
 
 
 def plain(payload: bytes, content_type: str | None = None) -> Any:

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable
 
+import numpy as np
 import psycopg
 
 from gateway import clock
 from gateway.ingest import (
+    clocks,
     counters,
     gaps,
     happenings,
@@ -24,6 +26,7 @@ from gateway.ingest.content import UNNUMBERED, Batch, Content, DeviceEvent, Repl
 from gateway.ingest.directory import Directory
 from gateway.ingest.envelope import Envelope
 from gateway.ingest.parcel import Haul, Outcome, Parcel, Sender
+from gateway.ingest.readings import Readings
 from gateway.ingest.rejection import Fate, Rejected
 from gateway.registry import units
 
@@ -43,18 +46,19 @@ def take(conn: psycopg.Connection, directory: Directory, envelopes: Iterable[Env
                 file(conn, haul, parcel, content)
             except Rejected as reason:
                 parcel.refused.append(reason)
-    stored = store.append(conn, haul.rows)
-    hourly.roll_up(conn, haul.rows, haul.counters, all_new=stored == len(haul.rows))
+    readings = samples.judged(haul, directory.catalogue)
+    stored = store.append(conn, readings, all_fresh=haul.all_fresh)
+    hourly.roll_up(conn, readings, all_new=stored == len(readings))
     haul.outcome.stored = stored
-    haul.outcome.duplicates += len(haul.rows) - stored
-    note_changes(conn, haul)
+    haul.outcome.duplicates += len(readings) - stored
+    note_changes(conn, haul, readings)
     keep_refused(conn, haul.outcome, parcels)
     return haul.outcome
 
 
 def opened(envelope: Envelope) -> Parcel:
     """Read a message; whatever is wrong with it stands in `refused`."""
-    parcel = Parcel.of(envelope)
+    parcel = Parcel(envelope, clocks.micros(envelope.received_at))
     try:
         parcel.address = topics.parse(envelope.topic)
         parcel.contents = ADAPTERS[parcel.address.adapter](parcel.address, envelope)
@@ -133,28 +137,28 @@ def file(conn: psycopg.Connection, haul: Haul, parcel: Parcel, content: Content)
     if sender is None:
         return
     here = haul.presences[sender.unit.unit_id]
-    if isinstance(content, UnitState):
-        here.become(content)
-        if content.state == "lost" or parcel.envelope.retained:
-            return  # a will is the broker's word, and a retained state is old: neither says that the unit was here
-    here.hear(parcel.received)
     if isinstance(content, Batch):
+        here.hear(parcel.received)
         samples.file(haul, parcel, sender, content)
-    elif isinstance(content, DeviceEvent):
-        happenings.record(conn, haul, parcel, sender, content)
+    elif isinstance(content, UnitState):
+        here.become(content)
+        if content.state != "lost" and not parcel.envelope.retained:
+            here.hear(parcel.received)  # a will is the broker's word, and a retained state is old
+    else:
+        here.hear(parcel.received)
+        if isinstance(content, DeviceEvent):
+            happenings.record(conn, haul, parcel, sender, content)
 
 
-def note_changes(conn: psycopg.Connection, haul: Haul) -> None:
+def note_changes(conn: psycopg.Connection, haul: Haul, readings: Readings) -> None:
     """Write counters, sessions, gaps and presences, ask for forecasts, and say what is safe."""
     now, outcome = clock.now(), haul.outcome
     counters.save(conn, haul.highs)
     outcome.gaps_opened, outcome.gaps_filled = sessions.save(conn, haul.sessions.values(), now)
     presence.save(conn, haul.presences.values())
-    news: dict[int, set[int]] = {}
-    for row in haul.rows:
-        news.setdefault(row.tenant_id, set()).add(row.unit_id)
-    for tenant_id, unit_ids in sorted(news.items()):
-        units.want_score(conn, tenant_id, sorted(unit_ids), now)
+    for tenant_id in np.unique(readings["tenant_id"]).tolist():
+        unit_ids = np.unique(readings["unit_id"][readings["tenant_id"] == tenant_id])
+        units.want_score(conn, tenant_id, unit_ids.tolist(), now)
     for key, sender in haul.heard.items():
         outcome.messages.append(receipts.through(sender.device, key[1], haul.sessions[key].sequence.through))
 

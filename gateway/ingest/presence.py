@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import psycopg
 
 from gateway.ingest import rejection
-from gateway.ingest.arrays import MICROS, TIMES, literal
+from gateway.ingest.arrays import MICROS, Int8s, Times, columns
 from gateway.ingest.clocks import SECOND
 from gateway.ingest.content import UNNUMBERED, UnitState
 
 LOCK = f"""select unit_id, connection, connection_session, {MICROS.format("last_seen_at")} from unit
     where unit_id = any(%s) order by unit_id for no key update"""
-SEEN = f"""update unit u set last_seen_at = {TIMES.format("t.seen")}
-    from unnest(%s::bigint[], %s::bigint[]) t(unit_id, seen) where u.unit_id = t.unit_id"""
+SEEN = """update unit u set last_seen_at = t.seen
+    from unnest(%s, %s) t(unit_id, seen) where u.unit_id = t.unit_id"""
 STATE = """update unit set connection = %s, connection_session = %s, firmware = coalesce(%s, firmware),
     hw_rev = coalesce(%s, hw_rev) where unit_id = %s"""
 
@@ -48,7 +48,7 @@ class Presence:
 
 def lock(conn: psycopg.Connection, unit_ids: Collection[int]) -> dict[int, Presence]:
     """Lock the units, in one order for every process, so that whatever belongs to a unit has one writer at a time."""
-    rows = conn.execute(LOCK, (sorted(unit_ids),))
+    rows = conn.execute(LOCK, (Int8s(sorted(unit_ids)),), binary=True)
     return {row[0]: Presence(row[0], row[1], row[2], row[3], row[3]) for row in rows}
 
 
@@ -60,7 +60,7 @@ def save(conn: psycopg.Connection, presences: Collection[Presence]) -> None:
         if this.seen is not None and (this.was_seen is None or this.seen - this.was_seen >= SECOND)
     ]
     if seen:
-        conn.execute(SEEN, tuple(map(literal, zip(*seen, strict=True))))
+        conn.execute(SEEN, columns(seen, Int8s, Times))
     for this in presences:
         if this.changed:
             conn.execute(STATE, (this.connection, this.session, this.firmware, this.hardware, this.unit_id))

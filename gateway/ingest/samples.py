@@ -1,64 +1,84 @@
-"""Samples to rows: those that are new, where they belong, when they happened, and whether they can be believed."""
+"""Samples to readings: which are new, and what of a batch had to be left out."""
+
+import numpy as np
 
 from gateway.ingest import believe, clocks
-from gateway.ingest.content import UNNUMBERED, Batch
-from gateway.ingest.parcel import Haul, Parcel, Sender
+from gateway.ingest.arrays import NO_TIME
+from gateway.ingest.content import UNNUMBERED, Batch, Numbers
+from gateway.ingest.directory import Catalogue
+from gateway.ingest.gathered import CLOCK
+from gateway.ingest.parcel import Haul, Parcel, Said, Sender
+from gateway.ingest.readings import Readings, in_order
 from gateway.ingest.rejection import PARTIAL, Unbelievable, UnknownChannel
-from gateway.ingest.store import Row
 
 
 def file(haul: Haul, parcel: Parcel, sender: Sender, batch: Batch) -> None:
-    """Add a batch's new readings to the haul, and note the channels and values that had to be left out."""
-    unit, target_of, received, samples = sender.unit, sender.shelf.target, parcel.received, batch.r
-    last = max(offset for offset, _ in samples)
-    places: range | list[int] = range(len(samples))
+    """Add a batch's new samples to the haul."""
+    samples, unit_id, first = batch.r, sender.unit.unit_id, batch.q
+    offsets = [offset for offset, _ in samples]
+    said = [values for _, values in samples]
+    last = max(offsets)
+    count = len(said)
+    places: range | list[int] = range(count)
+    seqs: range | list[int] = range(first, first + count)
     zero: int | None = None
-    numbered = batch.s != UNNUMBERED
-    if numbered:
-        fresh, zero = _arrive(haul, parcel, sender, batch, last)
-        if parcel.envelope.released not in PARTIAL:  # what was left out has its number here already
-            places = fresh
+    if batch.s == UNNUMBERED:
+        seqs = [first] * count
+        haul.all_fresh = False
+    else:
+        session = haul.sessions[unit_id, batch.s]
+        haul.heard[unit_id, batch.s] = sender
+        if batch.c == "relative" and session.anchor is None:
+            session.anchor = clocks.anchor(batch.t, last, parcel.received)
+        zero = session.anchor
+        fresh = session.sequence.arrive(first, first + count - 1)
+        if parcel.envelope.released in PARTIAL:  # what was left out has its number here already
+            haul.all_fresh = False
+        elif fresh != [(first, first + count - 1)]:
+            seqs = [number for begin, end in fresh for number in range(begin, end + 1)]
+            places = [number - first for number in seqs]
+            haul.outcome.duplicates += count - len(places)
+            offsets, said = [offsets[place] for place in places], [said[place] for place in places]
+            if not said:
+                return
+    haul.said.append((parcel, sender, batch, places))
+    haul.gathered.add(
+        (
+            sender.unit.tenant_id, unit_id, batch.s, CLOCK[batch.c], batch.t, last, parcel.received,
+            NO_TIME if zero is None else zero,
+        ),
+        seqs, offsets, said, sender.shelf, numbers=type(batch) is Numbers,
+    )  # fmt: skip
+
+
+def judged(haul: Haul, catalogue: Catalogue) -> Readings:
+    """Return the haul's readings in order, those that went back flagged, and refuse what cannot be stored."""
+    readings, kept, origin = haul.gathered.readings(catalogue)
+    readings["counter"] &= kept
+    begin = 0
+    for reset in haul.resets:  # counters are told in the order that units said things
+        haul.highs.flag(readings[begin : reset.after])
+        haul.highs.reset(reset)
+        begin = reset.after
+    haul.highs.flag(readings[begin:])
+    for place in np.unique(origin[~kept]).tolist():
+        refuse(haul.said[place])
+    return in_order(readings[kept])
+
+
+def refuse(said: Said) -> None:
+    """Note the channels and values of a batch that were left out."""
+    parcel, sender, batch, places = said
     unknown: dict[str, None] = {}
     unbelievable: dict[str, object] = {}
     for place in places:
-        offset, values = samples[place]
-        seq = batch.q + place if numbered else batch.q
-        ts, how, flags, raw = clocks.place(batch.c, batch.t, offset, last=last, received=received, zero=zero)
-        for name, value in values.items():
-            if (target := target_of(name)) is None:
+        for name, value in batch.r[place][1].items():
+            if (target := sender.shelf.target(name)) is None:
                 unknown[name] = None
-                continue
-            slot_id, channel = target
-            if (judged := believe.judge(value, channel)) is None:
+            elif believe.judge(value, target.channel) is None:
                 unbelievable[name] = value
-                continue
-            number, why = judged
-            row = Row(
-                unit.tenant_id, unit.unit_id, slot_id, channel.channel_id, ts, number, batch.s, seq, raw, received, how,
-                flags | why,
-            )  # fmt: skip
-            if channel.kind == "counter" and not why:
-                haul.counters.add(channel.channel_id)
-                row = haul.highs.flagged(row)
-            haul.rows.append(row)
-    haul.outcome.duplicates += len(samples) - len(places)
     if unbelievable:
         shown = [f"{name[:40]} = {str(value)[:40]}" for name, value in unbelievable.items()]
         parcel.refused.append(Unbelievable(f"{', '.join(shown[:5])}."))
     if unknown and sender.hears:  # an adapter offers all it knows, and not every model has it
         parcel.refused.append(UnknownChannel(f"{', '.join(name[:40] for name in list(unknown)[:5])}."))
-
-
-def _arrive(
-    haul: Haul, parcel: Parcel, sender: Sender, batch: Batch, last: float
-) -> tuple[range | list[int], int | None]:
-    """Count a batch's numbers as here; return the places of its samples that are new, and the session's anchor."""
-    key = (sender.unit.unit_id, batch.s)
-    session = haul.sessions[key]
-    if batch.c == "relative" and session.anchor is None:
-        session.anchor = clocks.anchor(batch.t, last, parcel.received)
-    haul.heard[key] = sender
-    fresh = session.sequence.arrive(batch.q, batch.q + len(batch.r) - 1)
-    if len(fresh) == 1:
-        return range(fresh[0][0] - batch.q, fresh[0][1] - batch.q + 1), session.anchor
-    return [place - batch.q for first, end in fresh for place in range(first, end + 1)], session.anchor

@@ -6,21 +6,19 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import structlog
-from psycopg.conninfo import make_conninfo
 
 from gateway import clock, metrics
-from gateway.db import pool
 from gateway.ingest import gaps, release
 from gateway.ingest.broker import Broker, Stage
-from gateway.ingest.directory import Directory
 from gateway.ingest.envelope import Envelope
 from gateway.ingest.inbox import Inbox
+from gateway.ingest.lane import Lane, settle_in
 from gateway.ingest.parcel import Outcome
 from gateway.ingest.receipts import Outgoing
-from gateway.ingest.settle import settle
 from gateway.settings import Settings
 
 log = structlog.get_logger()
@@ -28,8 +26,8 @@ log = structlog.get_logger()
 IDLE = 0.25  # seconds between looks at an empty inbox
 QUIET = 3.0  # seconds without a message after which a session that asks for none is empty
 ASK_EVERY, RELEASE_EVERY = 1.0, 15.0  # seconds
-TELL_EVERY = 0.5  # seconds that receipts may wait for each other while there is much to store
-ALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
+TELL_EVERY = 0.5  # seconds that receipts may wait for each other while full batches wait to be stored
+LANES = 2  # connections that store at once
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0  # seconds between tries while the database is away
 
 
@@ -54,13 +52,12 @@ class Ingest:
     """Takes batches from the inbox and settles them, one after another, until told to stop."""
 
     def __init__(self, settings: Settings, dsn: str) -> None:
-        self.dsn = dsn
+        self.lanes = [Lane(dsn) for _ in range(LANES)]
+        self.executor = ThreadPoolExecutor(LANES - 1, "lane")
         self.limit = settings.mqtt_window
         self.inbox = Inbox(2 * settings.mqtt_window)  # brokers have been seen to overshoot the window
         self.broker = Broker(settings, self.inbox)
-        self.directory = Directory()
         self.trouble = True  # until the database has answered once
-        self._conn: psycopg.Connection | None = None
         self.outgoing = Outgoing()
         self._asked = self._released = self._told = float("-inf")
 
@@ -83,6 +80,7 @@ class Ingest:
             self.tell(time.monotonic())
         finally:
             self.broker.stop()
+            self.executor.shutdown()
             self.hang_up()
         log.info("ingest stopped", left_to_the_broker=len(self.inbox))
 
@@ -107,6 +105,7 @@ class Ingest:
             log.info("drained", session_ended=self.broker.stage is Stage.ENDING and self.broker.done)
         finally:
             self.broker.stop()
+            self.executor.shutdown()
             self.hang_up()
 
     def store(self, batch: Sequence[Envelope], stop: threading.Event) -> bool:
@@ -129,7 +128,7 @@ class Ingest:
         committed = time.monotonic()
         self.acknowledge(batch)
         self.outgoing.add(outcome.messages)
-        if not self.inbox or committed - self._told > TELL_EVERY:
+        if len(batch) < self.limit or committed - self._told > TELL_EVERY:
             self.tell(committed)
         self.account(batch, outcome, committed - began)
         return True
@@ -141,24 +140,16 @@ class Ingest:
 
     def settle(self, batch: Sequence[Envelope]) -> Outcome:
         """Commit a batch; raises psycopg.Error while the database cannot take it."""
-        return settle(self.connection(), self.directory, batch)
+        return settle_in(self.lanes, batch, self.executor)
 
     def acknowledge(self, batch: Sequence[Envelope]) -> None:
         """Let the broker forget messages that are committed."""
         self.broker.acknowledge(envelope.handle for envelope in batch)
 
-    def connection(self) -> psycopg.Connection:
-        """Return the one connection to the database, made anew where it broke."""
-        if self._conn is None or self._conn.closed or self._conn.broken:
-            self.hang_up()
-            self._conn = pool.connect(make_conninfo(self.dsn, **ALIVE), pool.Role.GATEWAY)
-            self._conn.autocommit = True
-        return self._conn
-
     def hang_up(self) -> None:
-        """Close the connection to the database."""
-        if self._conn is not None:
-            self._conn.close()
+        """Close the connections to the database."""
+        for lane in self.lanes:
+            lane.hang_up()
 
     def in_order(self) -> None:
         """Note that the database takes what it is given."""
@@ -172,8 +163,8 @@ class Ingest:
         metrics.count("database_trouble_total")
         metrics.put("ingest_ready", 0)
         log.warning("the database is away; holding what was received", error=str(error).strip(), held=len(self.inbox))
-        if isinstance(error, psycopg.OperationalError) and self._conn is not None:
-            self._conn.close()
+        if isinstance(error, psycopg.OperationalError):
+            self.hang_up()
 
     def do_chores(self) -> None:
         """Ask for what is missing, let through what is enrolled by now, reconnect where messages were let go."""
@@ -194,7 +185,7 @@ class Ingest:
 
     def ask_and_release(self, now: float) -> None:
         """Ask units for their gaps; from time to time let go what lay in quarantine for want of an enrolment."""
-        conn = self.connection()
+        conn = self.lanes[0].connection()
         with conn.transaction():
             commands = gaps.ask(conn, clock.now())
         self.broker.publish(commands)
@@ -202,7 +193,7 @@ class Ingest:
             return
         self._released = now
         with conn.transaction():
-            outcome = release.release_enrolled(conn, self.directory, clock.now())
+            outcome = release.release_enrolled(conn, self.lanes[0].directory, clock.now())
         self.broker.publish(outcome.messages)
         metrics.put("gaps_open", gaps.open_count(conn))
         if outcome.stored or outcome.events:

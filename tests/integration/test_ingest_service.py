@@ -163,6 +163,18 @@ def test_older_brokers_are_spoken_to_in_their_own_version(
     assert 30 == stored(dsn)
 
 
+def test_message_of_megabytes_is_put_aside(
+    conn: psycopg.Connection, dsn: str, device: Device, started: Callable[..., Ingest]
+) -> None:
+    """Where the broker cannot be told how much is too much, it is quarantined, acknowledged, and holds up nobody."""
+    enrolled(conn)
+    ingest = started(mqtt_version="3.1.1")
+    device.say(recent(1), recent(2)._replace(payload=b" " * 3_000_000), recent(3))
+    wait_for(lambda: {"too_large": 1} == quarantine.counted(conn) or conn.rollback())
+    wait_for(lambda: 2 == stored(dsn))
+    assert ingest.ready
+
+
 def test_broker_that_refuses_mqtt_5_is_asked_again_in_3_1_1(dsn: str) -> None:
     """A broker that answers "unacceptable protocol version" is connected to anew, in the version it speaks."""
     versions: list[int] = []
@@ -246,7 +258,7 @@ def test_buffer_is_bounded_and_what_it_lets_go_comes_again(
     monkeypatch.setattr("gateway.ingest.inbox.PATIENCE", 0.0)
     enrolled(conn)
     ingest = started()
-    ingest.inbox.size = 5
+    ingest.inbox.size = 20
     for q in range(1, 101):
         device.client.publish(recent(q).topic, recent(q).payload, qos=1)
     wait_for(lambda: {"v": 1, "s": 7, "through": 100} in device.receipts())

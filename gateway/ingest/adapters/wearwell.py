@@ -6,7 +6,7 @@ from msgspec import Meta, Struct, structs
 
 from gateway.events import EventType
 from gateway.ingest import payload, rejection, senml
-from gateway.ingest.content import Clock, Content, Count, DeviceEvent, Reply, UnitState
+from gateway.ingest.content import Batch, Clock, Content, Count, DeviceEvent, Reply, UnitState
 from gateway.ingest.envelope import Envelope
 from gateway.ingest.topics import Address
 
@@ -84,10 +84,12 @@ def read(address: Address, envelope: Envelope) -> list[Content]:
 def _telemetry(envelope: Envelope) -> list[Content]:
     if envelope.retained:
         raise rejection.RetainedTelemetry
-    first = envelope.payload.lstrip()[:1]
-    if first and (first == JSON_LIST or first[0] in CBOR_LISTS):
-        return list(senml.read(envelope))
-    batch = payload.batch(envelope.payload, envelope.content_type)
+    batch: Batch | None = envelope.batch
+    if batch is None:
+        first = envelope.payload.lstrip()[:1]
+        if first and (first == JSON_LIST or first[0] in CBOR_LISTS):
+            return list(senml.read(envelope))
+        batch = payload.batch(envelope.payload, envelope.content_type)
     if batch.s < 1 or batch.q + len(batch.r) > 2**53:
         raise rejection.WrongShape("Sessions and sequence numbers lie between 1 and 2^53.")
     return [batch]

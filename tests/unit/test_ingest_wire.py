@@ -1,0 +1,144 @@
+"""The broker's bytes: messages taken out of them however they are cut, and made into them by the thousand."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from gateway.ingest.posting import FIRST, Posting, packet
+from gateway.ingest.receipts import Message
+from gateway.ingest.sieve import DUP, RETAIN, Published, Sieve
+
+OTHER = b"\xd0\x00"  # PINGRESP
+
+
+def publish(topic: bytes, payload: bytes, mid: int | None, flags: int = 0, properties: bytes | None = b"\x00") -> bytes:
+    body = len(topic).to_bytes(2) + topic + (b"" if mid is None else mid.to_bytes(2)) + (properties or b"") + payload
+    size, length = len(body), b""
+    while size > 127:
+        length, size = length + bytes((size % 128 | 0x80,)), size // 128
+    return bytes((0x30 | flags | (0 if mid is None else 2),)) + length + bytes((size,)) + body
+
+
+class Heard:
+    """What a sieve handed on, in order."""
+
+    def __init__(self, *, five: bool = True) -> None:
+        self.messages: list[Published] = []
+        self.mids: list[int] = []
+        self.sieve = Sieve(self.messages.extend, self.mids.extend, five=five)
+
+    def feed(self, data: bytes, cuts: list[int]) -> bytes:
+        edges = [0, *sorted({cut % (len(data) + 1) for cut in cuts}), len(data)]
+        return b"".join(self.sieve.feed(data[a:b]) for a, b in pairwise(edges))
+
+
+messages = st.builds(
+    publish,
+    topic=st.binary(max_size=40),
+    payload=st.binary(max_size=400),
+    mid=st.none() | st.integers(1, 65_535),
+    flags=st.sampled_from([0, RETAIN, DUP, RETAIN | DUP]),
+)
+acks = st.integers(1, 65_535).map(lambda mid: b"\x40\x02" + mid.to_bytes(2))
+others = st.sampled_from([OTHER, b"\x90\x04\x00\x01\x00\x01", b"\x20\x03\x00\x00\x00"])
+
+
+@settings(deadline=None)
+@given(st.lists(messages | acks | others, max_size=12), st.lists(st.integers(0, 5_000), max_size=6))
+def test_bytes_may_be_cut_anywhere(packets: list[bytes], cuts: list[int]) -> None:
+    """However much one read brings, the same messages and acknowledgements are handed on, the rest left as it was."""
+    whole, cut = Heard(), Heard()
+    left = whole.feed(b"".join(packets), [])
+    assert left == cut.feed(b"".join(packets), cuts)
+    assert (whole.messages, whole.mids) == (cut.messages, cut.mids)
+    assert b"".join(one for one in packets if one[0] & 0xF0 not in {0x30, 0x40}) == left
+    assert sum(one[0] & 0xF0 == 0x30 for one in packets) == len(whole.messages)
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=3))
+def test_any_bytes_are_taken_without_an_exception(data: bytes, cuts: list[int]) -> None:
+    """A broker that sends nonsense is the library's affair, which hangs up; the sieve never raises."""
+    Heard().feed(data, cuts)
+
+
+def test_message_is_read_whole() -> None:
+    """Topic, payload, id and marks are those that the broker sent, and the content type is found among others."""
+    properties = Properties(PacketTypes.PUBLISH)
+    properties.MessageExpiryInterval = 9
+    properties.UserProperty = [("a", "b"), ("c", "d")]
+    properties.ContentType = "application/cbor"
+    properties.CorrelationData = b"\x03\x03"
+    heard = Heard()
+    assert b"" == heard.feed(publish(b"a/b", b"x", 7, DUP, properties.pack()) + publish(b"c", b"", None, RETAIN), [])
+    assert [
+        Published(b"a/b", b"x", 7, 0x3A, "application/cbor"),
+        Published(b"c", b"", None, 0x31, None),
+    ] == heard.messages
+
+
+def test_mqtt_3_has_no_properties() -> None:
+    """In MQTT 3.1.1 the payload follows the message id at once."""
+    heard = Heard(five=False)
+    heard.feed(publish(b"a", b"\x00\x01", 5, properties=None), [])
+    assert [Published(b"a", b"\x00\x01", 5, 0x32, None)] == heard.messages
+
+
+def test_malformed_message_is_left_to_the_library() -> None:
+    """A message whose properties end beyond itself is not guessed at."""
+    heard = Heard()
+    broken = publish(b"a", b"", 5, properties=b"\x05\x03")
+    assert broken == heard.feed(broken, [])
+    assert [] == heard.messages
+
+
+def sent() -> tuple[Posting, list[bytes]]:
+    packets: list[bytes] = []
+    return Posting(packets.append, five=True), packets
+
+
+def numbered() -> Iterator[Message]:
+    for number in range(100):
+        yield Message("ww/v1/acme.1/dn/receipt", b"%d" % number)
+
+
+def read(packets: list[bytes]) -> list[Published]:
+    heard = Heard()
+    heard.feed(b"".join(packets), [])
+    return heard.messages
+
+
+def test_never_more_is_under_way_than_the_broker_takes() -> None:
+    """Messages wait for acknowledgements, then follow in order, and no id is used twice at a time."""
+    posting, packets = sent()
+    posting.open(3)
+    posting.publish(numbered())
+    assert [b"0", b"1", b"2"] == [one.payload for one in read(packets)]
+    posting.acknowledged([FIRST + 1])
+    assert [b"0", b"1", b"2", b"3"] == [one.payload for one in read(packets)]
+    while len(found := read(packets)) < 100:
+        posting.acknowledged([one.mid for one in found if one.mid is not None])
+    assert [b"%d" % number for number in range(100)] == [one.payload for one in found]
+
+
+def test_nothing_is_sent_without_a_connection() -> None:
+    """What was not sent when the connection was lost stays unsaid: the next receipt says more."""
+    posting, packets = sent()
+    posting.publish(numbered())
+    posting.open(2)
+    assert [] == packets
+    posting.publish(numbered())
+    posting.open(0)
+    posting.acknowledged([FIRST, FIRST + 1])
+    assert 2 == len(read(packets))
+
+
+def test_receipt_is_the_packet_that_the_standard_says() -> None:
+    """Length, topic, id and, in MQTT 5, empty properties; a long payload has a long length."""
+    message = Message("t", b"x" * 200)
+    assert b"\x32\xce\x01\x00\x01t\x04\x00\x00" + message.payload == packet(message, 1_024, five=True)
+    assert b"\x32\xcd\x01\x00\x01t\x04\x00" + message.payload == packet(message, 1_024, five=False)
