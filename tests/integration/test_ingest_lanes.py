@@ -58,6 +58,10 @@ def test_a_lane_that_fails_fails_the_batch_and_doubles_nothing(
 
 def test_two_lanes_may_need_the_same_new_month(lanes: list[Lane], conn: psycopg.Connection) -> None:
     """A partition that another transaction is making is waited for, not made again."""
+    partitioned = "select from pg_partitioned_table where partrelid = 'wearwell.reading'::regclass"
+    if conn.execute(partitioned).fetchone() is None:
+        pytest.skip("TimescaleDB makes its chunks by itself")
+    conn.rollback()
     first, second = (each.connection() for each in lanes)
     make = "select reading_partitions('2031-01-01', '2031-01-02')"
     with ThreadPoolExecutor(1) as executor:
