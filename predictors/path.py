@@ -13,7 +13,7 @@ from predictors.batch import Array
 from predictors.indicator import READS
 
 STEP = 0.0125  # of the fleet's median life
-MOST = 32_000  # looks learned from: of more, every second, third, ...
+MOST = 8_000  # looks learned from, of more every second, third, ...: trees of that size stay in the cache
 BACK = (1, 2, 4, 8)  # levels back, over which the pace is taken
 LEAST = 1e-3  # of the median life; a level crossed before that was crossed at once
 FAINT = 0.005  # of the indicator's way: below it differences are noise
