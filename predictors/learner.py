@@ -113,8 +113,8 @@ class Learner:
         What is expected is what was expected at the last look; since then survival alone conditions: more wear never
         lengthens life.
         """
+        hits = path.known(hits, reads[:, 0])
         at = np.maximum(reads[:, 0], path.LEAST * self.scale)
-        hits = path.known(hits, at)
         count = np.isfinite(hits).sum(axis=1)
         location, share, strange = self._location(law, at, hits, reads, novel)
         trusted = np.where(strange, self.strange.spread[count], self.known.spread[count])

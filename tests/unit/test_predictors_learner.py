@@ -149,6 +149,13 @@ def test_a_look_that_finds_nothing_new_is_news() -> None:
     assert late[0] > 1.1 * due[0]
 
 
+def test_a_level_crossed_after_the_look_is_not_known() -> None:
+    """Looked at when it was new, a part has crossed nothing, however soon after that it did."""
+    looked = np.array([[0.0, 0.0, 0.0, 0.0, 0.0]])
+    soon, never = (fleet().left(np.zeros(1), np.full((1, LEVELS), hit), looked) for hit in (0.5, np.nan))
+    assert np.array_equal(never, soon)
+
+
 def test_a_part_unlike_any_seen_is_forecast_without_the_trees_and_with_the_wider_spread() -> None:
     """Far outside the features seen the trees are silent, and the law has the spread of strangers."""
     assert fleet().learner.known.share > 0
