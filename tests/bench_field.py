@@ -42,7 +42,7 @@ SLOT = Slot(
     | {
         "slot_id": 1, "tenant_id": 1, "model_id": 1, "code": "hepa", "name": "Filter", "predictor": "weibull",
         "life_h": 1000.0, "life_d": 125.0, "load_channel": "load", "load_ref": 2.0,
-        "indicator_channel": "pressure_drop", "indicator_eol": EOL_PA, "indicator_falls": False,
+        "indicator_channel": "pressure_drop", "indicator_eol": EOL_PA, "indicator_falls": False, "covariates": [],
         "cost_early": 1.0, "cost_late": 4.0,
     }
 )  # fmt: skip
@@ -151,7 +151,8 @@ def fill(conn: psycopg.Connection, gtin: str, worn: list[Worn]) -> Slot:
     tenant_id, ids = slot.tenant_id, {}
     for home in sorted({one.unit for one in worn}):
         region = "DE" if home % 2 else "FR"
-        ids[home] = units.enrol(conn, tenant_id, gtin, f"H{home}", now=BORN, region=region).unit.unit_id
+        serial = f"H{home}" if gtin == GTIN else f"{gtin[-3:]}H{home}"
+        ids[home] = units.enrol(conn, tenant_id, gtin, serial, now=BORN, region=region).unit.unit_id
     for one in worn:
         keep(conn, slot, ids[one.unit], one)
     conn.execute("delete from rescore")

@@ -48,7 +48,7 @@ def fitted(record: Record, predictor: str, day: float) -> Predictor:
     if not _enough(record, day):
         return named(predictor)(features.declared(record.slot))
     lesson = _lesson(record, predictor, day)
-    model = record.fits[predictor, day] = named(predictor)(lesson.declaration).fit(lesson.history)
+    model = record.fits[predictor, day] = named(predictor)(lesson.declaration).fit(lesson.history, lesson.family)
     return model
 
 
@@ -67,4 +67,4 @@ def _enough(record: Record, day: float) -> bool:
 
 def _lesson(record: Record, predictor: str, day: float) -> Lesson:
     history = record.history_by(day, hours_only=named(predictor).hours_only)
-    return Lesson(predictor, features.declared(record.slot), history)
+    return Lesson(predictor, features.declared(record.slot), history, record.family_by(day))

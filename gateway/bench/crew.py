@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from gateway.errors import WearwellError
 from predictors.batch import Array, SlotBatch
 from predictors.declaration import Declaration
+from predictors.family import Family
 from predictors.history import History
 from predictors.predictor import Predictor
 from predictors.registry import load, named
@@ -100,6 +101,7 @@ class Lesson:
     predictor: str
     declaration: Declaration
     history: History
+    family: Family | None = None
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,7 @@ def answered(posted: _Posted) -> Answer:
 
 
 def _learned(lesson: Lesson) -> Predictor:
-    return named(lesson.predictor)(lesson.declaration).fit(lesson.history)
+    return named(lesson.predictor)(lesson.declaration).fit(lesson.history, lesson.family)
 
 
 def _answered(question: Question) -> Answer:

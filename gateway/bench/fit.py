@@ -41,7 +41,8 @@ def fit_all(
     kept = []
     for (record, _), model in zip(wanted, models, strict=True):
         finished, running = record.known_by(record.until_d)
-        fitted_on = versions.fitted_on(record.slot, finished, running, record.date(record.until_d))
+        until = record.date(record.until_d)
+        fitted_on = versions.fitted_on(record.slot, finished, running, until, record.siblings.versions(until))
         said = note or f"fitted from {len(finished)} finished and {len(running)} running cycles"
         sealed = model.to_artifact()
         kept.append(_kept(conn, record.slot, sealed, labels=len(finished), note=said, fitted_on=fitted_on, now=now))
@@ -50,7 +51,7 @@ def fit_all(
 
 def _lesson(record: Record, predictor: str) -> Lesson:
     history = record.history_by(record.until_d, hours_only=named(predictor).hours_only)
-    return Lesson(predictor, features.declared(record.slot), history)
+    return Lesson(predictor, features.declared(record.slot), history, record.family_by(record.until_d))
 
 
 def export(conn: psycopg.Connection, version_id: int) -> dict[str, Any]:

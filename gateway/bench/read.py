@@ -11,7 +11,7 @@ from gateway.bench.record import Cycles, Money, Record, Snapshots
 from gateway.errors import NotFound, WearwellError
 from gateway.registry import gtin, models
 from gateway.registry.models import Slot
-from gateway.replenish import delivery, features, labels
+from gateway.replenish import delivery, features, labels, siblings
 
 MOST_CYCLES = 5_000  # the latest ones; beyond that they say the same again
 OF_A_CYCLE = 40  # forecasts of one cycle, evenly over its life, its first and last among them
@@ -95,7 +95,9 @@ def record(conn: psycopg.Connection, of: Slot, until: datetime) -> Record:
         made_d=_days([row[2] for row in made], epoch),
         inputs=tuple(row[3] for row in made),
     )
-    return Record(of, epoch, (until - epoch) / timedelta(days=1), cycles, snapshots, money(conn, of))
+    return Record(
+        of, epoch, (until - epoch) / timedelta(days=1), cycles, snapshots, money(conn, of), siblings.of(conn, of)
+    )
 
 
 def product(conn: psycopg.Connection, of: Slot) -> str:

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from gateway.registry.models import Slot
 from gateway.replenish import features, labels, learn
+from gateway.replenish.siblings import ALONE, Siblings
 from predictors.batch import SlotBatch
+from predictors.family import Family
 from predictors.history import History
 from predictors.predictor import Predictor
 
@@ -84,6 +86,7 @@ class Record:
     cycles: Cycles
     snapshots: Snapshots
     money: Money | None = None
+    siblings: Siblings = ALONE
 
     def date(self, day: float) -> datetime:
         """Return a day as a date."""
@@ -179,3 +182,7 @@ class Record:
         """Return what had arrived by a day as what a model learns from."""
         finished, running = self.known_by(day)
         return learn.history(self.slot, finished, running, hours_only=hours_only)
+
+    def family_by(self, day: float) -> Family | None:
+        """Return what siblings' versions in force on a day lend, None where there are none."""
+        return self.siblings.family(self.date(day))

@@ -53,6 +53,8 @@ class SlotOf(_Strict):
     flow_channel: Code | None = None
     flow_ref: Positive | None = None
     flow_exponent: Positive = 1.6
+    covariates: Annotated[list[Code], Field(max_length=8)] = []
+    family: Code | None = None
     cost_early: Positive = 1.0
     cost_late: Positive = 4.0
     delivery_d: Annotated[float, Field(ge=0, le=365)] | None = None
@@ -103,6 +105,7 @@ WHY = {
     "load_ref": "the load at which life_h is rated",
     "delivery_d": "days that a part takes to arrive",
     "gtin": "8, 12, 13 or 14 digits with their check digit",
+    "family": "lower case letters, digits and _, the same in every slot that belongs to it",
     "code": "lower case letters, digits and _",
     "tenant": "lower case letters, digits and dashes",
 }

@@ -9,7 +9,7 @@ from gateway.errors import NotFound
 
 SLOT_COLUMNS = """slot_id, tenant_id, model_id, code, name, predictor, life_h, life_d, load_channel, load_ref,
     indicator_channel, indicator_eol, indicator_baseline, indicator_falls, levels, flow_channel, flow_ref,
-    flow_exponent, cost_early, cost_late, delivery_d"""
+    flow_exponent, covariates, family, cost_early, cost_late, delivery_d"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,8 @@ class Slot:
     indicator_baseline: float | None
     indicator_falls: bool
     levels: list[float] | None
+    covariates: list[str]
+    family: str | None
     cost_early: float
     cost_late: float
     delivery_d: float | None

@@ -15,6 +15,7 @@ from gateway.registry.places import Path
 from predictors.registry import MODELS
 
 LEVELLED = ("hit", "fused")  # predictors that read the levels of an indicator
+UNLEARNED = ("rated", "calendar")  # predictors that no covariate changes
 Raw = Mapping[str, Any]
 
 
@@ -76,8 +77,24 @@ def _slot(slot: Raw, known: Mapping[str, Bounds]) -> Iterator[Fault]:
     for field in ("indicator_baseline", "levels", "indicator_falls", "flow_channel"):
         if field in slot and "indicator_eol" not in slot:
             yield Fault((field,), f"{field} says nothing without indicator_channel and indicator_eol; add them")
+    yield from _covariates(slot, known)
     yield from _predictor(slot)
     yield from _threshold(slot, known)
+
+
+def _covariates(slot: Raw, known: Mapping[str, Bounds]) -> Iterator[Fault]:
+    given = slot.get("covariates")
+    named = [(i, name) for i, name in enumerate(given) if isinstance(name, str)] if isinstance(given, list) else []
+    yield from _twice(("covariates",), named, "covariate")
+    for i, name in named:
+        for fault in _channel({**slot, "covariates": name}, "covariates", known):
+            yield Fault(("covariates", i), fault.says)
+        if name == slot.get("indicator_channel"):
+            why = "what shows the wear is no condition that brings it"
+            yield Fault(("covariates", i), f"{name!r} is the indicator: {why}; leave it out")
+    if named and slot.get("predictor") in UNLEARNED:
+        what = f'predictor "{slot["predictor"]}" learns nothing from covariates'
+        yield Fault(("covariates",), f'{what}; leave them out, or use "weibull"')
 
 
 def _channel(slot: Raw, field: str, known: Mapping[str, Bounds]) -> Iterator[Fault]:

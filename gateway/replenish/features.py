@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from psycopg.rows import dict_row
 
 from gateway.registry.models import Slot
-from gateway.replenish import course, days, habits
+from gateway.replenish import conditions, course, days, habits
 from gateway.replenish.days import Days
 from gateway.replenish.exposure import HOURS, KEPT_FOR, RECENT, WORTH_KEEPING
 from predictors.batch import SlotBatch
@@ -28,6 +28,7 @@ WEEKLY = 7.0  # days of a household resemble each other: a week is worth about o
 Array = NDArray[np.float64]
 Marks = NDArray[np.bool_]
 USE = ("use_path", "use_path_sd")
+COVARIATES = ("covariates", "covariates_recent")
 NAMES = ("run_h", "load_h", "age_d", "h_per_day", "h_per_day_sd", "load_per_h", "left_pct", "left_h", "silent_d")
 
 READ = (
@@ -121,16 +122,22 @@ class Seen:
             if (table := getattr(self.batch, name)) is not None:
                 for row, line in zip(rows, table, strict=True):
                     row[name] = [_plain(cell) for cell in line]
+        for name in COVARIATES:
+            if (table := getattr(self.batch, name)) is not None:
+                for row, line in zip(rows, table, strict=True):
+                    row[name] = dict(zip(self.slot.covariates, map(_plain, line), strict=True))
         return rows
 
 
 def batch_of(slot: Slot, rows: list[dict[str, Any]]) -> SlotBatch:
     """Return stored features as a batch again; hits of another set of levels are not known."""
     columns = {name: np.array([row.get(name) for row in rows], dtype=np.float64) for name in NAMES}
+    if slot.covariates:
+        columns |= {name: _named(rows, name, slot.covariates) for name in COVARIATES}
     count = len(declared(slot).levels) if slot.indicator_channel else 0
-    if not count:
-        return SlotBatch(**columns)
-    return SlotBatch(**columns, hits=_table(rows, "hits", count), reads=_table(rows, "reads", 1 + READS))
+    if count:
+        columns |= {"hits": _table(rows, "hits", count), "reads": _table(rows, "reads", 1 + READS)}
+    return SlotBatch(**columns)
 
 
 def looks_of(rows: list[dict[str, Any]]) -> Array:
@@ -142,6 +149,12 @@ def _table(rows: list[dict[str, Any]], name: str, width: int) -> Array:
     """Return a table of stored rows, (n, width); a row of another width is not known."""
     known = [row[name] if len(row.get(name) or ()) == width else [None] * width for row in rows]
     return np.array(known, dtype=np.float64).reshape(len(rows), width)
+
+
+def _named(rows: list[dict[str, Any]], name: str, wanted: list[str]) -> Array:
+    """Return a table of stored rows by the names that are wanted, (n, C); what a row does not name is not known."""
+    known = [[(row.get(name) or {}).get(each) for each in wanted] for row in rows]
+    return np.array(known, dtype=np.float64).reshape(len(rows), len(wanted))
 
 
 def recalled(slot: Slot, rows: list[dict[str, Any]], at: datetime) -> Seen:
@@ -164,7 +177,7 @@ def recalled(slot: Slot, rows: list[dict[str, Any]], at: datetime) -> Seen:
 
 def declared(slot: Slot) -> Declaration:
     """Return what the manufacturer declared about a slot, as predictors take it."""
-    return Declaration(slot.life_h, slot.life_d, slot.indicator_eol, levels(slot))
+    return Declaration(slot.life_h, slot.life_d, slot.indicator_eol, levels(slot), tuple(slot.covariates))
 
 
 def levels(slot: Slot) -> tuple[float, ...]:
@@ -211,6 +224,9 @@ def read(conn: psycopg.Connection, slot: Slot, unit_ids: list[int], at: datetime
     use = _use(conn, slot, [kept.get(row["unit_id"]) for row in rows])
     if shown is not None:
         use |= {"hits": shown.hits, "reads": shown.reads}
+    ran = conditions.read(conn, slot, [row["unit_id"] for row in rows], asked)
+    if ran is not None:
+        use |= {"covariates": ran.so_far, "covariates_recent": ran.lately}
     batch = SlotBatch(**dict(zip(NAMES, numbers.T, strict=True)), **use)
     return Seen(
         slot=slot,

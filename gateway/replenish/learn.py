@@ -15,7 +15,7 @@ import structlog
 
 from gateway.registry import models
 from gateway.registry.models import Slot
-from gateway.replenish import features, releases, versions
+from gateway.replenish import features, releases, siblings, versions
 from gateway.replenish.versions import Version
 from predictors.artifact import DamagedArtifact
 from predictors.future import exposure
@@ -48,7 +48,8 @@ class InForce:
 def in_force(conn: psycopg.Connection, slot: Slot) -> InForce:
     """Return the slot's model: the version released last for its predictor, else the declaration alone.
 
-    A version that cannot be read is logged, and the one released before it stays in force.
+    A version that cannot be read, or that was made for other levels or covariates than are declared now, is logged, and
+    the one released before it stays in force.
     """
     for release in reversed(releases.standing(releases.log(conn, slot.slot_id))):
         if release.model_version_id is None or release.predictor != slot.predictor:
@@ -57,9 +58,17 @@ def in_force(conn: psycopg.Connection, slot: Slot) -> InForce:
             model = versions.model(conn, release.model_version_id)
         except DamagedArtifact:
             log.exception("version cannot be read", model_version_id=release.model_version_id)
-        else:
+            continue
+        if answers(model, slot):
             return InForce(model, versions.get(conn, release.model_version_id))
+        log.warning("version was made for other levels or covariates", model_version_id=release.model_version_id)
     return InForce(named(slot.predictor)(features.declared(slot)), None)
+
+
+def answers(model: Predictor, slot: Slot) -> bool:
+    """Tell whether a model can be asked about a slot as it is declared now: by its levels and covariates."""
+    had, now = model.declaration, features.declared(slot)
+    return len(had.levels) == len(now.levels) and had.covariates == now.covariates
 
 
 def ripe(conn: psycopg.Connection) -> list[int]:
@@ -84,14 +93,15 @@ def learn(conn: psycopg.Connection, slot_id: int, now: datetime) -> int | None:
     under_way = features.read(conn, slot, units, now)
     model = named(slot.predictor)(features.declared(slot))
     running = [row for row, alive in zip(under_way.as_json(), under_way.alive, strict=True) if alive]
-    model.fit(history(slot, labels, running, hours_only=model.hours_only))
+    related = siblings.of(conn, slot)
+    model.fit(history(slot, labels, running, hours_only=model.hours_only), related.family(now))
     version_id = versions.keep(
         conn,
         slot,
         model.to_artifact(),
         labels=len(labels),
         note=f"learned from {len(labels)} finished and {len(running)} running cycles",
-        fitted_on=versions.fitted_on(slot, labels, running, now),
+        fitted_on=versions.fitted_on(slot, labels, running, now, related.versions(now)),
         now=now,
     )
     if version_id is not None and not releases.staff_decides(releases.log(conn, slot_id)):
@@ -106,4 +116,11 @@ def history(slot: Slot, labels: list[dict[str, Any]], under_way: list[dict[str, 
     batch = features.batch_of(slot, rows)
     censored = [bool(label["censored"]) for label in labels] + [True] * len(under_way)
     used = exposure(batch, slot.life_h, hours_only=hours_only).used
-    return History.of(used, censored, days=batch.age_d, hits=batch.hits, looks=features.looks_of(rows))
+    return History.of(
+        used,
+        censored,
+        days=batch.age_d,
+        hits=batch.hits,
+        looks=features.looks_of(rows),
+        covariates=batch.covariates,
+    )

@@ -149,4 +149,5 @@ class Suspicion:
             left_h=np.full(len(batch), np.nan),
             hits=None if batch.hits is None else np.full_like(batch.hits, np.nan),
             reads=None if batch.reads is None else np.full_like(batch.reads, np.nan),
+            covariates=batch.covariates_recent,
         )

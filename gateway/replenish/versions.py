@@ -89,9 +89,13 @@ def keep(
 
 
 def fitted_on(
-    slot: Slot, labels: list[dict[str, Any]], under_way: list[dict[str, Any]], now: datetime
+    slot: Slot,
+    labels: list[dict[str, Any]],
+    under_way: list[dict[str, Any]],
+    now: datetime,
+    siblings: list[int],
 ) -> dict[str, Any]:
-    """Return what a version was learned from: as of when, how much, its sha256, and the costs that stood then."""
+    """Return what a version was learned from: as of when, how much, its sha256, siblings' versions, the costs then."""
     data = json.dumps([labels, under_way], sort_keys=True, separators=(",", ":"), default=str)
     return {
         "as_of": now.isoformat(),
@@ -99,6 +103,7 @@ def fitted_on(
         "ends": sum(not label["censored"] for label in labels),
         "running": len(under_way),
         "data_sha256": hashlib.sha256(data.encode()).hexdigest(),
+        "siblings": siblings,
         "cost_early": slot.cost_early,
         "cost_late": slot.cost_late,
     }

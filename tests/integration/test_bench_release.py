@@ -48,7 +48,7 @@ def test_the_same_data_give_the_same_version(conn: psycopg.Connection, slot: Slo
     first = fitted(conn, slot)
     assert first == fitted(conn, slot)
     on = versions.get(conn, first).fitted_on
-    assert {"as_of", "finished", "ends", "running", "data_sha256", "cost_early", "cost_late"} == set(on)
+    assert {"as_of", "finished", "ends", "running", "data_sha256", "siblings", "cost_early", "cost_late"} == set(on)
     assert 0 < on["ends"] < on["finished"]
 
 

@@ -108,6 +108,12 @@ def test_a_good_one_is_taken_in_both_notations() -> None:
         ("least_cycles = 30", "cov80 = [0.9, 0.95]", 31, "does not hold 0.8"),
         ("load_ref = 10\n", "", 19, "load_channel and load_ref go together"),
         ("indicator_eol = 200\n", "", 21, "indicator_channel and indicator_eol go together"),
+        ("load_ref = 10", 'load_ref = 10\ncovariates = ["td"]', 21, "is no channel; did you mean 'tds'?"),
+        ("load_ref = 10", 'load_ref = 10\ncovariates = ["volume"]', 21, "is a counter, which only rises with use"),
+        ("load_ref = 10", 'load_ref = 10\ncovariates = ["tds", "tds"]', 21, "covariate 'tds' is declared twice"),
+        ("load_ref = 10", 'load_ref = 10\ncovariates = ["pressure_drop"]', 21, "'pressure_drop' is the indicator"),
+        ('predictor = "hit"', 'predictor = "rated"\ncovariates = ["tds"]', 17, "learns nothing from covariates"),
+        ('code = "hepa"', 'code = "hepa"\nfamily = "He Pa"', 15, "the same in every slot that belongs to it"),
     ],
 )  # fmt: skip
 def test_each_fault_names_its_line_and_the_remedy(was: str, becomes: str, line: int, said: str) -> None:
