@@ -170,9 +170,12 @@ def by_pattern(marks: NDArray[np.bool_]) -> list[tuple[NDArray[np.bool_], NDArra
     """Return the distinct rows of marks (n, p) and, for each, the indices of the rows that are like it."""
     if not marks.shape[0]:
         return []
-    codes = marks @ (1 << np.arange(marks.shape[1], dtype=np.int64))
-    order = np.argsort(codes, kind="stable")
-    starts = np.flatnonzero(np.diff(codes[order])) + 1
+    bits = np.packbits(marks, axis=1)
+    codes = np.zeros((marks.shape[0], -(-bits.shape[1] // 8) * 8), dtype=np.uint8)
+    codes[:, : bits.shape[1]] = bits
+    words = codes.view(np.uint64)
+    order = np.lexsort(words.T) if words.shape[1] > 1 else np.argsort(words[:, 0], kind="stable")
+    starts = np.flatnonzero((np.diff(words[order], axis=0) != 0).any(axis=1)) + 1
     return [(marks[rows[0]], rows) for rows in np.split(order, starts)]
 
 

@@ -29,6 +29,7 @@ FOLDS = 5  # in which units are left out to weigh law and trees
 ENOUGH = 12  # ends of life before trees are asked
 SHIFT = 0.03  # of the fleet's median life
 SHARES = np.linspace(0.0, 1.0, 5)
+CHUNK = 8192  # rows that the trees are asked about at once
 _FACTORS = np.geomspace(0.3, 8.0, 34)  # on the law's spread, looked through for the least that covers
 MARGIN = 0.5  # of the range of each feature: so far outside it the trees still speak
 INNER = 0.8  # the interval that calibration makes honest
@@ -51,7 +52,7 @@ class _Seen:
     """Hold the looks at the units that ended and what a learner sees of them."""
 
     looks: path.Looked
-    features: Array
+    features: path.Features
     target: Array
     ends: Array
     stages: NDArray[np.int64]
@@ -95,7 +96,8 @@ class Learner:
             strange = _trust(seen, history, history.groups, prior)
             strange = Trust(strange.share, np.maximum(strange.spread, known.spread))
         forest = Forest.grow(table, target, trees=TREES if seen.enough else 1)
-        return cls(forest, scale, way, table.min(axis=0), table.max(axis=0), known, strange)
+        low, high = table.min(axis=0).astype(np.float64), table.max(axis=0).astype(np.float64)
+        return cls(forest, scale, way, low, high, known, strange)
 
     def left(
         self,
@@ -162,16 +164,27 @@ class Learner:
         self, law: LevelCrossing, at: Array, hits: Array, reads: Array, novel: NDArray[np.bool_] | None
     ) -> tuple[Array, Array, NDArray[np.bool_]]:
         """Return the expected log exposure at the end, the trees' share in it, and whether the part is strange."""
-        table = path.features(hits, reads, self.way, self.scale)
-        room = MARGIN * (self.high - self.low)
-        outside = ((table < self.low - room) | (table > self.high + room)).any(axis=1)
+        trees, outside = self._trees(at, hits, reads)
         new = np.zeros(at.size, dtype=bool) if novel is None else novel
         share = np.where(outside, 0.0, np.where(new, self.strange.share, self.known.share))
         location = law.expected(at, hits)
-        heard = np.flatnonzero(share > 0)
-        trees = self.forest.predict(table[heard]) + np.log(at[heard] + SHIFT * self.scale)
-        location[heard] += share[heard] * (trees - location[heard])
-        return location, share, outside | new
+        return np.where(share > 0, location + share * (trees - location), location), share, outside | new
+
+    def _trees(self, at: Array, hits: Array, reads: Array) -> tuple[Array, NDArray[np.bool_]]:
+        """Return the log exposure at the end as trees expect it, (n,), and whose features are unlike any seen.
+
+        A CHUNK of rows at a time, so that they stay in the cache, those that are alike one after another.
+        """
+        trees, outside = np.empty(at.size), np.empty(at.size, dtype=bool)
+        room = MARGIN * (self.high - self.low)
+        low, high = (self.low - room).astype(path.SINGLE), (self.high + room).astype(path.SINGLE)
+        order = np.lexsort((np.isfinite(hits).sum(axis=1), at))
+        for start in range(0, at.size, CHUNK):
+            rows = order[start : start + CHUNK]
+            table = path.features(hits[rows], reads[rows], self.way, self.scale)
+            outside[rows] = ((table < low) | (table > high)).any(axis=1)
+            trees[rows] = self.forest.predict(table)
+        return trees + np.log(at + SHIFT * self.scale), outside
 
 
 def _trust(seen: _Seen, history: History, groups: NDArray[np.int64], prior: Prior) -> Trust:

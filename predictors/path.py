@@ -16,6 +16,8 @@ STEP = 0.0125  # of the fleet's median life
 MOST = 8_000  # looks learned from, of more every second, third, ...: trees of that size stay in the cache
 BACK = (1, 2, 4, 8)  # levels back, over which the pace is taken
 LEAST = 1e-3  # of the median life; a level crossed before that was crossed at once
+SINGLE = np.float32
+Features = NDArray[np.float32]
 FAINT = 0.005  # of the indicator's way: below it differences are noise
 
 
@@ -68,8 +70,18 @@ def width(levels: int) -> int:
     return 3 + levels + len(BACK) + READS
 
 
-def features(hits: Array, reads: Array, way: Array, scale: float) -> Array:
+def _mean(shares: Features, way: Array) -> Features:
+    # Column by column, so that a row's result does not depend on how many rows stand beside it.
+    total = np.zeros(shares.shape[0], dtype=SINGLE)
+    for column, step in zip(shares.T, way.astype(SINGLE), strict=True):
+        total += step * (SINGLE(1.0) - column)
+    return total
+
+
+def features(hits: Array, reads: Array, way: Array, scale: float) -> Features:
     """Return what is known at looks `reads`, (r, 5), of parts that crossed levels at `hits`, (r, L): (r, width).
+
+    In single precision, which is what trees compare in.
 
     way: (L,) by how much of its way to the end the indicator moves from level to level, from the first on. Columns: log
     exposure; levels crossed; mean of the indicator so far by its levels, log; log exposure at each level, at now where
@@ -77,16 +89,19 @@ def features(hits: Array, reads: Array, way: Array, scale: float) -> Array:
     """
     crossed = np.isfinite(hits)
     count = crossed.sum(axis=1)
-    x = np.maximum(reads[:, 0] / scale, LEAST)
-    reached = np.clip(np.where(crossed, hits, reads[:, :1]) / scale, LEAST, x[:, None])
-    table = np.empty((x.size, width(hits.shape[1])))
+    x = np.maximum(reads[:, 0] / scale, LEAST).astype(SINGLE)
+    reached = (hits / scale).astype(SINGLE)
+    np.copyto(reached, x[:, None], where=~crossed)
+    np.clip(reached, SINGLE(LEAST), x[:, None], out=reached)
+    shares = reached / x[:, None]
+    table = np.empty((x.size, width(hits.shape[1])), dtype=SINGLE)
     table[:, 0] = np.log(x)
     table[:, 1] = count
-    table[:, 2] = np.log((1.0 - reached / x[:, None]) @ way + 0.002)
+    table[:, 2] = np.log(_mean(shares, way) + SINGLE(0.002))
     np.log(reached, out=table[:, 3 : 3 + hits.shape[1]])
     rows = np.arange(x.size)
     for column, back in enumerate(BACK, start=3 + hits.shape[1]):
-        since = np.where(count > back, reached[rows, np.maximum(count - 1 - back, 0)], 0.0)
-        table[:, column] = np.log(np.maximum(1.0 - since / x, 0.002))
-    table[:, -READS:] = np.log(reads[:, 1:] + FAINT)
+        since = np.where(count > back, shares[rows, np.maximum(count - 1 - back, 0)], SINGLE(0.0))
+        table[:, column] = np.log(np.maximum(SINGLE(1.0) - since, SINGLE(0.002)))
+    table[:, -READS:] = np.log(reads[:, 1:].astype(SINGLE) + SINGLE(FAINT))
     return table

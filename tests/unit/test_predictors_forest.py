@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.ensemble import ExtraTreesRegressor
 
 from predictors.artifact import DamagedArtifact
-from predictors.forest import CHUNK, LEAST_IN_LEAF, TREES, Forest
+from predictors.forest import LEAST_IN_LEAF, TREES, Forest
 
 WIDTH = 5
 INDICES = ("feature", "left", "right", "roots")
@@ -20,7 +20,7 @@ NUMBERS = ("threshold", "value")
 
 def sample(n: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
-    table = rng.standard_normal((n, WIDTH))
+    table = rng.standard_normal((n, WIDTH)).astype(np.float32)
     return table, table[:, 0] * np.exp(table[:, 1]) + 0.1 * rng.standard_normal(n)
 
 
@@ -39,22 +39,20 @@ def test_a_forest_says_what_scikit_learn_says() -> None:
     table, target = sample(400)
     order = np.lexsort(np.column_stack([table, target]).T)
     theirs = ExtraTreesRegressor(TREES, min_samples_leaf=LEAST_IN_LEAF, random_state=0)
-    theirs.fit(table[order].astype(np.float32), target[order])
+    theirs.fit(table[order], target[order])
     asked, _ = sample(2000, 2)
-    assert pytest.approx(theirs.predict(asked.astype(np.float32)), rel=1e-9) == Forest.grow(table, target).predict(
-        asked
-    )
+    assert pytest.approx(theirs.predict(asked), rel=1e-9) == Forest.grow(table, target).predict(asked)
 
 
 def test_numbers_that_hardly_differ_part_as_they_do_there() -> None:
     """A threshold between two neighbouring numbers of single precision parts them, not one later."""
     table, target = sample(300)
-    table = (1e6 + np.round(table * 4.0) / 16.0).astype(np.float32).astype(np.float64)
+    table = (1e6 + np.round(table * 4.0) / 16.0).astype(np.float32)
     order = np.lexsort(np.column_stack([table, target]).T)
     theirs = ExtraTreesRegressor(20, min_samples_leaf=LEAST_IN_LEAF, random_state=0)
-    theirs.fit(table[order].astype(np.float32), target[order])
+    theirs.fit(table[order], target[order])
     mine = Forest.grow(table, target, trees=20).predict(table)
-    assert pytest.approx(theirs.predict(table.astype(np.float32)), rel=1e-9) == mine
+    assert pytest.approx(theirs.predict(table), rel=1e-9) == mine
 
 
 def test_the_order_of_rows_does_not_matter() -> None:
@@ -66,10 +64,10 @@ def test_the_order_of_rows_does_not_matter() -> None:
 
 
 def test_a_row_does_not_care_who_stands_beside_it() -> None:
-    """Asked alone, in a crowd or across two chunks, a row gets the same number to the last bit."""
-    asked, _ = sample(CHUNK + 50, 4)
+    """Asked alone or in a crowd, a row gets the same number to the last bit."""
+    asked, _ = sample(5000, 4)
     whole = grown().predict(asked)
-    rows = [0, CHUNK - 1, CHUNK, CHUNK + 49]
+    rows = [0, 17, 2500, 4999]
     assert [grown().predict(asked[row : row + 1])[0] for row in rows] == whole[rows].tolist()
     assert 0 == grown().predict(asked[:0]).size
 

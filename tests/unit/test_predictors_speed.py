@@ -2,27 +2,31 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from predictors import lognormal, treewalk
 from predictors.artifact import DamagedArtifact
 from predictors.batch import Array
-from predictors.forest import CHUNK, Forest
+from predictors.forest import Forest
+from predictors.fused import Fused
+from predictors.learner import CHUNK
+from tests.benchmarks import wear_speed
 
 
-def forest(rows: int = 600) -> tuple[Forest, Array]:
+def forest(rows: int = 600) -> tuple[Forest, NDArray[np.float32]]:
     rng = np.random.default_rng(1)
-    features = rng.normal(size=(rows, 5))
+    features = rng.normal(size=(rows, 5)).astype(np.float32)
     return Forest.grow(features, features @ np.arange(5.0) + rng.normal(size=rows), trees=7), features
 
 
-def by_hand(grown: Forest, row: Array) -> float:
+def by_hand(grown: Forest, row: NDArray[np.float32]) -> float:
     """Return the mean over the trees, one node after the other."""
     total = 0.0
     for root in grown.roots:
         node = int(root)
         while grown.left[node] != node:
-            goes_left = np.float32(row[grown.feature[node]]) <= grown.threshold[node]
+            goes_left = row[grown.feature[node]] <= grown.threshold[node]
             node = int(grown.left[node] if goes_left else grown.right[node])
         total += float(grown.value[node])
     return total / grown.roots.size
@@ -31,9 +35,8 @@ def by_hand(grown: Forest, row: Array) -> float:
 def test_the_compiled_walk_and_the_plain_one_come_to_the_same_leaves() -> None:
     """Both ways of walking give each row the very bits that one walks to by hand."""
     grown, features = forest()
-    rows = features.astype(np.float32)
-    expected = np.array([by_hand(grown, row) for row in rows])
-    plain = sum(treewalk._plain(tree)(rows) for tree in grown.nodes()) / grown.roots.size
+    expected = np.array([by_hand(grown, row) for row in features])
+    plain = sum(treewalk._plain(tree)(features) for tree in grown.nodes()) / grown.roots.size
     assert np.array_equal(expected, grown.predict(features))
     assert np.array_equal(expected, plain)
 
@@ -47,13 +50,14 @@ def test_another_release_of_the_trees_is_walked_by_numpy(monkeypatch: pytest.Mon
     assert np.array_equal(expected, again.predict(features))
 
 
-def test_a_row_is_forecast_alike_alone_and_in_a_fleet() -> None:
-    """Neither the order of rows nor where a chunk ends changes a bit."""
-    grown, features = forest()
-    fleet = np.tile(features, (CHUNK // 600 + 2, 1))
-    shuffled = np.random.default_rng(2).permutation(fleet.shape[0])
-    expected = np.array([grown.predict(row[None, :])[0] for row in features])
-    assert np.array_equal(np.tile(expected, CHUNK // 600 + 2)[shuffled], grown.predict(fleet[shuffled]))
+def test_a_slot_is_forecast_alike_alone_and_in_a_fleet() -> None:
+    """Neither the order of slots nor where a chunk of them ends changes a bit."""
+    batch, history = wear_speed.fleet(CHUNK + 300, cycles=60)
+    model = Fused(wear_speed.DECLARED).fit(history)
+    assert model.learner is not None
+    whole = model.forecast(batch).eol_d
+    for some in (np.arange(len(batch)) % 977 == 0, np.arange(len(batch)) >= CHUNK - 2):
+        assert np.array_equal(whole[some], model.forecast(batch.take(some)).eol_d)
 
 
 @pytest.mark.parametrize("wrong", [-1, 0, 10_000])
