@@ -22,6 +22,7 @@ from predictors.batch import Array
 from predictors.family import Family
 from predictors.gaussian import PRIORS, Gaussian, Prior
 from predictors.history import History
+from predictors.reckoning import Without
 
 ENOUGH = 4  # ends of life before levels are trusted
 FOLDS = 10
@@ -42,24 +43,25 @@ class LevelCrossing:
     prior: Prior = PRIORS[0]
 
     @classmethod
-    def learn(cls, history: History, *, prior: Prior | None = None) -> Self | None:
+    def learn(cls, history: History, *, prior: Prior | None = None, without: Without | None = None) -> Self | None:
         """Return what cycles with hits teach, or None while fewer than ENOUGH ended or a level was hardly reached.
 
         prior: of the levels, None = the one under which units left out are likeliest. A law with a given one is fitted
-        to measure others: its spread is not calibrated, and it may know fewer ends.
+        to measure others: its spread is not calibrated, and it may know fewer ends. without: the cycles as they count
+        where some taught nothing (predictors.reckoning); None = as they are.
         """
         if history.hits is None:
             return None
         rows = np.isfinite(history.exposure)
         if prior is None and (~history.censored[rows]).sum() < ENOUGH:
             return None
-        z, now = _logs(history.exposure[rows], history.censored[rows], history.hits[rows])
-        groups = np.arange(z.shape[0]) if history.groups is None else history.groups[rows]
+        z, now = _logs(history, rows)
         try:
             if prior is not None:
                 return cls(gaussian.fit(z, now, prior=prior), np.ones(z.shape[1]), prior)
             chosen = gaussian.choose(z, now)
-            return cls(gaussian.fit(z, now, prior=chosen), _widening(z, now, groups, chosen), chosen)
+            law = gaussian.fit(z, now, prior=chosen)
+            return cls(law, _widening(history, rows, chosen, without or (lambda _: history)), chosen)
         except gaussian.TooFew:
             return None
 
@@ -72,7 +74,7 @@ class LevelCrossing:
         if history.hits is None:
             return None
         rows = np.isfinite(history.exposure)
-        told = family.crossing(rated, *_logs(history.exposure[rows], history.censored[rows], history.hits[rows]))
+        told = family.crossing(rated, *_logs(history, rows))
         return None if told is None else cls(*told)
 
     @property
@@ -184,23 +186,26 @@ def _reached(hits: Array, exposure: Array) -> NDArray[np.bool_]:
         return np.asarray((hits > 0) & (hits <= exposure[:, None]))
 
 
-def _logs(exposure: Array, censored: NDArray[np.bool_], hits: Array) -> tuple[Array, Array]:
-    """Return z (m, p) and now (m,): log exposures at levels and end, NaN where not crossed."""
+def _logs(history: History, rows: NDArray[np.bool_]) -> tuple[Array, Array]:
+    """Return z (m, p) and now (m,) of some cycles: log exposures at levels and end, NaN where not crossed."""
+    assert history.hits is not None  # noqa: S101  # only asked of an indicator
+    exposure, censored, hits = history.exposure[rows], history.censored[rows], history.hits[rows]
     reached = np.where(_reached(hits, exposure), hits, np.nan)
     z = np.log(np.column_stack([reached, np.where(censored, np.nan, exposure)]))
     return z, np.where(censored, np.log(exposure), np.nan)
 
 
-def _widening(z: Array, now: Array, groups: NDArray[np.int64], prior: Prior) -> Array:
-    """Return the factor on the spread, (p,), by number of levels crossed.
+def _widening(history: History, rows: NDArray[np.bool_], prior: Prior, without: Without) -> Array:
+    """Return the factor on the spread, (p,), by number of levels crossed, as `rows` of the cycles show it.
 
     Conformal on standardised errors (Vovk et al. 2005): each group is forecast from the others (at most FOLDS folds of
     groups), and the factor is the finite-sample quantile that makes the 80 % interval hold there. Student's t for the
     few units behind the covariance where that cannot be done.
     """
-    p = z.shape[1]
-    ended = np.isfinite(z[:, -1])
-    m = int(ended.sum())
+    place = np.flatnonzero(rows)
+    groups = place if history.groups is None else history.groups[rows]
+    ended = ~history.censored[rows]
+    p, m = _logs(history, rows)[0].shape[1], int(ended.sum())
     student = float(stdtrit(max(m - 1.0, 1.0), 0.5 + _INNER / 2.0)) / _HALF * (1.0 + 1.0 / m) ** 0.5
     labels = np.unique(groups)
     if labels.size <= 2:
@@ -208,15 +213,17 @@ def _widening(z: Array, now: Array, groups: NDArray[np.int64], prior: Prior) -> 
     errors: list[list[Array]] = [[] for _ in range(p)]
     fold = np.searchsorted(labels, groups) % FOLDS
     for out in np.unique(fold):
+        here = fold == out
+        z, now = _logs(without(np.isin(np.arange(len(history)), place[here])), rows)
         try:
-            law = gaussian.fit(z[fold != out], now[fold != out], prior=prior)
+            law = gaussian.fit(z[~here], now[~here], prior=prior)
         except gaussian.TooFew:
             continue
         for stage in range(p):
             first = np.arange(p - 1) < stage
-            rows = ended & (fold == out) & np.isfinite(z[:, :stage]).all(axis=1)
+            asked = ended & here & np.isfinite(z[:, :stage]).all(axis=1)
             given = law.given(first)
-            errors[stage].append(np.abs(z[rows, -1] - given.mean(z[rows][:, :stage])) / given.sd)
+            errors[stage].append(np.abs(z[asked, -1] - given.mean(z[asked][:, :stage])) / given.sd)
     return np.array([_factor(np.concatenate(seen), student) if seen else student for seen in errors])
 
 

@@ -15,6 +15,7 @@ from predictors.forecast import ascending
 from predictors.history import History
 from predictors.learner import Learner
 from predictors.life import PRIOR_FAILURES, PRIOR_SHAPE, WeibullLife
+from predictors.reckoning import Without
 
 
 class WeibullRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
@@ -82,15 +83,19 @@ class HitRegressor(WeibullRegressor):
         *,
         censored: ArrayLike | None = None,
         groups: ArrayLike | None = None,
+        without: Without | None = None,
     ) -> Self:
-        """Learn from ends y (n,) > 0 and hits; groups (n,) are what the intervals must carry over to."""
+        """Learn from ends y (n,) > 0 and hits; groups (n,) are what the intervals must carry over to.
+
+        without: the units as they count where some taught nothing, for a fitted clock (predictors.reckoning).
+        """
         table, ends, unfinished = checked_ends(self, X, y, censored, allow_nan=True)
         failed = ends[~unfinished]
         rated = self.rated or float(np.median(failed) if failed.size else ends.max())
         self.life_ = WeibullLife.prior(rated, self.prior_failures, self.prior_shape).learn(ends, unfinished)
         hits = table[:, 1 : self._count(table) + 1]
         history = History.of(ends, unfinished, groups=groups, hits=hits)
-        self.crossing_ = LevelCrossing.learn(history) if hits.shape[1] else None
+        self.crossing_ = LevelCrossing.learn(history, without=without) if hits.shape[1] else None
         return self
 
     def predict_quantiles(self, X: ArrayLike, quantiles: Sequence[float]) -> Array:  # noqa: N803  # scikit-learn's name
@@ -140,20 +145,21 @@ class FusedRegressor(HitRegressor):
         *,
         censored: ArrayLike | None = None,
         groups: ArrayLike | None = None,
+        without: Without | None = None,
         looks: Sequence[Array] | None = None,
     ) -> Self:
         """Learn from ends y (n,) > 0 and hits; groups (n,) are what the intervals must carry over to.
 
         looks: what each unit's indicator read on the way, (k, 5) each (predictors.indicator.looks); None = no trees.
         """
-        super().fit(X, y, censored=censored, groups=groups)
+        super().fit(X, y, censored=censored, groups=groups, without=without)
         self.learner_ = None
         if self.crossing_ is not None and looks is not None:
             table, ends, unfinished = checked_ends(self, X, y, censored, allow_nan=True)
             count = self._count(table)
             shares = np.arange(1, count + 1) / (count + 1) if self.levels is None else np.asarray(self.levels)
             history = History.of(ends, unfinished, groups=groups, hits=table[:, 1 : count + 1], looks=looks)
-            self.learner_ = Learner.learn(history, np.diff(shares, prepend=0.0), self.crossing_.prior)
+            self.learner_ = Learner.learn(history, np.diff(shares, prepend=0.0), self.crossing_.prior, without=without)
         return self
 
     def predict_quantiles(

@@ -12,9 +12,9 @@ from predictors.batch import Array, SlotBatch
 from predictors.crossing import ENOUGH
 from predictors.declaration import Declaration
 from predictors.family import Family
-from predictors.history import History
 from predictors.hit import Hit
 from predictors.learner import Learner
+from predictors.reckoning import Reckoning
 
 
 class Fused(Hit):
@@ -26,13 +26,14 @@ class Fused(Hit):
         super().__init__(declaration)
         self.learner: Learner | None = None
 
-    def _learn(self, history: History, family: Family | None) -> None:
-        super()._learn(history, family)
+    def _learn(self, cycles: Reckoning, family: Family | None) -> None:
+        super()._learn(cycles, family)
+        history = cycles.whole
         self.learner = None
         # A law that the family told stands alone until own parts have ended.
         ended = int((np.isfinite(history.exposure) & ~history.censored).sum())
         if self.crossing is not None and ended >= ENOUGH:
-            self.learner = Learner.learn(history, self.declaration.way, self.crossing.prior)
+            self.learner = Learner.learn(history, self.declaration.way, self.crossing.prior, without=cycles.without)
 
     def _told(self, used: Array, batch: SlotBatch) -> NDArray[np.bool_]:
         return super()._told(used, batch) | self._looked(used, batch)

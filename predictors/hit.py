@@ -11,8 +11,8 @@ from predictors.batch import Array, SlotBatch
 from predictors.crossing import LevelCrossing
 from predictors.declaration import Declaration
 from predictors.family import Family, Sibling
-from predictors.history import History
 from predictors.predictor import Predictor
+from predictors.reckoning import Reckoning
 
 
 class Hit(Predictor):
@@ -24,12 +24,12 @@ class Hit(Predictor):
         super().__init__(declaration)
         self.crossing: LevelCrossing | None = None
 
-    def _learn(self, history: History, family: Family | None) -> None:
+    def _learn(self, cycles: Reckoning, family: Family | None) -> None:
         """Learn from cycles on the fitted clock; raise ValueError where hits do not match the declared levels."""
-        self._check_levels(history.hits)
-        super()._learn(history, family)
-        pooled = None if family is None else LevelCrossing.pooled(history, family, self.declaration.life_h)
-        self.crossing = LevelCrossing.learn(history) if pooled is None else pooled
+        self._check_levels(cycles.whole.hits)
+        super()._learn(cycles, family)
+        pooled = None if family is None else LevelCrossing.pooled(cycles.whole, family, self.declaration.life_h)
+        self.crossing = LevelCrossing.learn(cycles.whole, without=cycles.without) if pooled is None else pooled
 
     def sibling(self) -> Sibling:
         """Return what this product model tells a new one of its family, its levels with it."""

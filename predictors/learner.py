@@ -14,9 +14,8 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_ndtr
 
-from predictors import lognormal, path
+from predictors import lognormal, path, trust
 from predictors.artifact import DamagedArtifact
 from predictors.batch import Array
 from predictors.crossing import LevelCrossing
@@ -24,40 +23,11 @@ from predictors.forest import TREES, Forest
 from predictors.gaussian import Prior
 from predictors.history import History
 from predictors.lognormal import recentred
+from predictors.reckoning import Without
+from predictors.trust import SHIFT, Seen, Trust
 
-FOLDS = 5  # in which units are left out to weigh law and trees
-ENOUGH = 12  # ends of life before trees are asked
-SHIFT = 0.03  # of the fleet's median life
-SHARES = np.linspace(0.0, 1.0, 5)
 CHUNK = 8192  # rows that the trees are asked about at once
-_FACTORS = np.geomspace(0.3, 8.0, 34)  # on the law's spread, looked through for the least that covers
 MARGIN = 0.5  # of the range of each feature: so far outside it the trees still speak
-INNER = 0.8  # the interval that calibration makes honest
-_FEW = 10  # units: below it a stage borrows from its neighbours
-
-
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """Hold what proves true on units left out.
-
-    share: of the trees, 0 to 1. spread: (L + 1,) factor on the levels' law's standard deviation, by levels crossed.
-    """
-
-    share: float
-    spread: Array
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """Hold the looks at the units that ended and what a learner sees of them."""
-
-    looks: path.Looked
-    features: path.Features
-    target: Array
-    ends: Array
-    stages: NDArray[np.int64]
-    scale: float
-    enough: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,27 +47,24 @@ class Learner:
     strange: Trust
 
     @classmethod
-    def learn(cls, history: History, way: Array, prior: Prior) -> Self | None:
-        """Return what finished cycles teach; None where none was looked at. Trees are asked from ENOUGH ends on."""
+    def learn(cls, history: History, way: Array, prior: Prior, *, without: Without | None = None) -> Self | None:
+        """Return what finished cycles teach; None where none was looked at. Trees are asked from ENOUGH ends on.
+
+        without: the cycles as they count where some taught nothing (predictors.reckoning); None = as they are.
+        """
+        seen = Seen.of(history, way)
+        if seen is None:
+            return None
+        others = without or (lambda _: history)
         ended = np.isfinite(history.exposure) & ~history.censored
-        if history.hits is None or history.looks is None or not ended.any():
-            return None
-        scale = float(np.median(history.exposure[ended]))
-        looks = path.looked(np.where(ended, history.exposure, 0.0), history.hits, history.looks, scale)
-        if not looks.unit.size:
-            return None
-        table = path.features(looks.hits, looks.reads, way, scale)
-        ends = history.exposure[looks.unit]
-        target = np.log(ends / (looks.at + SHIFT * scale))
-        stages = np.isfinite(looks.hits).sum(axis=1)
-        seen = _Seen(looks, table, target, ends, stages, scale, np.unique(looks.unit).size >= ENOUGH)
-        known = strange = _trust(seen, history, np.arange(len(history)), prior)
+        known = strange = trust.proved(seen, np.arange(len(history)), prior, others)
         if history.groups is not None and np.unique(history.groups[ended]).size > 1:
-            strange = _trust(seen, history, history.groups, prior)
+            strange = trust.proved(seen, history.groups, prior, others)
             strange = Trust(strange.share, np.maximum(strange.spread, known.spread))
-        forest = Forest.grow(table, target, trees=TREES if seen.enough else 1)
+        table = seen.features
+        forest = Forest.grow(table, seen.target, trees=TREES if seen.enough else 1)
         low, high = table.min(axis=0).astype(np.float64), table.max(axis=0).astype(np.float64)
-        return cls(forest, scale, way, low, high, known, strange)
+        return cls(forest, seen.scale, way, low, high, known, strange)
 
     def left(
         self,
@@ -185,72 +152,3 @@ class Learner:
             outside[rows] = ((table < low) | (table > high)).any(axis=1)
             trees[rows] = self.forest.predict(table)
         return trees + np.log(at + SHIFT * self.scale), outside
-
-
-def _trust(seen: _Seen, history: History, groups: NDArray[np.int64], prior: Prior) -> Trust:
-    """Return share and spread as they prove themselves on groups left out, at most FOLDS folds of them."""
-    fold = np.searchsorted(np.unique(groups), groups) % FOLDS
-    unit, at, stages = seen.looks.unit, seen.looks.at, seen.stages
-    by_law, by_trees, sd = (np.full(at.size, np.nan) for _ in range(3))
-    for out in np.unique(fold[unit]):
-        law = LevelCrossing.learn(history.take(fold != out), prior=prior)
-        here, others = fold[unit] == out, fold[unit] != out
-        if law is None:
-            continue
-        by_law[here], sd[here] = law.expected(at[here], seen.looks.hits[here]), law.spread[stages[here]]
-        if np.unique(unit[others]).size >= ENOUGH // 2:
-            grown = Forest.grow(seen.features[others], seen.target[others], trees=TREES // 2)
-            by_trees[here] = grown.predict(seen.features[here]) + np.log(at[here] + SHIFT * seen.scale)
-    levels = seen.looks.hits.shape[1]
-    known = np.isfinite(by_law)
-    if not known.any():
-        return Trust(0.0, np.full(levels + 1, 1.5))
-    shares = SHARES if seen.enough and np.isfinite(by_trees[known]).all() else SHARES[:1]
-    mixed = [np.where(share > 0, (1.0 - share) * by_law + share * by_trees, by_law) for share in shares]
-    errors = [np.mean(np.abs(np.maximum(np.exp(one[known]), at[known]) - seen.ends[known])) for one in mixed]
-    best = int(np.argmin(errors))
-    errors_of_best = _Errors(
-        now=(np.log(at) - mixed[best])[known] / sd[known],
-        end=(np.log(seen.ends) - mixed[best])[known] / sd[known],
-        stage=stages[known],
-        unit=unit[known],
-    )
-    return Trust(float(shares[best]), errors_of_best.calibrated(levels))
-
-
-@dataclass(frozen=True, slots=True)
-class _Errors:
-    """Hold how far now and the end lay from what was expected, in standard deviations of the law, at r looks."""
-
-    now: Array
-    end: Array
-    stage: NDArray[np.int64]
-    unit: NDArray[np.int64]
-
-    def calibrated(self, levels: int) -> Array:
-        """Return the factor on the spread, (levels + 1,), by levels crossed: the least whose 80 % interval holds.
-
-        The interval is that of the truncated law, as it will be forecast, its median where the law's own spread puts
-        it. The finite-sample rank (Vovk et al. 2005) counts units, for the looks at a unit are one draw.
-        """
-        factor = np.ones(levels + 1)
-        few = min(_FEW, max(4, np.unique(self.unit).size // 2 + 1))
-        for stage in range(levels + 1):
-            near = 0
-            while near < levels and np.unique(self.unit[np.abs(self.stage - stage) <= near]).size < few:
-                near += 1
-            factor[stage] = self._least(np.abs(self.stage - stage) <= near)
-        return factor
-
-    def _least(self, rows: NDArray[np.bool_]) -> float:
-        units = np.unique(self.unit[rows]).size
-        wanted = min(np.ceil((units + 1) * INNER) / units, 1.0) - 1e-9 if units else 2.0
-        tail = (1.0 - INNER) / 2.0
-        for factor in _FACTORS:
-            narrow = min(float(factor), 1.0)
-            now = recentred(self.now[rows] / narrow, factor / narrow)
-            end = now + (self.end[rows] - self.now[rows]) / factor
-            passed = -np.expm1(log_ndtr(-end) - log_ndtr(-now))
-            if ((passed >= tail) & (passed <= 1.0 - tail)).mean() >= wanted:
-                return float(factor)
-        return float(_FACTORS[-1])

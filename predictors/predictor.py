@@ -16,6 +16,7 @@ from predictors.forecast import QUANTILES, Forecasts, ascending
 from predictors.future import HORIZON_D, Exposure, Use, dates, exposure, use
 from predictors.history import History
 from predictors.life import PRIOR_FAILURES, WeibullLife
+from predictors.reckoning import Reckoning
 
 REPORT_FAILURES = 4.0
 """A unit's own report weighs as much as this many observed failures: the more the fleet taught, the less it says."""
@@ -48,12 +49,14 @@ class Predictor:
         family: what sibling product models tell a new one (predictors.family), None for one that stands alone.
         """
         self._check_covariates(history.covariates)
-        self.clock = None if self.hours_only or not self.declaration.covariates else ExposureClock.learn(history)
-        self._learn(history if self.clock is None else self.clock.history(history), family)
+        cycles = Reckoning.of(history, fitted=bool(self.declaration.covariates) and not self.hours_only)
+        self.clock = cycles.clock
+        self._learn(cycles, family)
         return self
 
-    def _learn(self, history: History, family: Family | None) -> None:
-        """Learn from cycles that stand on the fitted clock."""
+    def _learn(self, cycles: Reckoning, family: Family | None) -> None:
+        """Learn from cycles as they stand on the fitted clock."""
+        history = cycles.whole
         self.age = WeibullLife.prior(self.declaration.life_d)
         if history.days is not None:
             self.age = self.age.learn(history.days, history.censored)

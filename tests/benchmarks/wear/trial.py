@@ -8,10 +8,10 @@ import numpy as np
 
 from gateway.bench.backtest import GRID
 from predictors import schedule
-from predictors.clock import ExposureClock
 from predictors.history import History
 from predictors.indicator import crossings, looks, reads
 from predictors.path import STEP
+from predictors.reckoning import Reckoning
 from predictors.schedule import Scenarios
 from tests.benchmarks.wear.models import MODELS, READS_ALL, Model
 from tests.benchmarks.wear.recording import Array, Recording
@@ -182,26 +182,36 @@ def _exposure_quantiles(
         for unit, own in zip(fold.known, counters, strict=True)
     ]
     seen = [np.isfinite(unit.ends) and unit.ends <= unit.time[-1] + 1e-9 for unit in fold.known]
-    table = [
-        np.append(end, _crossings(recorded, unit, own))
-        for unit, own, end in zip(fold.known, counters, ends, strict=True)
-    ]
-    width = (1, 1 + len(recorded.declared.levels), len(table[0]))[model.reads]
+    table = np.array(
+        [
+            np.append(end, _crossings(recorded, unit, own))
+            for unit, own, end in zip(fold.known, counters, ends, strict=True)
+        ]
+    )
+    levels = len(recorded.declared.levels)
+    width = (1, 1 + levels, table.shape[1])[model.reads]
     groups = [unit.condition for unit in fold.known] if fold.by_condition or strangers else None
-    history = History.of(ends, ~np.array(seen), groups=groups, covariates=[unit.middle for unit in fold.known])
-    clock = ExposureClock.learn(history) if clocked and model.on_clock else None
+    step = STEP * float(np.median(np.array(ends)[seen]))
+    history = History.of(
+        ends,
+        ~np.array(seen),
+        groups=groups,
+        hits=table[:, 1 : 1 + levels],
+        looks=[_looks(recorded, unit, step) for unit in fold.known],
+        covariates=[unit.middle for unit in fold.known],
+    )
+    cycles = Reckoning.of(history, fitted=clocked and model.on_clock)
     mine, theirs = (
-        np.ones(len(rows)) if clock is None else clock.ratio(np.array(rows), len(rows))
+        np.ones(len(rows)) if cycles.clock is None else cycles.clock.ratio(np.array(rows), len(rows))
         for rows in ([unit.middle for unit in fold.known], [question.covariates for question in questions])
     )
-    step = STEP * float(np.median(np.array(ends)[seen]))
-    told = {"looks": [_looks(recorded, unit, step, ratio) for unit, ratio in zip(fold.known, mine, strict=True)]}
     fitted = model.build(recorded.declared).fit(
-        _on_clock(recorded, np.array(table)[:, :width], mine),
+        _on_clock(recorded, table[:, :width], mine),
         np.array(ends) * mine,
         censored=~np.array(seen),
         groups=groups,
-        **(told if model.reads == READS_ALL else {}),
+        **({"without": cycles.without} if model.reads and model.on_clock else {}),
+        **({"looks": cycles.whole.looks} if model.reads == READS_ALL else {}),
     )
     asked = np.array([question.hours if model.by_hours else question.exposure for question in questions])[:, :width]
     asked = _on_clock(recorded, asked, theirs)
@@ -227,11 +237,9 @@ def _crossings(recorded: RecordedSet, unit: Recording, clock: Array) -> Array:
     return np.concatenate([crossings(clock, unit.indicator, declared.levels, width=width), now])
 
 
-def _looks(recorded: RecordedSet, unit: Recording, step: float, ratio: float) -> Array:
-    """Return what the indicator read each step of the declared exposure, on a clock that runs at `ratio` of it."""
-    table = looks(unit.exposure, unit.indicator, step, way=recorded.declared.span, width=recorded.smoothing)
-    table[:, 0] *= ratio
-    return table
+def _looks(recorded: RecordedSet, unit: Recording, step: float) -> Array:
+    """Return what the indicator read each step of the declared exposure."""
+    return looks(unit.exposure, unit.indicator, step, way=recorded.declared.span, width=recorded.smoothing)
 
 
 def _on_clock(recorded: RecordedSet, table: Array, ratio: Array) -> Array:
