@@ -1,0 +1,49 @@
+"""How old readings are when they come in: what makes a backlog, and a clock that is wrong, seen as such."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.ingest.arrays import NO_TIME
+from gateway.ingest.clocks import SECOND, Flag
+from gateway.ingest.readings import Readings, starts
+
+WRONG = ord("w")  # the unit named a time that cannot be; what else may stand is in `Readings`
+
+
+class Newest(NamedTuple):
+    """The newest reading of one unit: when it happened, how we know, and what the unit's clock said of it."""
+
+    unit_id: int
+    ts: int  # microseconds since 2000
+    clock: int  # a character: s, r, n, or WRONG
+    off_s: float  # by how much its clock was ahead of its arrival, in seconds; NaN where it has no clock
+
+
+def newest(ordered: Readings) -> list[Newest]:
+    """Return the newest reading of each unit among readings in order."""
+    if not ordered.size:
+        return []
+    begin = starts(ordered["unit_id"])
+    ts = ordered["ts"]
+    lengths = np.diff(np.append(begin, len(ordered)))
+    places = np.flatnonzero(ts == np.repeat(np.maximum.reduceat(ts, begin), lengths))
+    rows = ordered[places[np.searchsorted(places, begin)]]
+    told = rows["raw"] != NO_TIME
+    off = (np.where(told, rows["raw"], rows["received"]) - rows["received"]) / SECOND
+    wrong = (rows["flags"] & Flag.FUTURE != 0) | (told & (rows["clock"] == b"n"))
+    found = (
+        rows["unit_id"],
+        rows["ts"],
+        np.where(wrong, WRONG, np.ascontiguousarray(rows["clock"]).view("u1")),
+        np.where(told, off, np.nan),
+    )
+    return [Newest(*row) for row in zip(*(column.tolist() for column in found), strict=True)]
+
+
+def ages(readings: Readings) -> NDArray[np.float64]:
+    """Return how old, in seconds, the readings were whose units could tell: never below zero."""
+    told = readings["clock"] != b"n"
+    found: NDArray[np.float64] = np.maximum(readings["received"][told] - readings["ts"][told], 0) / SECOND
+    return found
