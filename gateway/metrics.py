@@ -3,6 +3,7 @@
 Names are `wearwell_<thing>_<unit>[_total]` in base units; no label holds a serial or anything else without bounds.
 """
 
+import math
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 PREFIX = "wearwell_"
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -97,7 +99,7 @@ class Spread(Collector):
         (family,) = self.describe()
         with self._lock:
             upto, total = np.cumsum(self._counts).tolist(), self._sum
-        names = [*(str(bound) for bound in self.metric.bounds), "+Inf"]
+        names = [floatToGoString(bound) for bound in (*self.metric.bounds, math.inf)]
         family.add_metric([], list(zip(names, upto, strict=True)), total)
         yield family
 
