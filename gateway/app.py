@@ -18,14 +18,14 @@ from commerce.no_payments import NoPayments
 from commerce.payments import Payments
 from commerce.stripe_payments import StripePayments
 from commerce.till import Begin
-from gateway import clock
+from gateway import clock, metrics
 from gateway.db import readiness as store
 from gateway.db.pool import Role, dsn_for, for_tenant, open_pool
 from gateway.errors import Exit
 from gateway.events import Event, EventType
 from gateway.ingest import readiness
 from gateway.ingest import service as ingest_service
-from gateway.operate import database, exporter
+from gateway.operate import data_folder, database, exporter
 from gateway.operate.fleet_metrics import FleetFigures
 from gateway.operate.house import join
 from gateway.registry import history
@@ -105,6 +105,7 @@ def work(settings: Settings) -> None:
     settings = join(settings)
     dsn = database.dsn(settings)
     answers = partial(store.database, dsn_for(dsn, Role.GATEWAY))
+    metrics.follow("data_free_bytes", lambda: data_folder.room(settings.data_dir)[1])
     checks: exporter.Checks = {"broker": readiness.broker, "database": answers}
     with (
         open_pool(dsn, Role.GATEWAY) as pool,

@@ -56,6 +56,7 @@ METRICS = (
     Metric("broker_connected", "gauge", "1 while this process is connected to the broker"),
     Metric("database_takes", "gauge", "1 while the database takes what ingest gives it"),
     Metric("broker_reconnects_total", "counter", "connections made to the broker"),
+    Metric("data_free_bytes", "gauge", "room left where the data folder lies"),
     Metric("broker_spilled_total", "counter", "messages let go unacknowledged because the buffer was full"),
     Metric("ingest_ready", "gauge", "1 while broker and database both answer ingest"),
 )
@@ -99,7 +100,7 @@ class Spread(Collector):
         (family,) = self.describe()
         with self._lock:
             upto, total = np.cumsum(self._counts).tolist(), self._sum
-        names = [floatToGoString(bound) for bound in (*self.metric.bounds, math.inf)]
+        names = [floatToGoString(bound) for bound in (*self.metric.bounds, math.inf)]  # type: ignore[no-untyped-call]
         family.add_metric([], list(zip(names, upto, strict=True)), total)
         yield family
 
