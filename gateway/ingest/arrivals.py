@@ -13,18 +13,21 @@ WRONG = ord("w")  # the unit named a time that cannot be; what else may stand is
 
 
 class Newest(NamedTuple):
-    """The newest reading of one unit: when it happened, how we know, and what the unit's clock said of it."""
+    """The newest reading of each of some units, a column each: when it happened, how we know, what their clock said."""
 
-    unit_id: int
-    ts: int  # microseconds since 2000
-    clock: int  # a character: s, r, n, or WRONG
-    off_s: float  # by how much its clock was ahead of its arrival, in seconds; NaN where it has no clock
+    unit_id: NDArray[np.int64]
+    ts: NDArray[np.int64]  # microseconds since 2000
+    clock: NDArray[np.int32]  # a character: s, r, n, or WRONG
+    off_s: NDArray[np.float64]  # by how much the clock was ahead of the arrival, in seconds; NaN where there is none
 
 
-def newest(ordered: Readings) -> list[Newest]:
+NOBODY = Newest(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0))
+
+
+def newest(ordered: Readings) -> Newest:
     """Return the newest reading of each unit among readings in order."""
     if not ordered.size:
-        return []
+        return NOBODY
     begin = starts(ordered["unit_id"])
     ts = ordered["ts"]
     lengths = np.diff(np.append(begin, len(ordered)))
@@ -33,13 +36,8 @@ def newest(ordered: Readings) -> list[Newest]:
     told = rows["raw"] != NO_TIME
     off = (np.where(told, rows["raw"], rows["received"]) - rows["received"]) / SECOND
     wrong = (rows["flags"] & Flag.FUTURE != 0) | (told & (rows["clock"] == b"n"))
-    found = (
-        rows["unit_id"],
-        rows["ts"],
-        np.where(wrong, WRONG, np.ascontiguousarray(rows["clock"]).view("u1")),
-        np.where(told, off, np.nan),
-    )
-    return [Newest(*row) for row in zip(*(column.tolist() for column in found), strict=True)]
+    clock = np.where(wrong, WRONG, np.ascontiguousarray(rows["clock"]).view("u1")).astype(np.int32)
+    return Newest(rows["unit_id"], rows["ts"], clock, np.where(told, off, np.nan))
 
 
 def ages(readings: Readings) -> NDArray[np.float64]:

@@ -158,10 +158,8 @@ def note_changes(conn: psycopg.Connection, haul: Haul, readings: Readings) -> No
     now, outcome = clock.now(), haul.outcome
     counters.save(conn, haul.highs)
     outcome.gaps_opened, outcome.gaps_filled = sessions.save(conn, haul.sessions.values(), now)
-    for one in arrivals.newest(readings):
-        haul.presences[one.unit_id].reach(one)
     outcome.ages.append(arrivals.ages(readings))
-    presence.save(conn, haul.presences.values())
+    presence.save(conn, haul.presences, arrivals.newest(readings))
     duplicates.save(conn, haul.duplicates, now)
     outcome.redelivered = haul.duplicates.redelivered.total()
     outcome.resent = haul.duplicates.resent.total()

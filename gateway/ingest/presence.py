@@ -1,12 +1,14 @@
 """What a unit's own words change on the unit: seen, its newest reading, online, asleep, lost, its firmware."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import psycopg
+from numpy.typing import NDArray
 
 from gateway.ingest import rejection
-from gateway.ingest.arrays import MICROS, NO_TIME, Float8s, Int4s, Int8s, Times, columns
+from gateway.ingest.arrays import MICROS, NO_TIME, Float8s, Int4s, Int8s, Times
 from gateway.ingest.arrivals import Newest
 from gateway.ingest.clocks import SECOND
 from gateway.ingest.content import UNNUMBERED, UnitState
@@ -19,7 +21,6 @@ SEEN = """update unit u set last_seen_at = t.seen,
         clock = case when t.clock = 0 then u.clock else chr(t.clock)::"char" end,
         clock_off_s = case when t.clock = 0 then u.clock_off_s else nullif(t.off, 'NaN') end
     from unnest(%s, %s, %s, %s, %s) t(unit_id, seen, latest, clock, off) where u.unit_id = t.unit_id"""
-NAN = float("nan")
 STATE = """update unit set connection = %s, connection_session = %s, firmware = coalesce(%s, firmware),
     hw_rev = coalesce(%s, hw_rev) where unit_id = %s"""
 
@@ -34,7 +35,6 @@ class Presence:
     seen: int | None
     was_seen: int | None
     latest: int | None = None  # its newest reading
-    news: Newest | None = None  # of this batch, where that is newer
     firmware: str | None = None
     hardware: str | None = None
     changed: bool = False
@@ -43,11 +43,6 @@ class Presence:
         """Note that the unit spoke."""
         if self.seen is None or received > self.seen:
             self.seen = received
-
-    def reach(self, newest: Newest) -> None:
-        """Note a unit's newest reading of a batch; a replay of what is older says nothing of where it stands."""
-        if self.latest is None or newest.ts > self.latest:
-            self.news = newest
 
     def become(self, state: UnitState) -> None:
         """Take over a birth, a farewell or a will; raises StaleState for one of an earlier session."""
@@ -65,20 +60,30 @@ def lock(conn: psycopg.Connection, unit_ids: Collection[int]) -> dict[int, Prese
     return {row[0]: Presence(row[0], row[1], row[2], row[3], row[3], row[4]) for row in rows}
 
 
-def save(conn: psycopg.Connection, presences: Collection[Presence]) -> None:
-    """Write what changed; being seen again, or reading again, within a second is no news."""
-    seen = [
-        (this.unit_id, this.seen, *(this.news[1:] if this.news else (NO_TIME, 0, NAN)))
-        for this in presences
-        if this.seen is not None
-        and (_later(this.seen, this.was_seen) or (this.news is not None and _later(this.news.ts, this.latest)))
-    ]
-    if seen:
-        conn.execute(SEEN, columns(seen, Int8s, Times, Times, Int4s, Float8s))
-    for this in presences:
+def save(conn: psycopg.Connection, presences: Mapping[int, Presence], newest: Newest) -> None:
+    """Write what changed over units as `lock` returned them; `newest` are the readings of some of them.
+
+    Being heard again, or reading again, within a second is no news; nor is a replay of what is older than what stands.
+    """
+    if not presences:
+        return
+    unit_ids = np.fromiter(presences, np.int64, len(presences))
+    times = [(this.seen, this.was_seen, this.latest) for this in presences.values()]
+    seen, was_seen, was_latest = np.array([[NO_TIME if at is None else at for at in row] for row in times]).T
+    latest, clock, off = np.full(len(seen), NO_TIME), np.zeros(len(seen), np.int32), np.full(len(seen), np.nan)
+    places = np.searchsorted(unit_ids, newest.unit_id)
+    latest[places], clock[places], off[places] = newest.ts, newest.clock, newest.off_s
+    clock[latest <= was_latest] = 0
+    news = _later(seen, was_seen) | ((clock != 0) & _later(latest, was_latest))
+    if news.any():
+        columns = ((Int8s, unit_ids), (Times, seen), (Times, latest), (Int4s, clock), (Float8s, off))
+        conn.execute(SEEN, [kind(values[news]) for kind, values in columns])
+    for this in presences.values():
         if this.changed:
             conn.execute(STATE, (this.connection, this.session, this.firmware, this.hardware, this.unit_id))
 
 
-def _later(at: int, before: int | None) -> bool:
-    return before is None or at - before >= SECOND
+def _later(at: NDArray[np.int64], before: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Say what is later by a second or more; everything is later than never, and never is later than nothing."""
+    found: NDArray[np.bool_] = (at != NO_TIME) & ((before == NO_TIME) | (at - before >= SECOND))
+    return found
