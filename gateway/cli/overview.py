@@ -130,7 +130,7 @@ def _bands(found: Mapping[str, int], words: Mapping[str, str]) -> str:
 
 
 def _counts(found: Mapping[str, int]) -> str:
-    return ", ".join(f"{count:,} {name}" for name, count in found.items()) or "none"
+    return ", ".join(f"{n:,} {name}" for name, n in found.items() if n) or "none"
 
 
 def _ago(at: datetime | None, now: datetime) -> str:

@@ -1,5 +1,6 @@
 """Bands that units fall into, as SQL over table unit: a few words instead of a figure for each of thousands."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 
 SILENT_AFTER = timedelta(days=1)  # a unit with a radio that said nothing for so long
@@ -20,6 +21,14 @@ _SAID = " ".join(f"when '{sign}' then '{said}'" for sign, said in CLOCKS.items()
 CLOCK = f"case clock {_SAID} else 'unknown' end"
 HERE = "device is not null and last_seen_at >= %(now)s - interval '1 day'"  # whose lag and clock mean something
 
-BY_HEARD = f"select {HEARD}, count(*) from unit where device is not null group by 1"
-BY_LAG = f"select {BEHIND}, count(*) from unit where {HERE} group by 1"
-BY_CLOCK = f"select {CLOCK}, count(*) from unit where {HERE} group by 1"
+
+def _counted(bands: Iterable[str], expression: str, whose: str) -> str:
+    """Return a query for how many units fall into each band; a band without any is there as well."""
+    named = "{" + ",".join(bands) + "}"
+    return f"""select band, count(unit_id) from unnest('{named}'::text[]) band
+        left join unit on band = {expression} and {whose} group by 1"""
+
+
+BY_HEARD = _counted(("hour", "day", "week", "longer", "never"), HEARD, "device is not null")
+BY_LAG = _counted(("minute", "hour", "day", "longer", "unknown"), BEHIND, HERE)
+BY_CLOCK = _counted(CLOCKS.values(), CLOCK, HERE)

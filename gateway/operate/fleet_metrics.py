@@ -53,6 +53,11 @@ FIGURES = (
         "age of the slot that was scored longest ago, in world time",
         "select coalesce(extract(epoch from %(now)s - min(updated_at)), 0) from slot_state",
     ),
+    Figure(
+        "rescore_oldest_seconds",
+        "how long the first of them has waited, in world time",
+        "select coalesce(extract(epoch from %(now)s - min(since)), 0) from rescore",
+    ),
     Figure("rescore_waiting", "units that wait for a new forecast", "select count(distinct unit_id) from rescore"),
     Figure("slots", "slots by their stage", "select stage, count(*) from slot_state group by 1", "stage"),
     Figure(
@@ -76,7 +81,11 @@ FIGURES = (
     ),
     Figure("database_bytes", "size of the database", "select pg_database_size(current_database())"),
     Figure(
-        "jobs", "jobs by their status", "select status::text, count(*) from procrastinate_jobs group by 1", "status"
+        "jobs",
+        "jobs by their status",
+        """select status::text, count(j.id) from unnest(enum_range(null::procrastinate_job_status)) status
+           left join procrastinate_jobs j using (status) group by 1""",
+        "status",
     ),
 )
 

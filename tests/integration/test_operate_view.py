@@ -114,9 +114,9 @@ def test_status_reads_as_sentences_and_as_figures(shell: Shell, now: datetime) -
     assert "0 readings from the broker, 2 from units in the last day, of 1 unit" == lines["came twice"]
     assert lines["quarantine"].startswith("1 unknown_channel, 1 unknown_unit; oldest")
     found = json.loads(shell.good("status", "--json"))
-    assert {"hour": 6, "week": 1, "never": 1} == found["heard_within"]
-    assert {"minute": 5, "longer": 1} == found["lag_within"]
-    assert {"synced": 5, "wrong": 1} == found["clocks"]
+    assert {"hour": 6, "day": 0, "week": 1, "longer": 0, "never": 1} == found["heard_within"]
+    assert {"minute": 5, "hour": 0, "day": 0, "longer": 1, "unknown": 0} == found["lag_within"]
+    assert {"synced": 5, "relative": 0, "none": 0, "wrong": 1, "unknown": 0} == found["clocks"]
     assert (1, 4) == (found["gaps"]["open"], found["gaps"]["missing"])
     assert {"redelivered": 0, "resent": 2, "units": 1} == found["twice_last_day"]
     assert ["gaps"] == [each["what"] for each in found["worst"][0]["troubles"]]
