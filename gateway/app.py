@@ -70,7 +70,10 @@ def desk(settings: Settings, pool: ConnectionPool) -> Desk:
 
 def serve(settings: Settings, fd: int | None = None) -> None:
     """Serve the pages until SIGINT or SIGTERM, on the listening socket `fd` if given; open requests are finished."""
-    with open_pool(database.dsn(settings), Role.APP) as pool, exporter.exported(settings.metrics_port):
+    with (
+        open_pool(database.dsn(settings), Role.APP) as pool,
+        exporter.exported(settings.metrics_port, host=settings.metrics_host),
+    ):
         app = build(Services(pool, desk(settings, pool), settings, demo=settings.pace is not None))
         config = uvicorn.Config(
             app,
@@ -96,7 +99,8 @@ def ingest(settings: Settings, *, drain: bool = False) -> None:
     settings = join(settings)
     dsn = database.dsn(settings)
     stored = partial(readiness.database, dsn_for(dsn, Role.GATEWAY))
-    with exporter.exported(settings.metrics_port, checks={"broker": readiness.broker, "database": stored}):
+    checks: exporter.Checks = {"broker": readiness.broker, "database": stored}
+    with exporter.exported(settings.metrics_port, checks=checks, host=settings.metrics_host):
         ingest_service.run(settings, dsn, drain=drain)
 
 
@@ -109,6 +113,8 @@ def work(settings: Settings) -> None:
     checks: exporter.Checks = {"broker": readiness.broker, "database": answers}
     with (
         open_pool(dsn, Role.GATEWAY) as pool,
-        exporter.exported(settings.metrics_port, FleetFigures(pool.connection, clock.now), checks=checks),
+        exporter.exported(
+            settings.metrics_port, FleetFigures(pool.connection, clock.now), checks=checks, host=settings.metrics_host
+        ),
     ):
         Worker(settings, dsn, pool, desk(settings, pool)).run()

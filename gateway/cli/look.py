@@ -58,9 +58,11 @@ def gaps(
     with database.connect(settings.load()) as conn:
         rows = listed(conn, device=device, closed=closed, limit=limit)
         whole = missing.open_ones(conn)
-    talk.table(rows, json=as_json, nothing="no gaps")
+    now = clock.now()
+    without = ("asked_at",) if closed else ("asked_at", "closed_at")
+    talk.table(rows if as_json else overview.aged(rows, now, without=without), json=as_json, nothing="no gaps")
     if whole["open"] and not as_json:
-        talk.say(f"{overview.gaps(whole, clock.now())}; a unit fills its gaps, or says that it cannot, once it is here")
+        talk.say(f"{overview.gaps(whole, now)}; a unit fills its gaps, or says that it cannot, once it is here")
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """How a fleet or a unit stands, for a person: a line for each thing, then what wants a look and what to do about it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -67,6 +67,24 @@ def gaps(found: Figures, now: datetime) -> str:
         f"{found['open']:,} open in {count(found['units'], 'unit')}, {count(found['missing'], 'reading')} missing,"
         f" {found['not_asked']:,} not asked for yet, oldest {lasting(now - found['oldest'])}"
     )
+
+
+def aged(rows: Iterable[Figures], now: datetime, *, without: Collection[str] = ()) -> list[Figures]:
+    """Return rows as a person reads them: times as how long ago they were, and `without` some columns."""
+    return [
+        {
+            f"{name.removesuffix('_at')} ago" if name.endswith("_at") else name: _plain(value, now)
+            for name, value in row.items()
+            if name not in without
+        }
+        for row in rows
+    ]
+
+
+def _plain(value: object, now: datetime) -> object:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return lasting(now - value) if isinstance(value, datetime) else value
 
 
 def _of_fleet(found: Figures, now: datetime) -> Iterator[tuple[str, str]]:

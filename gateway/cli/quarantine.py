@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from gateway import clock, settings
-from gateway.cli import talk
+from gateway.cli import overview, talk
 from gateway.errors import Exit
 
 app = typer.Typer(help="Messages that were refused, with their reasons.", invoke_without_command=True)
@@ -28,7 +28,8 @@ def summary(
         return
     with database.connect(settings.load()) as conn:
         rows = refused.by_unit(conn, limit=1_000) if by_unit else refused.by_reason(conn)
-    talk.table(rows, json=as_json, nothing="nothing is quarantined")
+    shown = rows if as_json else overview.aged(rows, clock.now(), without=("example",))
+    talk.table(shown, json=as_json, nothing="nothing is quarantined")
     if rows and not as_json:
         talk.say(
             "one of them whole: wearwell quarantine list, then show ID; through again: release --reason or --device"
