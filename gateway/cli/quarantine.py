@@ -8,7 +8,7 @@ from gateway import clock, settings
 from gateway.cli import overview, talk
 from gateway.errors import Exit
 
-app = typer.Typer(help="Messages that were refused, with their reasons.", invoke_without_command=True)
+app = typer.Typer(invoke_without_command=True)
 
 Reason = Annotated[str | None, typer.Option(help="Of this reason only, such as unknown_unit.")]
 Device = Annotated[str | None, typer.Option(help="Of one device only.")]

@@ -1,7 +1,9 @@
 """The operator's view: `wearwell status`, `gaps` and `quarantine`, over a fleet in which each thing is wrong once."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -15,6 +17,7 @@ from tests.faults import fleet
 from tests.faults.fleet import batch, message
 from tests.integration.test_operate_commands import Shell
 
+PAGE = Path(__file__).parents[2] / "docs" / "operating.md"
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 UNITS = ("well", "silent", "behind", "clock", "gap", "refused", "twice", "new")
 
@@ -25,6 +28,7 @@ def now(conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> datetime:
     at = datetime.now(UTC).replace(microsecond=0)
     monkeypatch.setattr(troubled, "MANY_TWICE", 2)
     fleet.enrol(conn, UNITS)
+    conn.execute("update rescore set since = %s", (at,))
     both = [{"runtime": 1.0}, {"runtime": 2.0}]
     for day in (
         [batch(1, serial="silent", at=at - 3 * DAY, received=at - 3 * DAY)],
@@ -210,6 +214,24 @@ def test_every_reason_has_a_remedy() -> None:
     """What can lie in quarantine has a sentence about what to do next, and no reason is made up."""
     kept = {kind.code for kind in kinds(rejection.Rejected) if kind.fate is Fate.QUARANTINE}
     assert kept == set(refused.REMEDIES)
+
+
+def plain(text: str) -> list[str]:
+    """Return the lines of an output: one space for several or for a dash below, and one word for every few seconds."""
+    lines = (re.sub(r"\b\d+ s\b", "N s", " ".join(line.replace("_", " ").split())) for line in text.splitlines())
+    return [line for line in lines if line]
+
+
+def test_the_page_shows_what_the_commands_print(shell: Shell, now: datetime) -> None:
+    """docs/operating.md has the outputs over this fleet, line by line; of one unit, all but its slots and readings."""
+    shown = re.findall(r"^\$ wearwell (.*)\n((?:(?!\$ |```).*\n)*)", PAGE.read_text(), re.MULTILINE)
+    assert ["status", "status acme.behind", "gaps", "gaps --by-unit", "quarantine", "quarantine --by-unit"] == [
+        words for words, _ in shown
+    ]
+    for words, output in shown:
+        printed = plain(shell.good(*words.split()))
+        assert plain(output) == printed[: len(plain(output))], words
+        assert len(plain(output)) == len(printed) or words == "status acme.behind"
 
 
 @pytest.mark.parametrize(
