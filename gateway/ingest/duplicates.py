@@ -21,18 +21,16 @@ class Duplicates:
 
     redelivered: Counter[int] = field(default_factory=Counter)
     resent: Counter[int] = field(default_factory=Counter)
-    again: set[int] = field(
-        default_factory=set
-    )  # units of which the broker, or a release from quarantine, brought something again
+    again: set[int] = field(default_factory=set)  # units of which something came again that they did not send again
 
-    def note(self, unit_id: int, readings: int, *, again: bool) -> None:
-        """Count readings of a message that were here before; `again`: not the unit sent it once more."""
-        (self.redelivered if again else self.resent)[unit_id] += readings
+    def note(self, unit_id: int, readings: int, *, resent: bool) -> None:
+        """Count readings of a message that were here before, and whether the unit itself sent it again."""
+        (self.resent if resent else self.redelivered)[unit_id] += readings
 
     def note_found(self, found: Counter[int]) -> None:
         """Count readings that only the store knew; their messages are not known any more, their units are."""
         for unit_id, readings in found.items():
-            self.note(unit_id, readings, again=unit_id in self.again)
+            self.note(unit_id, readings, resent=unit_id not in self.again)
 
 
 def save(conn: psycopg.Connection, duplicates: Duplicates, now: datetime) -> None:

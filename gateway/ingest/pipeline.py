@@ -130,7 +130,7 @@ def leave_out_repeats(conn: psycopg.Connection, haul: Haul, parcels: Iterable[Pa
                 unit, shelf = parcel.sender.unit, parcel.sender.shelf
                 channels = [target.channel.channel_id for name in content.r[0][1] if (target := shelf.target(name))]
                 if store.holds(conn, unit.unit_id, channels, content.q, parcel.envelope.received_at):
-                    haul.duplicates.note(unit.unit_id, sum(len(values) for _, values in content.r), again=True)
+                    haul.duplicates.note(unit.unit_id, sum(len(values) for _, values in content.r), resent=False)
                     parcel.contents = []
 
 

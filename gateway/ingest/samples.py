@@ -20,8 +20,7 @@ def file(haul: Haul, parcel: Parcel, sender: Sender, batch: Batch) -> None:
     last = max(offsets)
     count = len(said)
     places: range | list[int] = range(count)
-    again = parcel.envelope.again or parcel.envelope.released is not None
-    if again:
+    if not (resent := parcel.envelope.resent):
         haul.duplicates.again.add(unit_id)
     seqs: range | list[int] = range(first, first + count)
     zero: int | None = None
@@ -42,7 +41,7 @@ def file(haul: Haul, parcel: Parcel, sender: Sender, batch: Batch) -> None:
             places = [number - first for number in seqs]
             kept = [said[place] for place in places]
             twice = sum(map(len, said)) - sum(map(len, kept))
-            haul.duplicates.note(unit_id, twice, again=again)
+            haul.duplicates.note(unit_id, twice, resent=resent)
             offsets, said = [offsets[place] for place in places], kept
             if not said:
                 return

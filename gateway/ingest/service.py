@@ -131,6 +131,7 @@ class Ingest:
                 break
             except psycopg.Error as error:
                 self.in_trouble(error)
+                batch = [envelope._replace(tried=True) for envelope in batch]
                 if stop.wait(pause * random.uniform(0.5, 1.0)):  # noqa: S311  # jitter is no secret
                     return False
                 pause = min(2 * pause, LONGEST_PAUSE)

@@ -136,6 +136,14 @@ def test_a_release_is_not_held_against_the_unit(conn: psycopg.Connection) -> Non
     assert [("acme.1", 1, 0)] == twice(conn)
 
 
+def test_a_second_try_is_not_held_against_the_unit(conn: psycopg.Connection) -> None:
+    """What one lane had committed, when the database broke off another, comes again from ourselves."""
+    fleet.enrol(conn)
+    take(conn, batch(1))
+    take(conn, batch(1)._replace(tried=True))
+    assert [("acme.1", 1, 0)] == twice(conn)
+
+
 def test_a_batch_that_was_rolled_back_counts_nothing(conn: psycopg.Connection) -> None:
     """Counts are committed with the readings that they are about, and not twice when a batch is tried again."""
     fleet.enrol(conn)

@@ -18,6 +18,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from gateway import metrics
 from gateway.db import pool
 from gateway.ingest import quarantine
 from gateway.ingest.service import Ingest
@@ -246,9 +247,13 @@ def test_message_survives_a_database_that_is_away(
         time.sleep(0.3)
         assert not ingest.ready
         assert 1 == len(device.receipts())
+        assert 2 == metrics.value("messages_unacknowledged")
+        assert 0.3 < metrics.value("unacknowledged_oldest_seconds")
         admin.execute(f"alter database {name} allow_connections true")
     wait_for(lambda: {"v": 1, "s": 7, "through": 3} in device.receipts())
     assert ingest.ready
+    wait_for(lambda: 0 == metrics.value("messages_unacknowledged"))
+    assert 0 == metrics.value("unacknowledged_oldest_seconds")
 
 
 def test_buffer_is_bounded_and_what_it_lets_go_comes_again(

@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from gateway.ingest import gaps, pipeline, quarantine, rejection
 from gateway.ingest.directory import Directory
 from gateway.ingest.rejection import Fate, Rejected
 from gateway.operate import refused, troubled
+from gateway.operate.fleet_metrics import FleetFigures
 from gateway.operate.words import lasting
 from tests.faults import fleet
 from tests.faults.fleet import batch, message
@@ -214,6 +217,37 @@ def test_every_reason_has_a_remedy() -> None:
     """What can lie in quarantine has a sentence about what to do next, and no reason is made up."""
     kept = {kind.code for kind in kinds(rejection.Rejected) if kind.fate is Fate.QUARANTINE}
     assert kept == set(refused.REMEDIES)
+
+
+def test_prometheus_gets_the_same_figures(conn: psycopg.Connection, now: datetime) -> None:
+    """What the table says of units is what the metrics say of the fleet: bands without anybody in them are there too."""
+
+    @contextmanager
+    def begin() -> Iterator[psycopg.Connection]:
+        yield conn
+
+    conn.execute("update gap set found_at = %s", (now - 3 * HOUR,))
+    families = FleetFigures(begin, lambda: now).collect()
+    found = {(one.name, *one.labels.values()): one.value for family in families for one in family.samples}
+    expected = {
+        ("units_heard", "hour"): 6,
+        ("units_heard", "day"): 0,
+        ("units_heard", "never"): 1,
+        ("units_lag", "longer"): 1,
+        ("units_lag", "hour"): 0,
+        ("units_clock", "wrong"): 1,
+        ("units_clock", "synced"): 5,
+        ("gap_readings",): 4,
+        ("gap_oldest_seconds",): 10_800,
+        ("quarantined", "unknown_channel"): 1,
+        ("quarantined", "unknown_unit"): 1,
+        ("quarantine_oldest_seconds",): 0,
+        ("rescore_waiting",): 8,
+        ("rescore_oldest_seconds",): 0,
+        ("jobs", "failed"): 0,
+    }
+    assert expected == {key: found[f"wearwell_{key[0]}", *key[1:]] for key in expected}
+    assert 1e6 < found["wearwell_database_bytes",]
 
 
 def plain(text: str) -> list[str]:

@@ -10,7 +10,7 @@ create table duplicate_hourly(               -- readings that came again and wer
   tenant_id int not null,
   unit_id bigint not null,
   hour timestamptz not null,                 -- in which they came
-  redelivered int not null,                  -- by the broker, by its own word, or out of quarantine
+  redelivered int not null,                  -- by the broker, by its own word; out of quarantine; by a second try
   resent int not null,                       -- by the unit
   primary key (unit_id, hour),
   foreign key (tenant_id, unit_id) references unit (tenant_id, unit_id));
