@@ -220,7 +220,7 @@ def test_every_reason_has_a_remedy() -> None:
 
 
 def test_prometheus_gets_the_same_figures(conn: psycopg.Connection, now: datetime) -> None:
-    """What the table says of units is what the metrics say of the fleet: bands without anybody in them are there too."""
+    """What the list says of units, metrics say of the fleet; bands without anybody in them are there too."""
 
     @contextmanager
     def begin() -> Iterator[psycopg.Connection]:
