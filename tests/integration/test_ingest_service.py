@@ -5,7 +5,7 @@ import signal
 import socketserver
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from paho.mqtt.properties import Properties
 from gateway import metrics
 from gateway.db import pool
 from gateway.ingest import quarantine
+from gateway.ingest.envelope import Envelope
+from gateway.ingest.parcel import Outcome
 from gateway.ingest.service import Ingest
 from gateway.settings import Settings
 from tests.faults import fleet
@@ -254,6 +256,28 @@ def test_message_survives_a_database_that_is_away(
     assert ingest.ready
     wait_for(lambda: 0 == metrics.value("messages_unacknowledged"))
     assert 0 == metrics.value("unacknowledged_oldest_seconds")
+
+
+def test_a_commit_whose_answer_was_lost_is_not_held_against_the_unit(
+    conn: psycopg.Connection, dsn: str, device: Device, started: Callable[..., Ingest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The batch is tried again, stored once, and counted as what came again by us, not by the unit."""
+    enrolled(conn)
+    ingest = started()
+    settle, tries = ingest.settle, []
+
+    def broken_off(batch: Sequence[Envelope]) -> Outcome:
+        tries.append(settle(batch))
+        if len(tries) == 1:
+            raise psycopg.OperationalError("the answer to COMMIT never came")
+        return tries[-1]
+
+    monkeypatch.setattr(ingest, "settle", broken_off)
+    device.say(recent(1))
+    wait_for(lambda: {"v": 1, "s": 7, "through": 1} in device.receipts())
+    assert 1 == stored(dsn)
+    assert [1, 0] == [outcome.stored for outcome in tries]
+    assert (1, 0) == conn.execute("select redelivered, resent from duplicate_hourly").fetchone()
 
 
 def test_buffer_is_bounded_and_what_it_lets_go_comes_again(
