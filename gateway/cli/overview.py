@@ -94,10 +94,8 @@ def _of_fleet(found: Figures, now: datetime) -> Iterator[tuple[str, str]]:
     yield "last heard", _bands(found["heard_within"], HEARD)
     yield "lag", _bands(found["lag_within"], LAG)
     yield "clocks", _counts(found["clocks"])
-    yield (
-        "readings",
-        f"{readings['total']:,}, {readings['last_day']:,} in the last day, newest {_ago(readings['latest'], now)}",
-    )
+    newest = _ago(readings["latest"], now)
+    yield "readings", f"{readings['total']:,} in all, {readings['last_day']:,} in the last day, newest {newest}"
     yield "gaps", gaps(found["gaps"], now)
     yield "came twice", f"{_twice(twice)}, of {count(twice['units'], 'unit')}"
     oldest = found["quarantine_oldest"]

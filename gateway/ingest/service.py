@@ -60,6 +60,8 @@ class Ingest:
         self.trouble = True  # until the database has answered once
         self.outgoing = Outgoing()
         self.held: Sequence[Envelope] = ()  # the batch that is being settled
+        for name in ("broker_spilled_total", "database_trouble_total", "gaps_lost_total"):
+            metrics.count(name, 0)  # an increase is seen of what was there before
         metrics.follow("messages_unacknowledged", lambda: len(self.held) + len(self.inbox))
         metrics.follow("unacknowledged_oldest_seconds", self.waited)
         self._asked = self._released = self._told = float("-inf")

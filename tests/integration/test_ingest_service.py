@@ -3,6 +3,8 @@
 import json
 import signal
 import socketserver
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -292,6 +294,20 @@ def test_buffer_is_bounded_and_what_it_lets_go_comes_again(
         device.client.publish(recent(q).topic, recent(q).payload, qos=1)
     wait_for(lambda: {"v": 1, "s": 7, "through": 100} in device.receipts())
     assert 100 == stored(dsn)
+
+
+def test_what_alerts_watch_is_there_before_it_happens(broker: Mosquitto, dsn: str) -> None:
+    """Prometheus sees no increase of a counter that begins at one, so each begins at nought with the process."""
+    code = (
+        "from prometheus_client import generate_latest; from gateway.ingest.service import Ingest;"
+        " from gateway.settings import Settings; import sys;"
+        " Ingest(Settings(mqtt_url=sys.argv[1]), sys.argv[2]); print(generate_latest().decode())"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", code, broker.url, dsn], capture_output=True, text=True, check=True
+    ).stdout
+    for name in ("broker_spilled_total", "database_trouble_total", "gaps_lost_total", "messages_unacknowledged"):
+        assert f"\nwearwell_{name} 0.0" in shown
 
 
 def test_sigterm_stores_what_is_held(
