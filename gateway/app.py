@@ -18,14 +18,14 @@ from commerce.no_payments import NoPayments
 from commerce.payments import Payments
 from commerce.stripe_payments import StripePayments
 from commerce.till import Begin
-from gateway import clock
+from gateway import clock, metrics
 from gateway.db import readiness as store
 from gateway.db.pool import Role, dsn_for, for_tenant, open_pool
 from gateway.errors import Exit
 from gateway.events import Event, EventType
 from gateway.ingest import readiness
 from gateway.ingest import service as ingest_service
-from gateway.operate import database, exporter
+from gateway.operate import data_folder, database, exporter
 from gateway.operate.fleet_metrics import FleetFigures
 from gateway.operate.house import join
 from gateway.registry import history
@@ -70,7 +70,10 @@ def desk(settings: Settings, pool: ConnectionPool) -> Desk:
 
 def serve(settings: Settings, fd: int | None = None) -> None:
     """Serve the pages until SIGINT or SIGTERM, on the listening socket `fd` if given; open requests are finished."""
-    with open_pool(database.dsn(settings), Role.APP) as pool, exporter.exported(settings.metrics_port):
+    with (
+        open_pool(database.dsn(settings), Role.APP) as pool,
+        exporter.exported(settings.metrics_port, host=settings.metrics_host),
+    ):
         app = build(Services(pool, desk(settings, pool), settings, demo=settings.pace is not None))
         config = uvicorn.Config(
             app,
@@ -96,7 +99,8 @@ def ingest(settings: Settings, *, drain: bool = False) -> None:
     settings = join(settings)
     dsn = database.dsn(settings)
     stored = partial(readiness.database, dsn_for(dsn, Role.GATEWAY))
-    with exporter.exported(settings.metrics_port, checks={"broker": readiness.broker, "database": stored}):
+    checks: exporter.Checks = {"broker": readiness.broker, "database": stored}
+    with exporter.exported(settings.metrics_port, checks=checks, host=settings.metrics_host):
         ingest_service.run(settings, dsn, drain=drain)
 
 
@@ -105,9 +109,12 @@ def work(settings: Settings) -> None:
     settings = join(settings)
     dsn = database.dsn(settings)
     answers = partial(store.database, dsn_for(dsn, Role.GATEWAY))
+    metrics.follow("data_free_bytes", lambda: data_folder.room(settings.data_dir)[1])
     checks: exporter.Checks = {"broker": readiness.broker, "database": answers}
     with (
         open_pool(dsn, Role.GATEWAY) as pool,
-        exporter.exported(settings.metrics_port, FleetFigures(pool.connection, clock.now), checks=checks),
+        exporter.exported(
+            settings.metrics_port, FleetFigures(pool.connection, clock.now), checks=checks, host=settings.metrics_host
+        ),
     ):
         Worker(settings, dsn, pool, desk(settings, pool)).run()

@@ -101,7 +101,8 @@ class Settings(BaseSettings):
     http_host: str = Field("127.0.0.1", description="address the web listens on")
     http_port: int = Field(8_000, ge=0, le=65_535, description="port of the web")
     public_url: Web = Field("http://127.0.0.1:8000", description="what owners' links and QR codes begin with")
-    metrics_port: int = Field(9_464, ge=0, le=65_535, description="Prometheus port on loopback; 0: none")
+    metrics_host: str = Field("127.0.0.1", description="address that metrics are served on; they are not public")
+    metrics_port: int = Field(9_464, ge=0, le=65_535, description="Prometheus port; 0: none")
 
     smtp_url: MailServer | None = Field(
         None, description="smtp://user:password@host:port or smtps://…; empty: mail stays in the outbox"
@@ -118,7 +119,9 @@ class Settings(BaseSettings):
 
     keep_messages_d: NonNegativeInt = Field(400, description="days that sent mails and messages are kept; 0: for ever")
     keep_events_d: NonNegativeInt = Field(1_100, description="days that handled events are kept; 0: for ever")
-    keep_quarantine_d: NonNegativeInt = Field(90, description="days that refused messages are kept; 0: for ever")
+    keep_quarantine_d: NonNegativeInt = Field(
+        90, description="days that refused messages, and counts of what came twice, are kept; 0: for ever"
+    )
 
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe line logged")
     pace: Annotated[str, AfterValidator(_pace)] | None = Field(

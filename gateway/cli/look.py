@@ -1,131 +1,68 @@
-"""Commands that look: how things stand, what is missing, what was refused, what is wrong, what would be said."""
+"""Commands that look: how things stand, what is missing, what is wrong, what would be said."""
 
 from typing import Annotated
 
 import typer
 
 from gateway import clock, settings
-from gateway.cli import talk
-from gateway.errors import Exit
+from gateway.cli import overview, talk
+from gateway.operate import troubled
 
 app = typer.Typer()
-quarantine = typer.Typer(help="Messages that were refused, with their reasons.")
-app.add_typer(quarantine, name="quarantine")
 
-Reason = Annotated[str | None, typer.Option(help="Of this reason only, such as unknown_unit.")]
 Limit = Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")]
 
 
 @app.command()
 def status(
     unit: Annotated[str | None, typer.Argument(help="A device name or GTIN/serial; else the whole fleet.")] = None,
+    by: Annotated[troubled.By, typer.Option(help="What makes a unit one of the worst.")] = "all",
+    worst: Annotated[int, typer.Option(min=0, max=1_000, help="How many of the worst units.")] = 10,
     as_json: talk.AsJson = False,
 ) -> None:
-    """Tell how the fleet, or one unit, stands: readings, gaps, forecasts, what waits."""
+    """Tell how the fleet stands and which units want a look, worst first; or all about one unit."""
     from gateway.operate import database
     from gateway.operate import status as figures
 
+    now = clock.now()
     with database.connect(settings.load()) as conn:
-        if unit is None:
-            talk.figures(figures.fleet(conn, clock.now()), json=as_json)
-            return
-        found = figures.unit(conn, unit)
+        if unit is not None:
+            found = figures.unit(conn, unit, now)
+        else:
+            found = figures.fleet(conn, now)
+            found["worst"] = [
+                one._asdict() | {"troubles": [each._asdict() for each in troubled.troubles(one, now)]}
+                for one in troubled.worst(conn, now, by=by, limit=worst)
+            ]
     if as_json:
         talk.as_json(found)
-        return
-    talk.figures(found["unit"], json=False)
-    talk.line("")
-    talk.table(found["slots"], json=False, nothing="its model has no slots")
-    talk.line("")
-    talk.table(found["readings"], json=False, nothing="no reading yet")
+    elif unit is None:
+        overview.fleet(found)
+    else:
+        overview.unit(found)
 
 
 @app.command()
 def gaps(
     device: Annotated[str | None, typer.Option(help="Of one device only.")] = None,
     closed: Annotated[bool, typer.Option("--all", help="Closed ones too.")] = False,
+    by_unit: Annotated[bool, typer.Option(help="Sums of each unit, most missing first.")] = False,
     limit: Limit = 100,
     as_json: talk.AsJson = False,
 ) -> None:
-    """List sequence numbers that should be here and are not."""
+    """List sequence numbers that should be here and are not, those missing longest first; or sums of each unit."""
     from gateway.operate import database
     from gateway.operate import gaps as missing
 
+    listed = missing.by_unit if by_unit else missing.listed
     with database.connect(settings.load()) as conn:
-        rows = missing.listed(conn, device=device, closed=closed, limit=limit)
-    talk.table(rows, json=as_json, nothing="no gaps")
-
-
-@quarantine.command("list")
-def list_quarantined(
-    reason: Reason = None,
-    device: Annotated[str | None, typer.Option(help="Of one device only.")] = None,
-    after: Annotated[int, typer.Option(help="From the message after this id on.")] = 0,
-    limit: Limit = 100,
-    as_json: talk.AsJson = False,
-) -> None:
-    """List what was refused and waits, oldest first."""
-    from gateway.ingest import quarantine as refused
-    from gateway.operate import database
-
-    with database.connect(settings.load()) as conn:
-        kept = refused.listed(conn, reason=reason, device=device, limit=limit, after=after)
-    rows = [
-        {
-            "id": one.quarantine_id,
-            "received_at": one.received_at,
-            "topic": one.topic,
-            "bytes": len(one.payload),
-            "reason": one.reason,
-            "detail": one.detail,
-        }
-        for one in kept
-    ]
-    talk.table(rows, json=as_json, nothing="nothing is quarantined")
-
-
-@quarantine.command("show")
-def show_quarantined(
-    number: Annotated[int, typer.Argument(help="Its id in the list.")], as_json: talk.AsJson = False
-) -> None:
-    """Show one refused message whole: topic, reason, and its bytes as text or in hexadecimal."""
-    from dataclasses import asdict
-
-    from gateway.ingest import quarantine as refused
-    from gateway.operate import database
-
-    with database.connect(settings.load()) as conn:
-        one = refused.get(conn, number)
-        conn.rollback()
-    payload = bytes(one.payload)
-    talk.figures(asdict(one) | {"payload": payload.decode() if payload.isascii() else payload.hex()}, json=as_json)
-
-
-@quarantine.command("release")
-def release_quarantined(
-    number: Annotated[int | None, typer.Argument(help="Its id in the list; else all of a reason.")] = None,
-    reason: Reason = None,
-    limit: Limit = 100,
-) -> None:
-    """Take refused messages through the door again, after what was wrong was put right."""
-    from gateway.ingest import quarantine as refused
-    from gateway.ingest import release
-    from gateway.ingest.directory import Directory
-    from gateway.operate import database
-
-    if (number is None) == (reason is None):
-        talk.refuse("name one message by its id, or a --reason")
-    stored, again = 0, 0
-    with database.connect(settings.load()) as conn:
-        listed = [one.quarantine_id for one in refused.listed(conn, reason=reason, limit=limit)] if reason else [number]
-        for each in listed:
-            outcome = release.release(conn, Directory(), int(each or 0), clock.now())
-            conn.commit()
-            again += sum(outcome.refused.values())
-            stored += outcome.stored
-    talk.say(f"{len(listed)} messages: {stored} readings stored, {again} messages refused again")
-    if again:
-        raise typer.Exit(Exit.PARTIAL if again < len(listed) else Exit.FAILED)
+        rows = listed(conn, device=device, closed=closed, limit=limit)
+        whole = missing.open_ones(conn)
+    now = clock.now()
+    without = ("asked_at",) if closed else ("asked_at", "closed_at")
+    talk.table(rows if as_json else overview.aged(rows, now, without=without), json=as_json, nothing="no gaps")
+    if whole["open"] and not as_json:
+        talk.say(f"{overview.gaps(whole, now)}; a unit fills its gaps, or says that it cannot, once it is here")
 
 
 @app.command()

@@ -17,7 +17,8 @@ class Envelope(NamedTuple):
     """A message and what the broker said about it.
 
     `again` is the broker's own word that it may have delivered this before; `released` names the reason for which
-    it lay in quarantine until somebody let it through. `batch` is what telemetry says, where that was read ahead.
+    it lay in quarantine until somebody let it through; `tried` says that we may have stored it already, when the
+    database broke off. `batch` is what telemetry says, where that was read ahead.
     """
 
     topic: str
@@ -29,3 +30,9 @@ class Envelope(NamedTuple):
     released: str | None = None
     handle: Handle | None = None
     batch: Numbers | None = None
+    tried: bool = False
+
+    @property
+    def resent(self) -> bool:
+        """Whether it is the unit itself that sent this again, if it was here before."""
+        return not (self.again or self.tried or self.released)

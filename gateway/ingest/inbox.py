@@ -4,6 +4,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
 
 from gateway.ingest.envelope import Envelope
 
@@ -29,6 +31,13 @@ class Inbox:
 
     def __len__(self) -> int:
         return len(self._held)
+
+    @property
+    def oldest(self) -> datetime | None:
+        """When the message was received that has lain here longest."""
+        with suppress(IndexError):  # the other thread took it meanwhile
+            return self._held[0].received_at
+        return None
 
     @property
     def full(self) -> bool:

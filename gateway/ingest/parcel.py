@@ -3,9 +3,13 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gateway.ingest.content import Batch, Content
 from gateway.ingest.counters import Highs, Reset
 from gateway.ingest.directory import Shelf
+from gateway.ingest.duplicates import Duplicates
 from gateway.ingest.envelope import Envelope
 from gateway.ingest.gathered import Gathered
 from gateway.ingest.presence import Presence
@@ -56,20 +60,31 @@ class Outcome:
     """What one batch came to; `messages` are to be published once it is committed."""
 
     stored: int = 0
-    duplicates: int = 0
+    redelivered: int = 0  # readings that the broker delivered again
+    resent: int = 0  # readings that the unit sent again
     events: int = 0
     gaps_opened: int = 0
     gaps_filled: int = 0
+    gaps_lost: int = 0
+    ages: list[NDArray[np.float64]] = field(default_factory=list)  # of the readings, on arrival, in seconds
     refused: Counter[str] = field(default_factory=Counter)
     messages: list[Message] = field(default_factory=list)
+
+    @property
+    def duplicates(self) -> int:
+        """Readings that were here already."""
+        return self.redelivered + self.resent
 
     def add(self, other: "Outcome") -> None:
         """Take in the outcome of another part of the batch."""
         self.stored += other.stored
-        self.duplicates += other.duplicates
+        self.redelivered += other.redelivered
+        self.resent += other.resent
         self.events += other.events
         self.gaps_opened += other.gaps_opened
         self.gaps_filled += other.gaps_filled
+        self.gaps_lost += other.gaps_lost
+        self.ages += other.ages
         self.refused += other.refused
         self.messages += other.messages
 
@@ -86,4 +101,5 @@ class Haul:
     resets: list[Reset] = field(default_factory=list)
     all_fresh: bool = True  # by their sequence numbers, none of the readings is in the store yet
     heard: dict[SessionKey, Sender] = field(default_factory=dict)  # who gets a receipt
+    duplicates: Duplicates = field(default_factory=Duplicates)
     outcome: Outcome = field(default_factory=Outcome)

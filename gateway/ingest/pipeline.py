@@ -7,8 +7,10 @@ import psycopg
 
 from gateway import clock
 from gateway.ingest import (
+    arrivals,
     clocks,
     counters,
+    duplicates,
     gaps,
     happenings,
     hourly,
@@ -47,10 +49,10 @@ def take(conn: psycopg.Connection, directory: Directory, envelopes: Iterable[Env
             except Rejected as reason:
                 parcel.refused.append(reason)
     readings = samples.judged(haul, directory.catalogue)
-    stored = store.append(conn, readings, all_fresh=haul.all_fresh)
-    hourly.roll_up(conn, readings, all_new=stored == len(readings))
-    haul.outcome.stored = stored
-    haul.outcome.duplicates += len(readings) - stored
+    stood = store.append(conn, readings, all_fresh=haul.all_fresh)
+    hourly.roll_up(conn, readings, all_new=not stood)
+    haul.duplicates.note_found(stood)
+    haul.outcome.stored = len(readings) - stood.total()
     note_changes(conn, haul, readings)
     keep_refused(conn, haul.outcome, parcels)
     return haul.outcome
@@ -107,6 +109,7 @@ def locked(conn: psycopg.Connection, parcels: Iterable[Parcel]) -> Haul:
             elif isinstance(content, Reply) and (lost := gaps.answer(conn, unit.unit_id, content, clock.now())):
                 session = lost
                 haul.heard[unit.unit_id, session] = sender
+                haul.outcome.gaps_lost += 1
             if session != UNNUMBERED:
                 keys[unit.tenant_id, unit.unit_id, session] = None
     if keys:
@@ -127,7 +130,7 @@ def leave_out_repeats(conn: psycopg.Connection, haul: Haul, parcels: Iterable[Pa
                 unit, shelf = parcel.sender.unit, parcel.sender.shelf
                 channels = [target.channel.channel_id for name in content.r[0][1] if (target := shelf.target(name))]
                 if store.holds(conn, unit.unit_id, channels, content.q, parcel.envelope.received_at):
-                    haul.outcome.duplicates += len(content.r)
+                    haul.duplicates.note(unit.unit_id, sum(len(values) for _, values in content.r), resent=False)
                     parcel.contents = []
 
 
@@ -151,11 +154,15 @@ def file(conn: psycopg.Connection, haul: Haul, parcel: Parcel, content: Content)
 
 
 def note_changes(conn: psycopg.Connection, haul: Haul, readings: Readings) -> None:
-    """Write counters, sessions, gaps and presences, ask for forecasts, and say what is safe."""
+    """Write counters, sessions, gaps, presences and what came twice, ask for forecasts, and say what is safe."""
     now, outcome = clock.now(), haul.outcome
     counters.save(conn, haul.highs)
     outcome.gaps_opened, outcome.gaps_filled = sessions.save(conn, haul.sessions.values(), now)
-    presence.save(conn, haul.presences.values())
+    outcome.ages.append(arrivals.ages(readings))
+    presence.save(conn, haul.presences, arrivals.newest(readings))
+    duplicates.save(conn, haul.duplicates, now)
+    outcome.redelivered = haul.duplicates.redelivered.total()
+    outcome.resent = haul.duplicates.resent.total()
     for tenant_id in np.unique(readings["tenant_id"]).tolist():
         unit_ids = np.unique(readings["unit_id"][readings["tenant_id"] == tenant_id])
         units.want_score(conn, tenant_id, unit_ids.tolist(), now)

@@ -20,6 +20,8 @@ def file(haul: Haul, parcel: Parcel, sender: Sender, batch: Batch) -> None:
     last = max(offsets)
     count = len(said)
     places: range | list[int] = range(count)
+    if not (resent := parcel.envelope.resent):
+        haul.duplicates.again.add(unit_id)
     seqs: range | list[int] = range(first, first + count)
     zero: int | None = None
     if batch.s == UNNUMBERED:
@@ -37,8 +39,10 @@ def file(haul: Haul, parcel: Parcel, sender: Sender, batch: Batch) -> None:
         elif fresh != [(first, first + count - 1)]:
             seqs = [number for begin, end in fresh for number in range(begin, end + 1)]
             places = [number - first for number in seqs]
-            haul.outcome.duplicates += count - len(places)
-            offsets, said = [offsets[place] for place in places], [said[place] for place in places]
+            kept = [said[place] for place in places]
+            twice = sum(map(len, said)) - sum(map(len, kept))
+            haul.duplicates.note(unit_id, twice, resent=resent)
+            offsets, said = [offsets[place] for place in places], kept
             if not said:
                 return
     haul.said.append((parcel, sender, batch, places))

@@ -59,12 +59,23 @@ class Ingest:
         self.broker = Broker(settings, self.inbox)
         self.trouble = True  # until the database has answered once
         self.outgoing = Outgoing()
+        self.held: Sequence[Envelope] = ()  # the batch that is being settled
+        for name in ("broker_spilled_total", "database_trouble_total", "gaps_lost_total"):
+            metrics.count(name, 0)  # an increase is seen of what was there before
+        metrics.follow("messages_unacknowledged", lambda: len(self.held) + len(self.inbox))
+        metrics.follow("unacknowledged_oldest_seconds", self.waited)
         self._asked = self._released = self._told = float("-inf")
 
     @property
     def ready(self) -> bool:
         """Whether broker and database both answer."""
         return self.broker.connected and not self.trouble
+
+    def waited(self) -> float:
+        """Return for how many seconds the oldest message has waited to be stored and acknowledged."""
+        held = self.held
+        oldest = held[0].received_at if held else self.inbox.oldest
+        return clock.wall_delay(clock.now() - oldest) if oldest else 0.0
 
     def run(self, stop: threading.Event) -> None:
         """Serve until `stop`, then store and acknowledge what is held."""
@@ -115,18 +126,21 @@ class Ingest:
         """
         pause = FIRST_PAUSE
         began = time.monotonic()
+        self.held = batch
         while True:
             try:
                 outcome = self.settle(batch)
                 break
             except psycopg.Error as error:
                 self.in_trouble(error)
+                batch = [envelope._replace(tried=True) for envelope in batch]
                 if stop.wait(pause * random.uniform(0.5, 1.0)):  # noqa: S311  # jitter is no secret
                     return False
                 pause = min(2 * pause, LONGEST_PAUSE)
         self.in_order()
         committed = time.monotonic()
         self.acknowledge(batch)
+        self.held = ()
         self.outgoing.add(outcome.messages)
         if len(batch) < self.limit or committed - self._told > TELL_EVERY:
             self.tell(committed)
@@ -204,22 +218,27 @@ class Ingest:
         lag = clock.wall_delay(clock.now() - batch[0].received_at)
         metrics.count("messages_received_total", len(batch))
         metrics.count("readings_stored_total", outcome.stored)
-        metrics.count("readings_duplicate_total", outcome.duplicates)
+        metrics.count("readings_duplicate_total", outcome.redelivered, "broker")
+        metrics.count("readings_duplicate_total", outcome.resent, "unit")
+        for ages in outcome.ages:
+            metrics.observe_all("reading_age_seconds", ages)
         metrics.count("events_recorded_total", outcome.events)
         metrics.count("gaps_opened_total", outcome.gaps_opened)
         metrics.count("gaps_filled_total", outcome.gaps_filled)
+        metrics.count("gaps_lost_total", outcome.gaps_lost)
         for reason, times in outcome.refused.items():
             metrics.count("messages_quarantined_total", times, reason)
+        metrics.observe("batch_messages", len(batch))
         metrics.observe("commit_seconds", took)
         metrics.observe("ingest_lag_seconds", lag)
         metrics.observe("receipt_seconds", lag)
         metrics.put("last_commit_timestamp_seconds", clock.wall().timestamp())
-        metrics.put("messages_unacknowledged", len(self.inbox))
         log.info(
             "batch",
             messages=len(batch),
             stored=outcome.stored,
-            duplicates=outcome.duplicates,
+            redelivered=outcome.redelivered,
+            resent=outcome.resent,
             events=outcome.events,
             refused=dict(outcome.refused),
             took_ms=round(took * 1_000),

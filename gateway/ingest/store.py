@@ -1,5 +1,6 @@
 """Readings into the store: COPY, or where some may be there already COPY and INSERT … ON CONFLICT DO NOTHING."""
 
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,7 +16,9 @@ STAGING = """create temporary table if not exists staging (
     tenant_id int, unit_id bigint, slot_id int, channel_id int, ts timestamptz, value double precision, session bigint,
     seq bigint, device_ts timestamptz, received_at timestamptz, clock "char", flags smallint) on commit delete rows"""
 COLUMNS = "tenant_id, unit_id, slot_id, channel_id, ts, value, session, seq, device_ts, received_at, clock, flags"
-APPEND = f"insert into reading ({COLUMNS}) select {COLUMNS} from staging on conflict do nothing"
+APPEND = f"""with added as (
+        insert into reading ({COLUMNS}) select {COLUMNS} from staging on conflict do nothing returning unit_id)
+    select unit_id, count(*) from added group by unit_id"""
 
 # PostgreSQL's binary COPY: a column count, then each column's length and bytes; -1 is null.
 HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
@@ -46,14 +49,14 @@ def _blank(*, raw: bool) -> NDArray[Any]:
 _WITH_RAW, _WITHOUT_RAW = _blank(raw=True), _blank(raw=False)
 
 
-def append(conn: psycopg.Connection, readings: Readings, *, all_fresh: bool) -> int:
-    """Add readings and return how many were new; one that stands already is left as it is.
+def append(conn: psycopg.Connection, readings: Readings, *, all_fresh: bool) -> Counter[int]:
+    """Add readings and return how many of each unit stood already; those are left as they are.
 
     `all_fresh` says that by their sequence numbers none stands there yet. They go straight into the table then, at
     half the cost, and where the table knows better, into the staging table after all.
     """
     if not readings.size:
-        return 0
+        return Counter()
     _prepare(conn, readings)
     stream = packed(readings)
     if all_fresh:
@@ -63,10 +66,12 @@ def append(conn: psycopg.Connection, readings: Readings, *, all_fresh: bool) -> 
         except psycopg.errors.UniqueViolation:
             pass
         else:
-            return len(readings)
+            return Counter()
     conn.execute(STAGING)
     _copy(conn, "staging", stream)
-    return conn.execute(APPEND).rowcount
+    units, given = np.unique(readings["unit_id"], return_counts=True)
+    added: dict[int, int] = dict(conn.execute(APPEND).fetchall())
+    return +Counter({unit: n - added.get(unit, 0) for unit, n in zip(units.tolist(), given.tolist(), strict=True)})
 
 
 def _copy(conn: psycopg.Connection, table: str, stream: bytes) -> None:

@@ -47,6 +47,13 @@ RULES = (
            delete from quarantine q using oldest
            where q.quarantine_id = oldest.quarantine_id and done_at < %(before)s""",
     ),
+    Rule(
+        "duplicate_hourly",
+        "keep_quarantine_d",
+        """with oldest as (select unit_id, hour from duplicate_hourly order by hour limit %(batch)s)
+           delete from duplicate_hourly d using oldest
+           where d.unit_id = oldest.unit_id and d.hour = oldest.hour and d.hour < %(before)s""",
+    ),
 )
 
 

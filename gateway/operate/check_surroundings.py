@@ -1,11 +1,11 @@
 """Disk, mail and payments as `wearwell doctor` sees them."""
 
-import shutil
 import smtplib
 import ssl
 from collections.abc import Iterator
 from urllib.parse import unquote, urlsplit
 
+from gateway.operate import data_folder
 from gateway.operate.finding import Finding, bad, good, warning
 from gateway.settings import Settings
 
@@ -16,10 +16,7 @@ PATIENCE_S = 10
 
 def disk(settings: Settings) -> Iterator[Finding]:
     """Look at the room under the data folder."""
-    folder = settings.data_dir.resolve()
-    while not folder.exists():
-        folder = folder.parent
-    free = shutil.disk_usage(folder).free
+    folder, free = data_folder.room(settings.data_dir)
     said, remedy = f"{free / 1024**3:.1f} GiB free at {folder}", "free some space: a full disk stops ingest"
     if free < TINY:
         yield bad("disk", said, remedy)

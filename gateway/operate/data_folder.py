@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from pathlib import Path
 
 from gateway.errors import ConfigurationError
@@ -22,3 +23,11 @@ def make(path: Path) -> Path:
             " See docs/operating.md, Settings."
         ) from None
     return path.resolve()
+
+
+def room(path: Path) -> tuple[Path, int]:
+    """Return the folder, or of its parents the nearest that exists, and how many bytes are free there."""
+    folder = path.resolve()
+    while not folder.exists():
+        folder = folder.parent
+    return folder, shutil.disk_usage(folder).free

@@ -1,4 +1,4 @@
-"""What a process says of itself, on loopback only: its metrics, whether it lives, whether it can do its work."""
+"""What a process says of itself, not to the public: its metrics, whether it lives, whether it can do its work."""
 
 import json
 import threading
@@ -33,7 +33,7 @@ class _Quiet(WSGIRequestHandler):
 
 
 @contextmanager
-def exported(port: int, *collectors: Collector, checks: Checks = NONE) -> Iterator[None]:
+def exported(port: int, *collectors: Collector, checks: Checks = NONE, host: str = LOOPBACK) -> Iterator[None]:
     """Serve /metrics (with what collectors add), /healthz and /readyz for the time of a `with`; port 0 serves none.
 
     Raises ConfigurationError when the port is taken.
@@ -42,10 +42,10 @@ def exported(port: int, *collectors: Collector, checks: Checks = NONE) -> Iterat
         yield
         return
     try:
-        server = make_server(LOOPBACK, port, _routes(checks), server_class=_Server, handler_class=_Quiet)
+        server = make_server(host, port, _routes(checks), server_class=_Server, handler_class=_Quiet)
     except OSError as error:
         raise ConfigurationError(
-            f"WEARWELL_METRICS_PORT {port} cannot be served ({error.strerror}); choose another, or 0 for none"
+            f"WEARWELL_METRICS_PORT {port} cannot be served on {host} ({error.strerror}); choose another, or 0 for none"
         ) from None
     for collector in collectors:
         REGISTRY.register(collector)

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from psycopg_pool import PoolTimeout
 
 from gateway.metrics import PREFIX
+from gateway.operate import bands, gaps
 from gateway.registry import history
 
 Begin = Callable[[], AbstractContextManager[psycopg.Connection[Any]]]
@@ -27,11 +28,35 @@ class Figure(NamedTuple):
 
 FIGURES = (
     Figure("units", "units by their connection", "select connection, count(*) from unit group by 1", "connection"),
-    Figure("quarantined", "refused messages that wait", "select count(*) from quarantine where released_at is null"),
+    Figure("units_heard", "units with a radio by how long ago they were heard", bands.BY_HEARD, "within"),
+    Figure("units_lag", "units heard within a day by how far behind their readings are", bands.BY_LAG, "within"),
+    Figure("units_clock", "units heard within a day by what their clock is worth", bands.BY_CLOCK, "clock"),
+    Figure(
+        "gap_oldest_seconds",
+        "how long the oldest open gap has been open, in world time",
+        f"select coalesce(extract(epoch from %(now)s - oldest), 0) from ({gaps.OPEN}) open_gaps",
+    ),
+    Figure("gap_readings", "readings that are missing in open gaps", f"select missing from ({gaps.OPEN}) open_gaps"),
+    Figure(
+        "quarantined",
+        "refused messages that wait",
+        "select reason, count(*) from quarantine where released_at is null group by 1",
+        "reason",
+    ),
+    Figure(
+        "quarantine_oldest_seconds",
+        "how long the oldest refused message has waited, in world time",
+        "select coalesce(extract(epoch from %(now)s - min(received_at)), 0) from quarantine where released_at is null",
+    ),
     Figure(
         "forecast_oldest_seconds",
         "age of the slot that was scored longest ago, in world time",
         "select coalesce(extract(epoch from %(now)s - min(updated_at)), 0) from slot_state",
+    ),
+    Figure(
+        "rescore_oldest_seconds",
+        "how long the first of them has waited, in world time",
+        "select coalesce(extract(epoch from %(now)s - min(since)), 0) from rescore",
     ),
     Figure("rescore_waiting", "units that wait for a new forecast", "select count(distinct unit_id) from rescore"),
     Figure("slots", "slots by their stage", "select stage, count(*) from slot_state group by 1", "stage"),
@@ -54,8 +79,13 @@ FIGURES = (
         "events that nothing has followed from for a quarter of an hour",
         "select count(*) from event where handled_at is null and recorded_at < %(stuck)s",
     ),
+    Figure("database_bytes", "size of the database", "select pg_database_size(current_database())"),
     Figure(
-        "jobs", "jobs by their status", "select status::text, count(*) from procrastinate_jobs group by 1", "status"
+        "jobs",
+        "jobs by their status",
+        """select status::text, count(j.id) from unnest(enum_range(null::procrastinate_job_status)) status
+           left join procrastinate_jobs j using (status) group by 1""",
+        "status",
     ),
 )
 
@@ -81,7 +111,8 @@ class FleetFigures(Collector):
 
     def _asked(self, conn: psycopg.Connection[Any], figure: Figure) -> GaugeMetricFamily:
         gauge, now = _gauge(figure), self.now()
-        for *labels, value in conn.execute(figure.query, {"now": now, "stuck": history.stuck_before(now)}):
+        given = {"now": now, "stuck": history.stuck_before(now), "unit": None}
+        for *labels, value in conn.execute(figure.query.encode(), given):
             gauge.add_metric([str(label) for label in labels], float(value))
         return gauge
 

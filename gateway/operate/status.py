@@ -1,17 +1,16 @@
 """How the fleet stands: figures that an operator reads, from tables that stay small."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
 
 from gateway.errors import NotFound
+from gateway.operate import bands, gaps, refused, troubled
 from gateway.registry import units
 
 Figures = dict[str, Any]
-
-SILENT_AFTER = timedelta(days=1)
 
 UNITS = """
 select count(*) as units, count(device) as with_radio,
@@ -47,6 +46,21 @@ from slot s left join slot_state t on t.slot_id = s.slot_id and t.unit_id = %(un
 left join cycle c on c.cycle_id = t.cycle_id
 where s.model_id = %(model)s order by s.slot_id"""
 
+LAST_DAY = """
+with arrived as (
+    select received_at - ts as age, clock from reading
+    where unit_id = %(unit)s and received_at > %(now)s - interval '1 day' and ts > %(now)s - interval '8 days')
+select (select count(*) from arrived) as readings,
+       count(*) filter (where age > interval '1 hour') as late,
+       extract(epoch from percentile_disc(0.5) within group (order by age))::float as age_median_s,
+       extract(epoch from max(age))::float as age_max_s
+from arrived where clock <> 'n'"""
+
+TWICE = """
+select coalesce(sum(redelivered), 0)::bigint as redelivered, coalesce(sum(resent), 0)::bigint as resent,
+       count(distinct unit_id) as units
+from duplicate_hourly where hour > %(now)s - interval '1 day'"""
+
 LATEST = """
 select distinct on (h.slot_id, c.name) c.name as channel, s.code as slot, h.last as value, c.unit, h.last_ts as at
 from reading_hourly h join channel c using (channel_id) left join slot s on s.slot_id = h.slot_id
@@ -55,17 +69,19 @@ where h.unit_id = %(unit)s order by h.slot_id, c.name, h.hour desc"""
 
 def fleet(conn: psycopg.Connection, now: datetime) -> Figures:
     """Return the fleet's figures: units, readings, gaps, quarantine, forecasts, prompts, orders, outbox, jobs."""
-    seen = _one(conn, UNITS, now=now, silent=SILENT_AFTER)
-    latest = seen["last_seen_at"]
+    kept = refused.by_reason(conn)
     return {
         "at": now,
-        "units": seen,
+        "units": _one(conn, UNITS, now=now, silent=bands.SILENT_AFTER),
+        "heard_within": _counts(conn, bands.BY_HEARD, now=now),
+        "lag_within": _counts(conn, bands.BY_LAG, now=now),
+        "clocks": _counts(conn, bands.BY_CLOCK, now=now),
         "readings": _one(conn, READINGS, now=now),
-        "lag_s": (now - latest).total_seconds() if latest else None,
-        "gaps": _one(conn, "select count(*) as open, min(found_at) as oldest from gap where closed_at is null"),
-        "quarantine": _counts(
-            conn, "select reason, count(*) from quarantine where released_at is null group by reason order by reason"
-        ),
+        "gaps": gaps.open_ones(conn),
+        "twice_last_day": _one(conn, TWICE, now=now),
+        "quarantine": {row["reason"]: row["messages"] for row in kept},
+        "quarantine_oldest": min((row["oldest"] for row in kept), default=None),
+        "wanting": troubled.wanting(conn, now),
         "forecasts": _one(conn, FORECASTS),
         "prompts": _counts(conn, "select state, count(*) from prompt group by state order by state"),
         "orders": _counts(conn, "select state, count(*) from purchase group by state order by state"),
@@ -74,13 +90,19 @@ def fleet(conn: psycopg.Connection, now: datetime) -> Figures:
     }
 
 
-def unit(conn: psycopg.Connection, name: str) -> Figures:
-    """Return one unit's figures; `name` is its device name or `GTIN/serial`. Raises NotFound."""
+def unit(conn: psycopg.Connection, name: str, now: datetime) -> Figures:
+    """Return one unit's figures; `name` is its device name or `GTIN/serial`. Raises NotFound.
+
+    `last_day` counts the readings that came within a day and are not older than a week; their ages are seconds from
+    a reading's own moment to its arrival, where the unit could tell.
+    """
     gtin, _, serial = name.partition("/")
     found = units.by_code(conn, gtin.zfill(14), serial) if serial else units.by_devices(conn, [name]).get(name)
     if found is None:
         raise NotFound(f"there is no device {name!r}; name it as enrolled, or as GTIN/serial")
+    standing = troubled.of_unit(conn, found.unit_id, now)
     return {
+        "at": now,
         "unit": {
             "gtin": found.gtin,
             "serial": found.serial,
@@ -89,14 +111,20 @@ def unit(conn: psycopg.Connection, name: str) -> Figures:
             "firmware": found.firmware,
             "connection": found.connection,
             "last_seen_at": found.last_seen_at,
+            "latest_at": standing.latest_at if standing else None,
+            "lag_s": standing.lag.total_seconds() if standing and standing.lag is not None else None,
+            "clock": bands.CLOCKS[standing.clock] if standing else None,
+            "clock_off_s": standing.clock_off_s if standing else None,
         },
+        "troubles": [trouble._asdict() for trouble in troubled.troubles(standing, now)] if standing else [],
+        "last_day": _one(conn, LAST_DAY, unit=found.unit_id, now=now)
+        | {"redelivered": standing.redelivered if standing else 0, "resent": standing.resent if standing else 0},
+        "quarantine": {row["reason"]: row["messages"] for row in refused.by_reason(conn, found.device)}
+        if found.device
+        else {},
         "slots": _many(conn, OF_UNIT, unit=found.unit_id, model=found.model_id),
         "readings": _many(conn, LATEST, unit=found.unit_id),
-        "gaps": _one(
-            conn,
-            "select count(*) as open, min(found_at) as oldest from gap where closed_at is null and unit_id = %(unit)s",
-            unit=found.unit_id,
-        ),
+        "gaps": gaps.open_ones(conn, found.unit_id),
     }
 
 
@@ -109,5 +137,5 @@ def _many(conn: psycopg.Connection, query: str, **arguments: object) -> list[Fig
         return cursor.execute(query, arguments).fetchall()
 
 
-def _counts(conn: psycopg.Connection, query: str) -> dict[str, int]:
-    return {name: count for name, count in conn.execute(query)}  # noqa: C416  # rows are not typed as pairs
+def _counts(conn: psycopg.Connection, query: str, **arguments: object) -> dict[str, int]:
+    return {name: count for name, count in conn.execute(query.encode(), arguments)}  # noqa: C416  # rows are not pairs

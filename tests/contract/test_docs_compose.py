@@ -100,7 +100,7 @@ def test_services_wait_for_services_that_exist() -> None:
         assert set(service.get("depends_on", {})) <= set(SERVICES), name
 
 
-EXAMPLE = {"seed", "fleet", "payments", "mailpit"}
+EXAMPLE, OBSERVE = {"seed", "fleet", "payments", "mailpit"}, {"prometheus", "grafana"}
 
 
 def started(profiles: set[str]) -> dict[str, dict[str, Any]]:
@@ -110,8 +110,9 @@ def started(profiles: set[str]) -> dict[str, dict[str, Any]]:
 
 def test_the_example_is_a_profile_that_the_script_turns_on() -> None:
     """A newcomer's first `docker compose up` has a fleet to look at; removing one part of .env leaves it out."""
-    assert set(SERVICES) - EXAMPLE == set(started(set()))
-    assert set(SERVICES) == set(started({"example"}))
+    assert set(SERVICES) - EXAMPLE - OBSERVE == set(started(set()))
+    assert set(SERVICES) - OBSERVE == set(started({"example"}))
+    assert set(SERVICES) == set(started({"example", "observe"}))
     example = (ROOT / "deploy" / "env").read_text().split("# The example")[1]
     for line in (
         "COMPOSE_PROFILES=example",
@@ -135,12 +136,36 @@ def test_without_the_example_the_file_is_whole() -> None:
         assert [] == [gone for gone in sorted(EXAMPLE) if f"//{gone}:" in text], name
 
 
+def test_prometheus_asks_every_process_of_ours_where_it_answers() -> None:
+    """A target is a service of ours at its metrics port, which is served among the containers only."""
+    asked = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())
+    (job,) = asked["scrape_configs"]
+    assert "wearwell" == job["job_name"]  # alerts name it
+    port = Settings.model_fields["metrics_port"].default
+    assert [f"{name}:{port}" for name in ("serve", "ingest", "work")] == job["static_configs"][0]["targets"]
+    for name in ("serve", "ingest", "work"):
+        assert not SERVICES[name]["environment"]["WEARWELL_METRICS_HOST"].startswith("127.")
+        assert not [published for published in SERVICES[name].get("ports", []) if str(port) in str(published)]
+
+
+def test_grafana_finds_prometheus_and_the_dashboard() -> None:
+    """The source is a service, and the folder of dashboards is the one that ours is mounted in."""
+    folder = ROOT / "deploy" / "grafana" / "provisioning"
+    (source,) = yaml.safe_load((folder / "datasources" / "prometheus.yml").read_text())["datasources"]
+    assert "http://prometheus:9090" == source["url"]
+    (provider,) = yaml.safe_load((folder / "dashboards" / "wearwell.yml").read_text())["providers"]
+    mounted = dict(volume.split(":")[:2] for volume in SERVICES["grafana"]["volumes"])
+    assert f"{provider['options']['path']}/wearwell.json" == mounted["./deploy/grafana/wearwell.json"]
+    assert "/etc/grafana/provisioning" == mounted["./deploy/grafana/provisioning"]
+    assert "/etc/prometheus" == dict(v.split(":")[:2] for v in SERVICES["prometheus"]["volumes"])["./deploy/prometheus"]
+
+
 def test_the_broker_s_files_are_written_after_the_migrations_with_the_example_or_without() -> None:
     """Without a seed nothing else would make it wait for the tables that it reads."""
     assert "migrate" in SERVICES["broker-files"]["depends_on"]
 
 
-@pytest.mark.parametrize("profiles", [(), ("example",)], ids=["own", "example"])
+@pytest.mark.parametrize("profiles", [(), ("example",), ("observe",)], ids=["own", "example", "observe"])
 def test_compose_itself_takes_the_file(profiles: tuple[str, ...]) -> None:
     """Docker's own judgement, where it is installed; it needs no daemon for that."""
     asked = (

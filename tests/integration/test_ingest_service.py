@@ -3,9 +3,11 @@
 import json
 import signal
 import socketserver
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,11 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from gateway import metrics
 from gateway.db import pool
 from gateway.ingest import quarantine
+from gateway.ingest.envelope import Envelope
+from gateway.ingest.parcel import Outcome
 from gateway.ingest.service import Ingest
 from gateway.settings import Settings
 from tests.faults import fleet
@@ -246,9 +251,35 @@ def test_message_survives_a_database_that_is_away(
         time.sleep(0.3)
         assert not ingest.ready
         assert 1 == len(device.receipts())
+        assert 2 == metrics.value("messages_unacknowledged")
+        assert 0.3 < metrics.value("unacknowledged_oldest_seconds")
         admin.execute(f"alter database {name} allow_connections true")
     wait_for(lambda: {"v": 1, "s": 7, "through": 3} in device.receipts())
     assert ingest.ready
+    wait_for(lambda: 0 == metrics.value("messages_unacknowledged"))
+    assert 0 == metrics.value("unacknowledged_oldest_seconds")
+
+
+def test_a_commit_whose_answer_was_lost_is_not_held_against_the_unit(
+    conn: psycopg.Connection, dsn: str, device: Device, started: Callable[..., Ingest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The batch is tried again, stored once, and counted as what came again by us, not by the unit."""
+    enrolled(conn)
+    ingest = started()
+    settle, tries = ingest.settle, []
+
+    def broken_off(batch: Sequence[Envelope]) -> Outcome:
+        tries.append(settle(batch))
+        if len(tries) == 1:
+            raise psycopg.OperationalError("the answer to COMMIT never came")
+        return tries[-1]
+
+    monkeypatch.setattr(ingest, "settle", broken_off)
+    device.say(recent(1))
+    wait_for(lambda: {"v": 1, "s": 7, "through": 1} in device.receipts())
+    assert 1 == stored(dsn)
+    assert [1, 0] == [outcome.stored for outcome in tries]
+    assert (1, 0) == conn.execute("select redelivered, resent from duplicate_hourly").fetchone()
 
 
 def test_buffer_is_bounded_and_what_it_lets_go_comes_again(
@@ -263,6 +294,20 @@ def test_buffer_is_bounded_and_what_it_lets_go_comes_again(
         device.client.publish(recent(q).topic, recent(q).payload, qos=1)
     wait_for(lambda: {"v": 1, "s": 7, "through": 100} in device.receipts())
     assert 100 == stored(dsn)
+
+
+def test_what_alerts_watch_is_there_before_it_happens(broker: Mosquitto, dsn: str) -> None:
+    """Prometheus sees no increase of a counter that begins at one, so each begins at nought with the process."""
+    code = (
+        "from prometheus_client import generate_latest; from gateway.ingest.service import Ingest;"
+        " from gateway.settings import Settings; import sys;"
+        " Ingest(Settings(mqtt_url=sys.argv[1]), sys.argv[2]); print(generate_latest().decode())"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", code, broker.url, dsn], capture_output=True, text=True, check=True
+    ).stdout
+    for name in ("broker_spilled_total", "database_trouble_total", "gaps_lost_total", "messages_unacknowledged"):
+        assert f"\nwearwell_{name} 0.0" in shown
 
 
 def test_sigterm_stores_what_is_held(

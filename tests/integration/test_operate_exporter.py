@@ -92,3 +92,15 @@ def test_a_taken_port_is_named(base: str) -> None:
     port = int(base.rpartition(":")[2])
     with pytest.raises(ConfigurationError, match="WEARWELL_METRICS_PORT"), exporter.exported(port):
         pass
+
+
+@pytest.mark.allow_hosts(["127.0.0.1", "127.0.0.2"])
+def test_metrics_are_served_where_the_setting_says_and_nowhere_else() -> None:
+    """Another address for Prometheus in another container; the first stays closed, and a wrong one is said."""
+    port = ports.free(0)
+    with exporter.exported(port, host="127.0.0.2"):
+        assert 200 == httpx.get(f"http://127.0.0.2:{port}/metrics").status_code
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"http://127.0.0.1:{port}/metrics")
+    with pytest.raises(ConfigurationError, match=r"on 192\.0\.2\.1"), exporter.exported(port, host="192.0.2.1"):
+        pass

@@ -40,6 +40,13 @@ def happened(conn: psycopg.Connection, house: House, unit_id: int, key: str) -> 
     return told
 
 
+def came_twice(conn: psycopg.Connection, house: House, unit_id: int) -> None:
+    conn.execute(
+        "insert into duplicate_hourly values (%s, %s, date_trunc('hour', %s::timestamptz), 1, 1)",
+        (house.tenant_id, unit_id, clock.now()),
+    )
+
+
 def refused(conn: psycopg.Connection, topic: str) -> None:
     conn.execute(
         """insert into quarantine (topic, payload, reason, detail, received_at, digest)
@@ -59,9 +66,10 @@ def test_what_is_done_and_old_is_let_go_and_nothing_else(conn: psycopg.Connectio
         history.done(conn, happened(conn, house, unit_id, f"handled{days}"))
         happened(conn, house, unit_id, f"waiting{days}")
         refused(conn, f"t{days}")
+        came_twice(conn, house, unit_id)
     now = BORN + 100 * DAY
-    assert {"outbox": 6, "event": 2, "quarantine": 3} == retention.let_go(conn, KEPT, now)
-    assert {"outbox": 0, "event": 0, "quarantine": 0} == retention.let_go(conn, KEPT, now)
+    assert {"outbox": 6, "event": 2, "quarantine": 3, "duplicate_hourly": 3} == retention.let_go(conn, KEPT, now)
+    assert {"outbox": 0, "event": 0, "quarantine": 0, "duplicate_hourly": 0} == retention.let_go(conn, KEPT, now)
     left = {row[0] for row in conn.execute("select key from outbox union select key from event")}
     assert {"sent95", "failed95", "handled55", "handled95"} == {key for key in left if not key.startswith("wait")}
     assert 8 == sum(key.startswith("wait") for key in left)

@@ -1,0 +1,113 @@
+"""`wearwell quarantine`: what was refused, why, what to do about it, and letting it through again."""
+
+from typing import Annotated
+
+import typer
+
+from gateway import clock, settings
+from gateway.cli import overview, talk
+from gateway.errors import Exit
+
+app = typer.Typer(invoke_without_command=True)
+
+Reason = Annotated[str | None, typer.Option(help="Of this reason only, such as unknown_unit.")]
+Device = Annotated[str | None, typer.Option(help="Of one device only.")]
+Limit = Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")]
+
+
+@app.callback()
+def summary(
+    context: typer.Context,
+    by_unit: Annotated[bool, typer.Option(help="By unit and reason, most first.")] = False,
+    as_json: talk.AsJson = False,
+) -> None:
+    """Tell what was refused and waits, by reason, each with what to do next; or by unit."""
+    from gateway.operate import database, refused
+
+    if context.invoked_subcommand:
+        return
+    with database.connect(settings.load()) as conn:
+        rows = refused.by_unit(conn, limit=1_000) if by_unit else refused.by_reason(conn)
+    shown = rows if as_json else overview.aged(rows, clock.now(), without=("example",))
+    talk.table(shown, json=as_json, nothing="nothing is quarantined")
+    if rows and not as_json:
+        talk.say(
+            "one of them whole: wearwell quarantine list, then show ID; through again: release --reason or --device"
+        )
+
+
+@app.command("list")
+def list_quarantined(
+    reason: Reason = None,
+    device: Device = None,
+    after: Annotated[int, typer.Option(help="From the message after this id on.")] = 0,
+    limit: Limit = 100,
+    as_json: talk.AsJson = False,
+) -> None:
+    """List what was refused and waits, oldest first."""
+    from gateway.ingest import quarantine as refused
+    from gateway.operate import database
+
+    with database.connect(settings.load()) as conn:
+        kept = refused.listed(conn, reason=reason, device=device, limit=limit, after=after)
+    rows = [
+        {
+            "id": one.quarantine_id,
+            "received_at": one.received_at,
+            "device": one.device,
+            "topic": one.topic,
+            "bytes": len(one.payload),
+            "reason": one.reason,
+            "detail": one.detail,
+        }
+        for one in kept
+    ]
+    talk.table(rows, json=as_json, nothing="nothing is quarantined")
+
+
+@app.command("show")
+def show_quarantined(
+    number: Annotated[int, typer.Argument(help="Its id in the list.")], as_json: talk.AsJson = False
+) -> None:
+    """Show one refused message whole: topic, reason, and its bytes as text or in hexadecimal."""
+    from dataclasses import asdict
+
+    from gateway.ingest import quarantine as refused
+    from gateway.operate import database
+
+    with database.connect(settings.load()) as conn:
+        one = refused.get(conn, number)
+        conn.rollback()
+    payload = bytes(one.payload)
+    talk.figures(asdict(one) | {"payload": payload.decode() if payload.isascii() else payload.hex()}, json=as_json)
+
+
+@app.command("release")
+def release_quarantined(
+    number: Annotated[
+        int | None, typer.Argument(help="Its id in the list; else all of a reason, or of a device.")
+    ] = None,
+    reason: Reason = None,
+    device: Device = None,
+    limit: Limit = 100,
+) -> None:
+    """Take refused messages through the door again, after what was wrong was put right."""
+    from gateway.ingest import quarantine as refused
+    from gateway.ingest import release
+    from gateway.ingest.directory import Directory
+    from gateway.operate import database
+
+    if (number is None) == (reason is None and device is None):
+        talk.refuse("name one message by its id, or a --reason, or a --device, or both of these")
+    stored, again = 0, 0
+    with database.connect(settings.load()) as conn:
+        kept = refused.listed(conn, reason=reason, device=device, limit=limit) if number is None else []
+        listed = [number] if number is not None else [one.quarantine_id for one in kept]
+        for each in listed:
+            outcome = release.release(conn, Directory(), each, clock.now())
+            conn.commit()
+            again += sum(outcome.refused.values())
+            stored += outcome.stored
+    talk.say(f"{len(listed)} messages: {stored} readings stored, {again} messages refused again")
+    if again:
+        raise typer.Exit(Exit.PARTIAL if again < len(listed) else Exit.FAILED)
