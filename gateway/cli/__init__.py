@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 import psycopg
 import typer
 
-from gateway.cli import fleet, look, measure, model, replay, services, talk
+from gateway.cli import fleet, look, measure, model, replay, rollups, services, talk
 from gateway.errors import Exit, WearwellError
 from gateway.operate.database import first_line
 
@@ -38,6 +38,7 @@ model.model.add_typer(measure.model)
 for group in (services.app, fleet.app, look.app, replay.app):
     app.add_typer(group)
 app.add_typer(model.model, name="model")
+app.add_typer(rollups.rollups, name="rollups")
 
 
 def main() -> NoReturn:

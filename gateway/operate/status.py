@@ -6,7 +6,6 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from gateway.errors import NotFound
 from gateway.registry import units
 
 Figures = dict[str, Any]
@@ -76,10 +75,7 @@ def fleet(conn: psycopg.Connection, now: datetime) -> Figures:
 
 def unit(conn: psycopg.Connection, name: str) -> Figures:
     """Return one unit's figures; `name` is its device name or `GTIN/serial`. Raises NotFound."""
-    gtin, _, serial = name.partition("/")
-    found = units.by_code(conn, gtin.zfill(14), serial) if serial else units.by_devices(conn, [name]).get(name)
-    if found is None:
-        raise NotFound(f"there is no device {name!r}; name it as enrolled, or as GTIN/serial")
+    found = units.named(conn, name)
     return {
         "unit": {
             "gtin": found.gtin,
