@@ -13,6 +13,7 @@ from tests.benchmarks.ingest.publisher import Publisher
 
 UNITS = (1_000, 10_000, 100_000)
 MILLIONS = (1, 10, 100)
+STORED_BY = 1_000  # units that the rows stored before are of
 REPEATS = 2
 Say = Callable[[str], None]
 
@@ -28,7 +29,7 @@ FILL = """insert into reading (tenant_id, unit_id, slot_id, channel_id, ts, valu
 def measure(dsn: str | None, millions: float, messages: int, say: Say) -> dict[str, object]:
     """Return microseconds per reading, one to a message, by units and by millions of rows stored before."""
     by_units = {units: _cost(dsn, units, 0, messages, say) for units in UNITS}
-    by_rows = {m: _cost(dsn, 1_000, m * 1_000_000, messages, say) for m in MILLIONS if m <= millions}
+    by_rows = {m: _cost(dsn, STORED_BY, int(m * 1_000_000), messages, say) for m in MILLIONS if m <= millions}
     return {"us_by_units": by_units, "us_by_million_rows": by_rows}
 
 
