@@ -17,6 +17,7 @@ from gateway.lifecycle import aging
 from gateway.registry import timeline
 from gateway.replenish import cycles, features
 from gateway.settings import Settings
+from gateway.worker.chores import Chores
 from tests.faults import fleet as units
 from tests.faults.fleet import batch
 from tests.integration import replenish_fleet as fleet
@@ -195,6 +196,18 @@ def test_plain_postgresql_compresses_nothing_and_says_so(conn: psycopg.Connectio
     """There the setting does nothing."""
     hypertable = conn.execute("select reading_is_hypertable()").fetchone()
     assert hypertable == (aging.compress(conn, Settings()),)
+
+
+def test_the_worker_sees_to_it(each_dsn: str, conn: psycopg.Connection) -> None:
+    """Once an hour it sets the store's policy and lets go of what had its time."""
+    units.enrol(conn)
+    take(conn, *(day(number) for number in range(DAYS)))
+    with pool.open_pool(each_dsn, pool.Role.GATEWAY, size=1) as of_worker:
+        chores = Chores(KEPT, of_worker, fleet.desk(conn))
+        [chore] = [chore for chore in chores.chores() if chore.name == "aging"]
+        assert not chore.work()
+    assert kept_since(conn) > SINCE + 60 * DAY
+    assert (0,) == conn.execute("select count(*) from reading where ts < %s", (kept_since(conn),)).fetchone()
 
 
 def test_ingest_is_not_kept_waiting(each_dsn: str, conn: psycopg.Connection) -> None:

@@ -66,9 +66,9 @@ def measure(conn: psycopg.Connection, units: int, days: int, slots: int, repeats
     readings = told.tell(conn, units, days)
     say(f"storing {readings:,} readings three times")
     last = 4 * min(days // 2, 7)  # batches in which some messages come again
-    insert = {"in order": _over(keep.fill(conn, range(4 * days - last), say))}
-    insert["one message in ten again"] = _over(keep.fill(conn, range(4 * days - last, 4 * days), say, again=True))
-    insert["late"] = _over(keep.fill(conn, [told.LATE], say))
+    insert = {"in order": keep.fill(conn, range(4 * days - last), say)}
+    insert["one message in ten again"] = keep.fill(conn, range(4 * days - last, 4 * days), say, again=True)
+    insert["late"] = keep.fill(conn, [told.LATE], say)
     conn.execute("vacuum analyze")
     size = {"before": keep.sizes(conn, hypertables=compresses)}
     say("asking")
@@ -77,7 +77,7 @@ def measure(conn: psycopg.Connection, units: int, days: int, slots: int, repeats
     if compresses:
         say("compressing")
         compression = _over(keep.compress(conn))
-        insert["late, compressed"] = _over(keep.fill(conn, [told.LATER], say))
+        insert["late, compressed"] = keep.fill(conn, [told.LATER], say)
         size["after"] = keep.sizes(conn, hypertables=True)
         say("asking what is compressed")
         found["queries"]["after"] = keep.ask(conn, units, days, repeats)
@@ -93,7 +93,10 @@ def measure(conn: psycopg.Connection, units: int, days: int, slots: int, repeats
     return {
         "units": units, "days": days, "readings": readings, "server": _server(conn),
         "bytes": {when: {name: each / readings for name, each in of.items()} for when, of in size.items()},
-        "insert": insert, "compression": compression,
+        "insert": {name: _over(costs) for name, costs in insert.items()}, "compression": compression,
+        "late_over_in_order": {name: insert[name]["narrow"] * told.count(conn, told.LATE + 1, 4 * days - last)
+                               / insert["in order"]["narrow"] / told.count(conn, told.LATE, told.LATE + 1)
+                               for name in insert if name.startswith("late")},
         "queries": {when: {name: _over(costs) for name, costs in of.items()} for when, of in found["queries"].items()},
         "after_over_before": {name: costs["narrow"] / found["queries"]["before"][name]["narrow"]
                               for name, costs in found["queries"].get("after", {}).items()},
@@ -130,6 +133,8 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
         cells = [f"{costs[each]:.3g}" for each in names] if costs else ["not available"] * len(names)
         yield f"| {name} | " + " | ".join(cells) + " |"
     yield ""
+    for name, ratio in found["late_over_in_order"].items():
+        yield f"narrow, storing a reading {name}: over one in order, {ratio:.2f}"
     for name, ratio in found["after_over_before"].items():
         yield f"narrow, {name}: compressed over not, {ratio:.2f}"
     for name, ratio in found["features_over_raw"].items():

@@ -57,3 +57,9 @@ def tell(conn: psycopg.Connection, units: int, days: int) -> int:
         conn.execute(f"analyze told_{layout.name}")
     row = conn.execute("select count(*) from told_narrow").fetchone()
     return int(row[0]) if row else 0
+
+
+def count(conn: psycopg.Connection, first: int, until: int) -> int:
+    """Return how many readings the batches from `first` on and before `until` hold."""
+    row = conn.execute("select count(*) from told_narrow where batch >= %s and batch < %s", (first, until)).fetchone()
+    return int(row[0]) if row else 0
