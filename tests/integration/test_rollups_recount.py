@@ -100,6 +100,10 @@ def test_hours_whose_readings_are_gone_are_left_alone(conn: psycopg.Connection) 
     before = conn.execute(HOURLY).fetchall()
     with conn.transaction():
         assert 0 < aging.let_go(conn, Settings(keep_readings_d=91), NOW + 91 * DAY + 45 * DAY)
+    with conn.transaction():  # one that comes later than it is kept: alone of its hour, it says nothing about it
+        late = batch(1, [{"pm25": 99.0}], session=8, at=NOW + 3 * DAY, received=END)
+        assert 1 == pipeline.take(conn, Directory(), [late]).stored
+    assert before == conn.execute(HOURLY).fetchall()
     assert 0 < len(conn.execute("select from reading").fetchall()) < 2 * len(before)
     assert [] == recount.differences(conn, ids(conn))
     conn.execute("update reading_hourly set mean = 1000 where hour < (select since from reading_kept)")
