@@ -28,6 +28,7 @@ from gateway.errors import ConfigurationError
 
 PREFIX = "WEARWELL_"
 OF_TESTS = ("WEARWELL_TEST_", "WEARWELL_SCREENSHOTS")
+LATE_D = 90  # days; a cellar, a holiday: ingest takes a reading for late beyond that (ingest/clocks.py)
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -53,6 +54,12 @@ def _authority(path: Path) -> Path:
 def _pace(text: str) -> str:
     clock.pace_from(text)
     return text
+
+
+def _late_enough(days: int) -> int:
+    if 0 < days <= LATE_D:
+        raise ValueError(f"must be 0 (for ever) or more than {LATE_D}: units may tell readings {LATE_D} days late")
+    return days
 
 
 Dsn = Annotated[SecretStr, AfterValidator(_hidden(addresses.database))]
@@ -117,6 +124,12 @@ class Settings(BaseSettings):
     )
     stripe_url: Web | None = Field(None, description="address of the payment stand-in; empty: Stripe itself")
 
+    keep_readings_d: Annotated[NonNegativeInt, AfterValidator(_late_enough)] = Field(
+        400, description="days that readings are kept, 0 or more than 90; what is made of them stays; 0: for ever"
+    )
+    compress_readings_d: NonNegativeInt = Field(
+        90, description="days after which TimescaleDB compresses readings; later ones still find their place; 0: never"
+    )
     keep_messages_d: NonNegativeInt = Field(400, description="days that sent mails and messages are kept; 0: for ever")
     keep_events_d: NonNegativeInt = Field(1_100, description="days that handled events are kept; 0: for ever")
     keep_quarantine_d: NonNegativeInt = Field(

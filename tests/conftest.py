@@ -86,6 +86,12 @@ def timescale_dsn() -> Iterator[str]:
     dropped(server, name)
 
 
+@pytest.fixture(params=["dsn", pytest.param("timescale_dsn", marks=pytest.mark.timescale)])
+def each_dsn(request: pytest.FixtureRequest) -> str:
+    """A migrated, empty database on the tests' own PostgreSQL, then one on TimescaleDB."""
+    return str(request.getfixturevalue(request.param))
+
+
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
     """A folder that a broker in an account of its own may look into, as it must where we are root.

@@ -15,7 +15,7 @@ from psycopg.rows import class_row
 from gateway.errors import NotFound
 from gateway.notify.reasons import say
 from gateway.notify.words import span
-from gateway.registry import declarations, models, units
+from gateway.registry import declarations, models
 from gateway.registry.models import Slot
 from gateway.registry.units import Unit
 from gateway.replenish import features, versions, why
@@ -82,15 +82,6 @@ class _Forecast:
     reasons: dict[str, Any]
     inputs: dict[str, Any]
     cycle_id: int
-
-
-def unit_named(conn: psycopg.Connection, name: str) -> Unit:
-    """Return the unit of a device name or of `GTIN/serial`. Raises NotFound."""
-    code, _, serial = name.partition("/")
-    found = units.by_code(conn, code.zfill(14), serial) if serial else units.by_devices(conn, [name]).get(name)
-    if found is None:
-        raise NotFound(f"there is no device {name!r}; name it as enrolled, or as GTIN/serial")
-    return found
 
 
 def explain(conn: psycopg.Connection, unit: Unit, code: str | None, at: datetime) -> Explanation:

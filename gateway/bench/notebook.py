@@ -26,7 +26,7 @@ from gateway.bench.report import Report
 from gateway.bench.whatif import Change, WhatIf
 from gateway.db import pool
 from gateway.errors import ConfigurationError
-from gateway.registry import models
+from gateway.registry import models, units
 from gateway.replenish.versions import Version
 
 __all__ = ["Change", "Rule"]
@@ -111,7 +111,7 @@ def shadow_version(conn: psycopg.Connection, version: Version, by: str) -> None:
 
 def explain(conn: psycopg.Connection, unit: str, slot: str | None = None) -> Explanation:
     """Return why the last forecast of a unit says what it says, in words and in numbers."""
-    return explaining.explain(conn, explaining.unit_named(conn, unit), slot, clock.now())
+    return explaining.explain(conn, units.named(conn, unit), slot, clock.now())
 
 
 def drift(record: Record) -> list[Finding]:

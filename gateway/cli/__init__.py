@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 import psycopg
 import typer
 
-from gateway.cli import fleet, look, measure, model, quarantine, replay, services, talk
+from gateway.cli import fleet, look, measure, model, quarantine, replay, rollups, services, talk
 from gateway.errors import Exit, WearwellError
 from gateway.operate.database import first_line
 
@@ -39,6 +39,7 @@ for group in (services.app, fleet.app, look.app, replay.app):
     app.add_typer(group)
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(model.model, name="model")
+app.add_typer(rollups.rollups, name="rollups")
 
 
 def main() -> NoReturn:

@@ -175,9 +175,10 @@ def explain(
     """Explain a forecast: in words for its owner, in numbers for an engineer, with its version and inputs."""
     from gateway.bench import explain as reasons
     from gateway.bench import plain
+    from gateway.registry import units
 
     with bench.connected() as conn:
-        found = reasons.explain(conn, reasons.unit_named(conn, unit), slot, bench.moment(until))
+        found = reasons.explain(conn, units.named(conn, unit), slot, bench.moment(until))
     if as_json:
         talk.as_json(plain.plain(found))
         return

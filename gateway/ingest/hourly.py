@@ -2,7 +2,8 @@
 
 Most readings are newer than all before them, and only extend what stands (`extended`); a key with any other reading is
 recomputed from the store for the hours touched (`recompute`). `rise` is the sum of a counter's increases, the step from
-the hour before included. Readings without a value, and counters that went back, count for nothing.
+the hour before included. Readings without a value, and counters that went back, count for nothing. Readings that were
+let go (lifecycle/aging.py) count on in the hours that they were rolled up into.
 """
 
 from typing import Any
@@ -56,34 +57,37 @@ AFFECTED = """with touched as (
                 and h.hour > t.hour) following
         where c.kind = 'counter' and following.hour is not null)"""
 
-RECOMPUTE = f"""{AFFECTED}
-    insert into reading_hourly
-        (tenant_id, unit_id, slot_id, channel_id, hour, n, low, high, mean, first, last, last_ts, rise)
-    select c.tenant_id, a.unit_id, a.slot_id, a.channel_id, a.hour, r.n, r.low, r.high, r.mean, r.first, r.last,
-        r.last_ts, case when c.kind = 'counter' then r.rise else 0 end
-    from affected a join channel c using (channel_id)
-    cross join lateral (
-        select count(*) as n, min(value) as low, max(value) as high, avg(value) as mean,
-            (array_agg(value order by ts, session, seq))[1] as first,
-            (array_agg(value order by ts desc, session desc, seq desc))[1] as last,
-            max(ts) as last_ts, coalesce(sum(greatest(value - before, 0)), 0) as rise
-        from (select ts, session, seq, value, lag(value) over (order by ts, session, seq) as before from reading
-            where unit_id = a.unit_id and slot_id = a.slot_id and channel_id = a.channel_id
-                and ts >= a.hour and ts < a.hour + interval '1 hour' and {COUNTS}) of_hour) r
-    where r.n > 0
-    on conflict (unit_id, slot_id, channel_id, hour) do update
-    set n = excluded.n, low = excluded.low, high = excluded.high, mean = excluded.mean, first = excluded.first,
-        last = excluded.last, last_ts = excluded.last_ts, rise = excluded.rise"""
-
-# A second statement, so that it sees every hour's new first and last.
-STEP_IN = f"""{AFFECTED}
-    update reading_hourly h set rise = h.rise + greatest(h.first - p.last, 0)
+# The step into an hour is known by what stands beside it, so it can be taken out and put in again without readings:
+# those of the following hour may be compressed, or gone.
+STEP = f"""{AFFECTED}
+    update reading_hourly h set rise = h.rise {{}} greatest(h.first - p.last, 0)
     from affected a join channel c using (channel_id)
     cross join lateral (select last from reading_hourly p
         where p.unit_id = a.unit_id and p.slot_id = a.slot_id and p.channel_id = a.channel_id and p.hour < a.hour
         order by p.hour desc limit 1) p
     where c.kind = 'counter' and h.unit_id = a.unit_id and h.slot_id = a.slot_id and h.channel_id = a.channel_id
         and h.hour = a.hour"""
+STEP_OUT, STEP_IN = STEP.format("-"), STEP.format("+")
+
+# An hour that has counted as many readings as the store still holds of it stays as it is: the others were let go.
+RECOMPUTE = f"""insert into reading_hourly
+        (tenant_id, unit_id, slot_id, channel_id, hour, n, low, high, mean, first, last, last_ts, rise)
+    select c.tenant_id, t.unit_id, t.slot_id, t.channel_id, t.hour, r.n, r.low, r.high, r.mean, r.first, r.last,
+        r.last_ts, case when c.kind = 'counter' then r.rise else 0 end
+    from unnest(%s, %s, %s, %s) t(unit_id, slot_id, channel_id, hour) join channel c using (channel_id)
+    cross join lateral (
+        select count(*) as n, min(value) as low, max(value) as high, avg(value) as mean,
+            (array_agg(value order by ts, session, seq))[1] as first,
+            (array_agg(value order by ts desc, session desc, seq desc))[1] as last,
+            max(ts) as last_ts, coalesce(sum(greatest(value - before, 0)), 0) as rise
+        from (select ts, session, seq, value, lag(value) over (order by ts, session, seq) as before from reading
+            where unit_id = t.unit_id and slot_id = t.slot_id and channel_id = t.channel_id
+                and ts >= t.hour and ts < t.hour + interval '1 hour' and {COUNTS}) of_hour) r
+    where r.n > 0
+    on conflict (unit_id, slot_id, channel_id, hour) do update
+    set n = excluded.n, low = excluded.low, high = excluded.high, mean = excluded.mean, first = excluded.first,
+        last = excluded.last, last_ts = excluded.last_ts, rise = excluded.rise
+    where excluded.n > reading_hourly.n"""
 
 
 def roll_up(conn: psycopg.Connection, ordered: Readings, *, all_new: bool) -> None:
@@ -147,8 +151,8 @@ def recompute(conn: psycopg.Connection, rows: Readings) -> None:
     """Recompute the hours of these readings from the store, and what follows from them."""
     touched = np.unique(np.column_stack([*(rows[name] for name in KEY), rows["ts"] - rows["ts"] % HOUR]), axis=0).T
     columns = [kind(values) for kind, values in zip((Int8s, Int4s, Int4s, Times), touched, strict=True)]
-    conn.execute(RECOMPUTE, columns)
-    conn.execute(STEP_IN, columns)
+    for statement in (STEP_OUT, RECOMPUTE, STEP_IN):
+        conn.execute(statement, columns)
 
 
 def _latest(conn: psycopg.Connection, keys: Readings) -> Hours:

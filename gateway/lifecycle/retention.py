@@ -1,7 +1,7 @@
 """How long rows are kept that have done their work: what was sent, what was answered, what was refused.
 
 Each look takes the oldest rows of a table, a bounded number, and lets go those that are done and old enough: it costs
-the same however long the table is. Readings, cycles, forecasts and orders are not touched.
+the same however long the table is. Readings go otherwise (aging.py); cycles, forecasts and orders are not touched.
 """
 
 from collections.abc import Iterator

@@ -6,7 +6,6 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from gateway.errors import NotFound
 from gateway.operate import bands, gaps, refused, troubled
 from gateway.registry import units
 
@@ -96,10 +95,7 @@ def unit(conn: psycopg.Connection, name: str, now: datetime) -> Figures:
     `last_day` counts the readings that came within a day and are not older than a week; their ages are seconds from
     a reading's own moment to its arrival, where the unit could tell.
     """
-    gtin, _, serial = name.partition("/")
-    found = units.by_code(conn, gtin.zfill(14), serial) if serial else units.by_devices(conn, [name]).get(name)
-    if found is None:
-        raise NotFound(f"there is no device {name!r}; name it as enrolled, or as GTIN/serial")
+    found = units.named(conn, name)
     standing = troubled.of_unit(conn, found.unit_id, now)
     return {
         "at": now,

@@ -63,6 +63,20 @@ def by_code(conn: psycopg.Connection, gtin14: str, serial: str) -> Unit:
     )
 
 
+def named(conn: psycopg.Connection, name: str) -> Unit:
+    """Return the unit that a person means by its device name or `GTIN/serial`; raises NotFound."""
+    gtin14, _, serial = name.partition("/")
+    found = by_code(conn, gtin14.zfill(14), serial) if serial else by_devices(conn, [name]).get(name)
+    if found is None:
+        raise NotFound(f"there is no device {name!r}; name it as enrolled, or as GTIN/serial")
+    return found
+
+
+def all_ids(conn: psycopg.Connection) -> list[int]:
+    """Return the ids of every unit, in order."""
+    return [row[0] for row in conn.execute("select unit_id from unit order by unit_id")]
+
+
 def by_devices(conn: psycopg.Connection, devices: list[str]) -> dict[str, Unit]:
     """Return the units of these device names, by name; unknown names are absent."""
     with conn.cursor(row_factory=class_row(Unit)) as cursor:

@@ -73,6 +73,16 @@ class Beginning(NamedTuple):
 
 COLUMNS = """cycle_id, tenant_id, model_id, unit_id, slot_id, part_id, lower(period) as began_at,
     upper(period) as ended_at, start_runtime_h, end_runtime_h, source, removed_reason"""
+LAST_RUNTIME = """with runtime as (select channel_id from channel where name = 'runtime')
+select value from (
+    (select r.ts, r.value from reading r join runtime using (channel_id)
+     where r.unit_id = %(unit)s and r.slot_id = 0 and r.ts <= %(at)s and r.flags in (0, 2)
+     order by r.ts desc, r.session desc, r.seq desc limit 1)
+    union all
+    (select h.last_ts, h.last from reading_hourly h join runtime using (channel_id)
+     where h.unit_id = %(unit)s and h.slot_id = 0 and h.hour <= %(at)s and h.last_ts <= %(at)s
+     order by h.hour desc limit 1)) said
+order by ts desc limit 1"""
 FACTORY = """
 insert into cycle (tenant_id, model_id, unit_id, slot_id, period, start_runtime_h, source)
 select u.tenant_id, u.model_id, u.unit_id, s.slot_id, tstzrange(u.created_at, null), 0, 'factory'
@@ -198,11 +208,9 @@ def _part(conn: psycopg.Connection, tenant_id: int, sku: str) -> int | None:
 
 
 def _runtime(conn: psycopg.Connection, unit_id: int, at: datetime) -> float | None:
-    """Return what the unit's hours counter said last at `at`, or None; a doubtful reading says nothing."""
-    row = conn.execute(
-        """select r.value from reading r join channel c on c.channel_id = r.channel_id and c.name = 'runtime'
-           where r.unit_id = %s and r.slot_id = 0 and r.ts <= %s and r.flags in (0, 2)
-           order by r.ts desc, r.session desc, r.seq desc limit 1""",
-        (unit_id, at),
-    ).fetchone()
+    """Return what the unit's hours counter said last at `at`, or None; a doubtful reading says nothing.
+
+    Where its readings were let go, the last hour that ended before `at` says it.
+    """
+    row = conn.execute(LAST_RUNTIME, {"unit": unit_id, "at": at}).fetchone()
     return row[0] if row else None

@@ -13,7 +13,7 @@ from psycopg_pool import ConnectionPool
 from commerce.desk import Desk
 from gateway import clock
 from gateway.bench import comparisons, drift, shadow
-from gateway.lifecycle import retention
+from gateway.lifecycle import aging, retention
 from gateway.replenish import habits, learn, prompts, score
 from gateway.settings import Settings
 
@@ -68,6 +68,7 @@ class Chores:
             Chore("resume", RESUME_S, self.resume),
             Chore("partitions", PARTITIONS_S, self.make_partitions),
             Chore("retention", RETENTION_S, self.let_go),
+            Chore("aging", RETENTION_S, self.age_readings),
         )
 
     def score(self) -> bool:
@@ -168,3 +169,13 @@ class Chores:
         if any(gone.values()):
             log.info("let go", **gone)
         return any(count >= retention.BATCH for count in gone.values())
+
+    def age_readings(self) -> bool:
+        """Have readings compressed that are no more expected late, and let go of those that had their time."""
+        with self.begin() as conn:
+            aging.compress(conn, self.settings)
+        with self.begin() as conn:
+            gone = aging.let_go(conn, self.settings, clock.now())
+        if gone:
+            log.info("readings let go", partitions=gone)
+        return False

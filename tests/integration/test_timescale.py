@@ -40,10 +40,6 @@ def month() -> list[Envelope]:
 def compress(dsn: str) -> int:
     """Compress every chunk, as a policy would once the late window is over; return how many there were."""
     with psycopg.connect(dsn, autocommit=True) as admin:
-        admin.execute(
-            """alter table wearwell.reading set (
-                 timescaledb.compress, timescaledb.compress_segmentby = 'unit_id, channel_id, slot_id')"""
-        )
         chunks = admin.execute("select compress_chunk(c) from show_chunks('wearwell.reading') c").fetchall()
         return len(chunks)
 
