@@ -78,7 +78,7 @@ def started(broker: Mosquitto, dsn: str) -> Iterator[Callable[..., Ingest]]:
         thread = threading.Thread(target=ingest.run, args=(stop,))
         thread.start()
         stops.append((stop, thread))
-        wait_for(lambda: ingest.broker.connected)
+        wait_for(lambda: ingest.source.connected)
         return ingest
 
     yield start
@@ -195,12 +195,12 @@ def test_broker_that_refuses_mqtt_5_is_asked_again_in_3_1_1(dsn: str) -> None:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         ingest = Ingest(Settings(mqtt_url=f"mqtt://127.0.0.1:{server.server_address[1]}"), dsn)
         try:
-            ingest.broker.start()
-            wait_for(lambda: ingest.broker.stale)
+            ingest.source.start()
+            wait_for(lambda: ingest.source.stale)
             ingest.do_chores()
-            wait_for(lambda: ingest.broker.connected)
+            wait_for(lambda: ingest.source.connected)
         finally:
-            ingest.broker.stop()
+            ingest.source.stop()
             ingest.hang_up()
             server.shutdown()
     assert 5 == versions[0]
