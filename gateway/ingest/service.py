@@ -16,6 +16,7 @@ from gateway.ingest import door, gaps, release
 from gateway.ingest.envelope import Envelope
 from gateway.ingest.inbox import Inbox
 from gateway.ingest.lane import Lane, settle_in
+from gateway.ingest.neighbours import Neighbours
 from gateway.ingest.parcel import Outcome
 from gateway.ingest.receipts import Outgoing
 from gateway.ingest.source import Stage
@@ -59,6 +60,7 @@ class Ingest:
         self.source = door.opened(settings, self.inbox)
         self.trouble = True  # until the database has answered once
         self.outgoing = Outgoing()
+        self.neighbours = Neighbours(settings)
         self._asked = self._released = self._told = float("-inf")
 
     @property
@@ -192,6 +194,7 @@ class Ingest:
         if now - self._released < RELEASE_EVERY:
             return
         self._released = now
+        self.neighbours.look(conn)
         with conn.transaction():
             outcome = release.release_enrolled(conn, self.lanes[0].directory, clock.now())
         self.source.publish(outcome.messages)
