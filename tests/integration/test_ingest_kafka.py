@@ -1,5 +1,6 @@
 """Ingest from a Kafka-protocol log: offsets follow COMMIT, whoever dies, joins or is away meanwhile."""
 
+import asyncio
 import json
 import signal
 import threading
@@ -17,6 +18,7 @@ from structlog.testing import capture_logs
 from gateway.db import pool
 from gateway.ingest import quarantine
 from gateway.ingest.envelope import Envelope
+from gateway.ingest.kafka.member import Member
 from gateway.ingest.service import Ingest
 from gateway.settings import Settings
 from tests.faults import fleet
@@ -169,6 +171,23 @@ def test_members_share_the_log_and_leave_it_to_each_other(
     say(20)
     wait_for(lambda: log.ends() == log.committed(), 60)
     assert said * len(SERIALS) == stored(dsn)
+
+
+def test_records_that_come_before_their_partition_is_known_to_be_ours_are_taken_later(
+    log: Log, dsn: str, started: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client may hand over records of a new assignment before it tells of it."""
+    tell = Member.on_partitions_assigned
+
+    async def late(member: Member, assigned: Any) -> None:
+        await asyncio.sleep(2.0)
+        await tell(member, assigned)
+
+    monkeypatch.setattr(Member, "on_partitions_assigned", late)
+    log.say(*(recent(1, serial) for serial in SERIALS))
+    started()
+    wait_for(lambda: log.ends() == log.committed(), 60)
+    assert len(SERIALS) == stored(dsn)
 
 
 def slow_down_the_leader(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:

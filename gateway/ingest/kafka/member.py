@@ -133,7 +133,13 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc, unused-ignore]  #
         for part, some in found.items():
             end = self._ends.get(part)
             wanted = some if end is None else [record for record in some if record.offset < end]
-            self.inbox.put(self.partitions.take(part, wanted))
+            taken = self.partitions.take(part, wanted)
+            if taken is not None:
+                self.inbox.put(taken)
+                continue
+            with contextlib.suppress(IllegalStateError):  # it is not ours yet, or not any more: then others get these
+                self._consumer.seek(part, some[0].offset)
+            await self._rest(LINGER)
         for part in tuple(self.left):
             if await self._consumer.position(part) >= self._ends[part]:
                 self.left.discard(part)

@@ -35,12 +35,12 @@ class Partitions:
         with self._lock:
             self._marks = None
 
-    def take(self, part: TopicPartition, found: Iterable[records.Record]) -> list[Envelope]:
-        """Return records as messages that are open from now on; none where the partition is somebody else's by now."""
+    def take(self, part: TopicPartition, found: Iterable[records.Record]) -> list[Envelope] | None:
+        """Return records as messages that are open from now on; None where we do not have the partition."""
         with self._lock:
             mark = (self._marks or {}).get(tuple(part))
             if mark is None:
-                return []
+                return None
             envelopes = [records.envelope(record, mark.assignment) for record in found]
             for envelope in envelopes:
                 if envelope.handle:
