@@ -1,5 +1,7 @@
 """The Kafka source's arithmetic: how far a partition is done, and records as messages."""
 
+import socket
+import ssl
 import sys
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -8,14 +10,16 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from gateway import clock
 from gateway.errors import ConfigurationError
 from gateway.ingest import door, receipts
 from gateway.ingest.inbox import Inbox
-from gateway.ingest.kafka import records
+from gateway.ingest.kafka import clients, records
 from gateway.ingest.kafka.watermark import Watermark
 from gateway.settings import Settings
+from tests.faults.machinery import wait_for
 
 offsets = st.lists(st.integers(0, 2**40), min_size=1, max_size=40, unique=True).map(sorted)
 
@@ -97,3 +101,38 @@ def test_an_extra_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "gateway.ingest.kafka.source", None)
     with pytest.raises(ConfigurationError, match=r"pip install 'wearwell\[kafka\]'"):
         door.opened(Settings(kafka_url="kafka://127.0.0.1:9092"), Inbox(1))
+
+
+def test_brokers_that_are_not_there_are_asked_again() -> None:
+    """It says that it is not connected, tries on, leaves nothing open, and stops when it is told to."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with capture_logs() as lines:
+        source = door.opened(Settings(kafka_url=f"kafka://127.0.0.1:{port}"), Inbox(1))
+        source.start()
+        wait_for(lambda: 2 <= sum(line["event"].startswith("the Kafka brokers are lost") for line in lines))
+        assert not source.connected
+        source.publish([receipts.through("acme.1", 7, 2)])
+        source.stop()
+    assert not source.connected
+
+
+@pytest.mark.parametrize(
+    ("url", "login", "protocol"),
+    [
+        ("kafka://one:9092,two", {}, "PLAINTEXT"),
+        ("kafka://one", {"kafka_username": "me", "kafka_password": "hunter2"}, "SASL_PLAINTEXT"),
+        ("kafkas://one", {}, "SSL"),
+        ("kafkas://one", {"kafka_username": "me", "kafka_password": "hunter2", "kafka_sasl": "PLAIN"}, "SASL_SSL"),
+    ],
+)
+def test_the_settings_say_how_the_brokers_are_spoken_to(url: str, login: dict[str, Any], protocol: str) -> None:
+    """TLS by the address, verified; a login where one is set."""
+    asked = Settings(kafka_url=url, **login)
+    found = clients.door(asked)
+    assert protocol == found["security_protocol"]
+    assert ("hunter2" if login else None) == found.get("sasl_plain_password")
+    assert (asked.kafka_sasl if login else None) == found.get("sasl_mechanism")
+    context = found["ssl_context"]
+    assert url.startswith("kafkas") == (context is not None)
+    assert context is None or (context.check_hostname and context.verify_mode is ssl.CERT_REQUIRED)

@@ -22,16 +22,16 @@ def consumer(settings: Settings) -> AIOKafkaConsumer:
         heartbeat_interval_ms=round(HEARTBEAT * 1_000),
         max_poll_interval_ms=FOR_EVER,
         metadata_max_age_ms=30_000,  # new partitions are noticed by then
-        **_door(settings),
+        **door(settings),
     )
 
 
 def producer(settings: Settings) -> AIOKafkaProducer:
     """Return what tells units something; a record counts when every replica in step has it."""
-    return AIOKafkaProducer(acks="all", **_door(settings))
+    return AIOKafkaProducer(acks="all", **door(settings))
 
 
-def _door(settings: Settings) -> dict[str, Any]:
+def door(settings: Settings) -> dict[str, Any]:
     """Return where the brokers are and who we are there."""
     secure, servers = addresses.kafka_servers(settings.kafka_url or "")
     context = None

@@ -64,7 +64,8 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc, unused-ignore]  #
                     self._producer, self._consumer = clients.producer(self.settings), clients.consumer(self.settings)
                     for client in (self._producer, self._consumer):
                         stack.push_async_callback(client.stop)
-                        await client.start()
+                    await self._producer.start()
+                    await self._consumer.start()
                     self._consumer.subscribe(self.settings.kafka_topics, listener=self)
                     metrics.count("broker_reconnects_total")
                     pause = FIRST_PAUSE
