@@ -42,7 +42,7 @@ faults: $(DEV) ## every fault at full length, and the table of what came of it: 
 	  $(BIN)/python -m tests.faults.report; exit $$code
 
 bench: $(DEV) ## benchmarks; figures, not verdicts
-	@for each in tests/benchmarks/[a-z]*.py tests/benchmarks/wear tests/benchmarks/ingest tests/benchmarks/store; do \
+	@for each in tests/benchmarks/[a-z]*.py tests/benchmarks/wear tests/benchmarks/ingest tests/benchmarks/store tests/benchmarks/scaling; do \
 	  $(BIN)/python -m tests.benchmarks.$$(basename $$each .py) $(ARGS) || exit 1; done
 
 lock: $(DEV) ## resolve the dependencies again; the files name versions and hashes, and no host

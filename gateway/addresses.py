@@ -1,4 +1,4 @@
-"""What a database's, a broker's, a mail server's or a web address must look like.
+"""What a database's, a broker's, a log's, a mail server's or a web address must look like.
 
 Each check returns what it was given, or raises ValueError that says why it will not do. None repeats what it was given:
 it may hold a password, or be one in the wrong place.
@@ -13,6 +13,7 @@ from psycopg import ProgrammingError, conninfo
 LARGEST_PORT = 65_535
 MAIL = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+")
 SHARED = "$share/"
+KAFKA_TOPIC = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}")
 
 
 def database(text: str) -> str:
@@ -35,6 +36,39 @@ def broker(text: str) -> str:
     if parts.username or parts.password:
         raise ValueError("must hold no login: that is set by WEARWELL_MQTT_USERNAME and WEARWELL_MQTT_PASSWORD")
     return text
+
+
+def kafka(text: str) -> str:
+    """Check `kafka://host:port,host:port` or `kafkas://…`."""
+    kafka_servers(text)
+    return text
+
+
+def kafka_servers(text: str) -> tuple[bool, list[str]]:
+    """Return whether these brokers speak TLS, and each one's host and port; raises ValueError."""
+    example = "kafka://host:9092 or kafkas://host:9093,host:9093"
+    scheme, _, hosts = text.partition("://")
+    if "@" in hosts:
+        raise ValueError("must hold no login: that is set by WEARWELL_KAFKA_USERNAME and WEARWELL_KAFKA_PASSWORD")
+    found = [_split(f"{scheme}://{host}", ("kafka", "kafkas"), example) for host in hosts.split(",")]
+    if any(parts.path or parts.query or parts.fragment for parts in found):
+        raise ValueError(f"must look like {example}, with nothing behind")
+    ports = {"kafka": 9_092, "kafkas": 9_093}
+    return scheme == "kafkas", [f"{parts.hostname}:{parts.port or ports[scheme]}" for parts in found]
+
+
+def kafka_topic(text: str) -> str:
+    """Check the name of a Kafka topic."""
+    if not KAFKA_TOPIC.fullmatch(text):
+        raise ValueError(f"{text[:40]!r} is no Kafka topic: 1 to 249 of A-Z, a-z, 0-9, dot, dash, underscore")
+    return text
+
+
+def kafka_topics(texts: list[str]) -> list[str]:
+    """Check the names of Kafka topics, of which there must be one."""
+    if not texts:
+        raise ValueError("must name at least one topic, or nothing would be received")
+    return [kafka_topic(text) for text in texts]
 
 
 def mail_server(text: str) -> str:

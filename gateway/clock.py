@@ -29,10 +29,15 @@ def wall() -> datetime:
 
 def now() -> datetime:
     """Return the world's time, in UTC: the wall clock's, unless `accelerate` was called."""
+    return at(wall())
+
+
+def at(moment: datetime) -> datetime:
+    """Return the world's time at a moment of the wall clock's."""
     if not _pace:
-        return wall()
+        return moment
     pace = _pace[0]
-    return pace.origin + (wall() - pace.since) * pace.speed
+    return pace.origin + (moment - pace.since) * pace.speed
 
 
 def accelerate(pace: Pace | None) -> None:

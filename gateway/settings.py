@@ -51,6 +51,12 @@ def _authority(path: Path) -> Path:
     return path
 
 
+def _file(path: Path) -> Path:
+    if not os.access(path, os.R_OK) or path.is_dir():
+        raise ValueError("is no file that can be read")
+    return path
+
+
 def _pace(text: str) -> str:
     clock.pace_from(text)
     return text
@@ -97,12 +103,35 @@ class Settings(BaseSettings):
         "5", description="MQTT version the broker speaks; with 3.1.1 the window is the broker's to choose"
     )
     mqtt_window: PositiveInt = Field(
-        16_000, le=65_535, description="unacknowledged messages the broker may have under way"
+        16_000, le=65_535, description="unacknowledged messages the broker may have under way, and a batch at most"
     )
     mqtt_client: str = Field("wearwell-ingest-1", description="client id of this ingest process; stable, one each")
     mqtt_subscriptions: Annotated[Words, AfterValidator(addresses.topic_filters)] = Field(
         ["ww/v1/+/state", "ww/v1/+/tlm", "ww/v1/+/evt", "ww/v1/+/up/#", "+/+/status/#"],
         description="topic filters, comma separated",
+    )
+
+    kafka_url: Annotated[str, AfterValidator(addresses.kafka)] | None = Field(
+        None, description="Kafka brokers, kafka:// or kafkas://, to take messages from; empty: they come over MQTT"
+    )
+    kafka_username: str | None = Field(None, description="login there (SASL); empty: none")
+    kafka_password: SecretStr | None = Field(None, description="its password")
+    kafka_sasl: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = Field(
+        "SCRAM-SHA-512", description="how the login is shown: SCRAM-SHA-512, SCRAM-SHA-256 or PLAIN"
+    )
+    kafka_ca_file: Annotated[Path, AfterValidator(_authority)] | None = Field(
+        None, description="certificate authority of kafkas:// brokers; empty: the system's"
+    )
+    kafka_cert_file: Annotated[Path, AfterValidator(_file)] | None = Field(
+        None, description="our own certificate there, where they ask for one"
+    )
+    kafka_key_file: Annotated[Path, AfterValidator(_file)] | None = Field(None, description="its key")
+    kafka_group: str = Field("wearwell", min_length=1, description="consumer group of all ingest processes")
+    kafka_topics: Annotated[Words, AfterValidator(addresses.kafka_topics)] = Field(
+        ["ww.v1.up"], description="topics that the bridge fills, comma separated"
+    )
+    kafka_down_topic: Annotated[str, AfterValidator(addresses.kafka_topic)] = Field(
+        "ww.v1.down", description="topic whose records the bridge carries to the units"
     )
 
     http_host: str = Field("127.0.0.1", description="address the web listens on")
@@ -145,12 +174,25 @@ class Settings(BaseSettings):
     def _belongs_together(self) -> Self:
         if self.stripe_key and not self.stripe_webhook_secrets:
             raise ValueError("stripe_key needs stripe_webhook_secrets: without them no payment would be heard of")
+        self._check_kafka()
         if self.pace:
             if not self.stripe_url and self.stripe_key:
                 raise ValueError("pace is for the demo: it must not meet real payments (set stripe_url, or unset pace)")
             if self.smtp_url and urlsplit(self.smtp_url.get_secret_value()).hostname not in LOOPBACK:
                 raise ValueError("pace is for the demo: it must not reach a real mail server (unset smtp_url, or pace)")
         return self
+
+    def _check_kafka(self) -> None:
+        if bool(self.kafka_username) != bool(self.kafka_password):
+            raise ValueError("kafka_username and kafka_password belong together: set both, or neither")
+        if bool(self.kafka_cert_file) != bool(self.kafka_key_file):
+            raise ValueError("kafka_cert_file and kafka_key_file belong together: set both, or neither")
+        if self.kafka_down_topic in self.kafka_topics:
+            raise ValueError("kafka_down_topic must not be one of kafka_topics: receipts would come back as messages")
+        if self.kafka_url and self.kafka_username and self.kafka_sasl == "PLAIN":
+            secure, servers = addresses.kafka_servers(self.kafka_url)
+            if not secure and any(server.rpartition(":")[0] not in LOOPBACK for server in servers):
+                raise ValueError("kafka_sasl PLAIN shows the password to everybody on the way: use kafkas://, or SCRAM")
 
     @property
     def secure(self) -> bool:

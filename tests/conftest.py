@@ -13,6 +13,7 @@ import pytest
 from psycopg import conninfo
 
 from gateway.db import embedded, migrate, pool
+from tests.faults.log import SESSION_S, Cluster, Log
 
 pytest_plugins = ("tests.shop",)
 
@@ -103,6 +104,23 @@ def open_folder() -> Iterator[Path]:
     folder.chmod(0o711)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[Cluster]:
+    """A Kafka-protocol broker: the one WEARWELL_TEST_KAFKA names, else one of this process's own."""
+    with Cluster() as own:
+        yield own
+
+
+@pytest.fixture
+def log(kafka: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Log]:
+    """Topics and a group of this test's own, whose members are given up after a few seconds of silence."""
+    monkeypatch.setattr("gateway.ingest.kafka.clients.SESSION", SESSION_S)
+    monkeypatch.setattr("gateway.ingest.kafka.clients.HEARTBEAT", SESSION_S / 6)
+    own = Log(kafka)
+    yield own
+    own.close()
 
 
 @pytest.fixture

@@ -64,9 +64,9 @@ def serve(
     fd: Annotated[int | None, typer.Option(min=3, help="A listening socket that it inherited.")] = None,
 ) -> None:
     """Serve the pages, the API and the webhooks."""
-    from gateway import app as composed
+    from gateway.app import serve as process
 
-    composed.serve(_configured(), fd)
+    process.run(_configured(), fd)
 
 
 @app.command()
@@ -76,17 +76,17 @@ def ingest(
     ] = False,
 ) -> None:
     """Carry readings from the broker into the store."""
-    from gateway import app as composed
+    from gateway.app import ingest as process
 
-    composed.ingest(_configured(), drain=drain)
+    process.run(_configured(), drain=drain)
 
 
 @app.command()
 def work() -> None:
     """Forecast, prompt, answer events, send what is to be said."""
-    from gateway import app as composed
+    from gateway.app import work as process
 
-    composed.work(_configured())
+    process.run(_configured())
 
 
 @app.command()

@@ -7,7 +7,6 @@ other: each connection has a number, and an acknowledgement for an old one is dr
 import ssl
 import threading
 from collections.abc import Iterable
-from enum import Enum
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,6 +26,7 @@ from gateway.ingest.inbox import Inbox
 from gateway.ingest.posting import Posting
 from gateway.ingest.receipts import Message
 from gateway.ingest.sieve import DUP, RETAIN, Published
+from gateway.ingest.source import Stage
 from gateway.settings import Settings
 
 log = structlog.get_logger()
@@ -38,16 +38,12 @@ TAKEN = 65_535  # messages that a broker takes unacknowledged where it names no 
 UNSUPPORTED_VERSION = 0x84
 
 
-class Stage(Enum):
-    """What a connection is for."""
-
-    SERVING = "subscribe, and take what comes"
-    DRAINING = "unsubscribe, and take what the session still holds"
-    ENDING = "begin a session that ends with the connection, which ends the one before"
-
-
 class Broker:
-    """One client at the broker, filling an inbox."""
+    """One client at the broker, filling an inbox: the source that speaks MQTT.
+
+    DRAINING unsubscribes and takes what the session still holds; ENDING begins a session that ends with the connection,
+    which ends the one before.
+    """
 
     def __init__(self, settings: Settings, inbox: Inbox) -> None:
         self.settings = settings

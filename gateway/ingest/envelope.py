@@ -7,10 +7,14 @@ from gateway.ingest.content import Numbers
 
 
 class Handle(NamedTuple):
-    """What acknowledges a message: its id, and the connection on which alone that id means anything."""
+    """What acknowledges a message: its id, and the connection on which alone that id means anything.
+
+    Of a message from a log: its offset, the assignment of partitions that it came under, and its partition.
+    """
 
     connection: int
     mid: int
+    part: tuple[str, int] | None = None
 
 
 class Envelope(NamedTuple):
@@ -18,7 +22,9 @@ class Envelope(NamedTuple):
 
     `again` is the broker's own word that it may have delivered this before; `released` names the reason for which
     it lay in quarantine until somebody let it through; `tried` says that we may have stored it already, when the
-    database broke off. `batch` is what telemetry says, where that was read ahead.
+    database broke off. `batch` is what telemetry says, where that was read ahead. `key` is the device that a log filed
+    it under; None where
+    a broker's access rules have seen to who speaks.
     """
 
     topic: str
@@ -30,6 +36,7 @@ class Envelope(NamedTuple):
     released: str | None = None
     handle: Handle | None = None
     batch: Numbers | None = None
+    key: str | None = None
     tried: bool = False
 
     @property

@@ -62,8 +62,11 @@ def opened(envelope: Envelope) -> Parcel:
     """Read a message; whatever is wrong with it stands in `refused`."""
     parcel = Parcel(envelope, clocks.micros(envelope.received_at))
     try:
-        parcel.address = topics.parse(envelope.topic)
-        parcel.contents = ADAPTERS[parcel.address.adapter](parcel.address, envelope)
+        address = topics.parse(envelope.topic)
+        if envelope.key is not None and envelope.key != address.device:
+            raise rejection.OtherKey(f"Its key says {envelope.key[:64]!r}, its topic {address.device!r}.")
+        parcel.address = address
+        parcel.contents = ADAPTERS[address.adapter](address, envelope)
     except Rejected as reason:
         parcel.refuse(reason)
     return parcel

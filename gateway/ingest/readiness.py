@@ -3,7 +3,10 @@
 from gateway import metrics
 from gateway.db import readiness
 
-BROKER_AWAY = "the broker does not answer or does not let us in; check WEARWELL_MQTT_URL and WEARWELL_MQTT_PASSWORD"
+BROKER_AWAY = (
+    "the broker does not answer or does not let us in; check WEARWELL_MQTT_URL and WEARWELL_MQTT_PASSWORD,"
+    " or WEARWELL_KAFKA_URL, its login and its topics where messages come from there"
+)
 NOT_TAKEN = "the database answers and does not take what ingest holds; until it does, nothing is acknowledged"
 
 

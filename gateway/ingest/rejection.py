@@ -38,6 +38,10 @@ class UnknownTopic(Rejected):
     """No adapter reads this topic."""
 
 
+class OtherKey(Rejected):
+    """The record lies under another device's key than its topic names, and nobody knows whose it is."""
+
+
 class UnknownUnit(Rejected):
     """No unit with this device name is enrolled; enrol it, and its messages are stored then."""
 

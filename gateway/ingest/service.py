@@ -12,13 +12,14 @@ import psycopg
 import structlog
 
 from gateway import clock, metrics
-from gateway.ingest import gaps, release
-from gateway.ingest.broker import Broker, Stage
+from gateway.ingest import door, gaps, release
 from gateway.ingest.envelope import Envelope
 from gateway.ingest.inbox import Inbox
 from gateway.ingest.lane import Lane, settle_in
+from gateway.ingest.neighbours import Neighbours
 from gateway.ingest.parcel import Outcome
 from gateway.ingest.receipts import Outgoing
+from gateway.ingest.source import Stage
 from gateway.settings import Settings
 
 log = structlog.get_logger()
@@ -56,9 +57,10 @@ class Ingest:
         self.executor = ThreadPoolExecutor(LANES - 1, "lane")
         self.limit = settings.mqtt_window
         self.inbox = Inbox(2 * settings.mqtt_window)  # brokers have been seen to overshoot the window
-        self.broker = Broker(settings, self.inbox)
+        self.source = door.opened(settings, self.inbox)
         self.trouble = True  # until the database has answered once
         self.outgoing = Outgoing()
+        self.neighbours = Neighbours(settings)
         self.held: Sequence[Envelope] = ()  # the batch that is being settled
         for name in ("broker_spilled_total", "database_trouble_total", "gaps_lost_total"):
             metrics.count(name, 0)  # an increase is seen of what was there before
@@ -69,7 +71,7 @@ class Ingest:
     @property
     def ready(self) -> bool:
         """Whether broker and database both answer."""
-        return self.broker.connected and not self.trouble
+        return self.source.connected and not self.trouble
 
     def waited(self) -> float:
         """Return for how many seconds the oldest message has waited to be stored and acknowledged."""
@@ -79,7 +81,7 @@ class Ingest:
 
     def run(self, stop: threading.Event) -> None:
         """Serve until `stop`, then store and acknowledge what is held."""
-        self.broker.start()
+        self.source.start()
         try:
             while not stop.is_set():
                 self.do_chores()
@@ -90,7 +92,7 @@ class Ingest:
                 held -= len(batch)
             self.tell(time.monotonic())
         finally:
-            self.broker.stop()
+            self.source.stop()
             self.executor.shutdown()
             self.hang_up()
         log.info("ingest stopped", left_to_the_broker=len(self.inbox))
@@ -100,22 +102,22 @@ class Ingest:
 
         A member of a shared subscription that only stopped would go on getting its share, which nobody reads.
         """
-        self.broker.restart(Stage.DRAINING)
+        self.source.restart(Stage.DRAINING)
         heard = time.monotonic()
         try:
             while not stop.is_set() and time.monotonic() - heard < QUIET:
                 self.do_chores()
                 batch = self.inbox.take(self.limit, IDLE)
-                if (batch and self.store(batch, stop)) or not (self.broker.connected and self.broker.done):
+                if (batch and self.store(batch, stop)) or not (self.source.connected and self.source.done):
                     heard = time.monotonic()
             self.tell(time.monotonic())
             if not stop.is_set():
-                self.broker.restart(Stage.ENDING)
-            while not (stop.is_set() or self.broker.done):
+                self.source.restart(Stage.ENDING)
+            while not (stop.is_set() or self.source.done):
                 stop.wait(IDLE)
-            log.info("drained", session_ended=self.broker.stage is Stage.ENDING and self.broker.done)
+            log.info("drained", session_ended=self.source.stage is Stage.ENDING and self.source.done)
         finally:
-            self.broker.stop()
+            self.source.stop()
             self.executor.shutdown()
             self.hang_up()
 
@@ -150,7 +152,7 @@ class Ingest:
     def tell(self, now: float) -> None:
         """Publish what units are to hear."""
         self._told = now
-        self.broker.publish(self.outgoing.take())
+        self.source.publish(self.outgoing.take())
 
     def settle(self, batch: Sequence[Envelope]) -> Outcome:
         """Commit a batch; raises psycopg.Error while the database cannot take it."""
@@ -158,7 +160,7 @@ class Ingest:
 
     def acknowledge(self, batch: Sequence[Envelope]) -> None:
         """Let the broker forget messages that are committed."""
-        self.broker.acknowledge(envelope.handle for envelope in batch)
+        self.source.acknowledge(envelope.handle for envelope in batch)
 
     def hang_up(self) -> None:
         """Close the connections to the database."""
@@ -182,10 +184,10 @@ class Ingest:
 
     def do_chores(self) -> None:
         """Ask for what is missing, let through what is enrolled by now, reconnect where messages were let go."""
-        if self.broker.stale or (self.inbox.spilled and not self.inbox):
+        if self.source.stale or (self.inbox.spilled and not self.inbox):
             metrics.count("broker_spilled_total", self.inbox.spilled)
             self.inbox.spilled = 0
-            self.broker.restart(self.broker.stage)
+            self.source.restart(self.source.stage)
         now = time.monotonic()
         if now - self._asked < ASK_EVERY:
             return
@@ -202,13 +204,14 @@ class Ingest:
         conn = self.lanes[0].connection()
         with conn.transaction():
             commands = gaps.ask(conn, clock.now())
-        self.broker.publish(commands)
+        self.source.publish(commands)
         if now - self._released < RELEASE_EVERY:
             return
         self._released = now
+        self.neighbours.look(conn)
         with conn.transaction():
             outcome = release.release_enrolled(conn, self.lanes[0].directory, clock.now())
-        self.broker.publish(outcome.messages)
+        self.source.publish(outcome.messages)
         metrics.put("gaps_open", gaps.open_count(conn))
         if outcome.stored or outcome.events:
             log.info("released from quarantine", readings=outcome.stored, events=outcome.events)

@@ -13,8 +13,8 @@ import httpx
 import psycopg
 
 from commerce.desk import Desk
-from gateway import app
 from gateway import settings as configuration
+from gateway.app.desk import desk
 from gateway.db import pool
 from gateway.errors import Unreachable
 from gateway.operate import broker, ports
@@ -94,7 +94,7 @@ def stage(folder: Path, say: Say) -> Iterator[Stage]:
             pool.open_pool(house.database, pool.Role.GATEWAY, size=1) as transactions,
         ):
             conn.autocommit = True
-            yield Stage(house, conn, app.desk(settings, transactions))
+            yield Stage(house, conn, desk(settings, transactions))
 
 
 def _listens(house: House, port: int) -> None:

@@ -1,4 +1,4 @@
-"""What the web works with, composed once by gateway/app.py."""
+"""What the web works with, composed once by gateway/app/serve.py."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

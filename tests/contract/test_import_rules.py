@@ -32,6 +32,7 @@ FAULTS = {
     ("gateway.web.planted_too", "paho.mqtt.client"): "MQTT is spoken in the broker's files",
     ("gateway.replenish.planted_too", "aiomqtt"): "MQTT is spoken in the broker's files",
     ("gateway.cli.planted", "amqtt.broker"): "MQTT is spoken in the broker's files",
+    ("gateway.notify.planted", "aiokafka"): "Kafka is spoken in the log's files",
     ("gateway.demo.planted", "tests.shop"): "What is shipped knows no tests",
     ("gateway.operate.planted", "pytest"): "What is shipped knows no tests",
 }

@@ -1,20 +1,24 @@
 """The gateway's ingest with a point at which it is killed: `python -m tests.faults.victim POINT NTH`.
 
 The points lie after receiving a batch, before its commit (everything is written), and between commit and
-acknowledgement. Production code knows nothing of them: this process replaces the steps around them. Where
-WEARWELL_TEST_KEEPALIVE is set, half-open connections are given up after so many seconds and a half.
+acknowledgement. Production code knows nothing of them: this process replaces the steps around them. HASTY plants the
+fault that all of this is against: it acknowledges before it commits. Where WEARWELL_TEST_KEEPALIVE is set, half-open
+connections are given up after so many seconds and a half; WEARWELL_TEST_SESSION is how long a Kafka group waits for us.
 """
 
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 
 from gateway import log, settings
 from gateway.ingest import broker, pipeline, service
 from gateway.ingest.envelope import Envelope
+from gateway.ingest.kafka import clients
 
 DRAIN = "drain"  # no point to die at: `wearwell ingest --drain`
+HASTY = "hasty"
 POINTS = ("after_receive", "before_commit", "before_ack", "after_ack")
 
 
@@ -47,6 +51,10 @@ def main(point: str, nth: int) -> None:
     class Victim(service.Ingest):
         def settle(self, batch: Sequence[Envelope]) -> service.Outcome:
             doomed.passes("after_receive")
+            if doomed.point == HASTY:
+                super().acknowledge(batch)
+                time.sleep(1.0)  # it is heard of
+                doomed.passes(HASTY)
             return super().settle(batch)
 
         def acknowledge(self, batch: Sequence[Envelope]) -> None:
@@ -56,6 +64,8 @@ def main(point: str, nth: int) -> None:
 
     service.Ingest = Victim  # type: ignore[misc]
     broker.KEEPALIVE = int(os.environ.get("WEARWELL_TEST_KEEPALIVE", broker.KEEPALIVE))
+    clients.SESSION = float(os.environ.get("WEARWELL_TEST_SESSION", clients.SESSION))
+    clients.HEARTBEAT = clients.SESSION / 6
     log.configure("info")
     found = settings.load()
     assert found.database_dsn

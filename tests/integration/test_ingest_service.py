@@ -83,7 +83,7 @@ def started(broker: Mosquitto, dsn: str) -> Iterator[Callable[..., Ingest]]:
         thread = threading.Thread(target=ingest.run, args=(stop,))
         thread.start()
         stops.append((stop, thread))
-        wait_for(lambda: ingest.broker.connected)
+        wait_for(lambda: ingest.source.connected)
         return ingest
 
     yield start
@@ -157,6 +157,27 @@ def test_unknown_unit_is_let_in_when_it_is_enrolled(
     assert 1 == stored(dsn)
 
 
+@pytest.mark.parametrize("prefix", ["", "$share/wearwell/"])
+def test_processes_that_do_not_share_are_told(
+    conn: psycopg.Connection, dsn: str, device: Device, started: Callable[..., Ingest],
+    monkeypatch: pytest.MonkeyPatch, *, prefix: str,
+) -> None:  # fmt: skip
+    """Each of them stores what has neither sequence nor time; those that share store it once, and are left in peace."""
+    monkeypatch.setattr("gateway.ingest.service.RELEASE_EVERY", 0.0)
+    monkeypatch.setattr("gateway.ingest.service.ASK_EVERY", 0.0)
+    enrolled(conn)
+    two = [started(mqtt_client=name, mqtt_subscriptions=[f"{prefix}ww/v1/+/tlm", "ww/v1/+/evt"]) for name in "ab"]
+    device.say(recent(1), recent(2)._replace(payload=b'[{"n":"pm25","v":9}]'))
+    if prefix:
+        wait_for(lambda: 2 == stored(dsn))
+        time.sleep(0.5)
+        assert [False, False] == [each.neighbours.warned for each in two]
+        assert 2 == stored(dsn)
+    else:
+        wait_for(lambda: all(each.neighbours.warned for each in two))
+        wait_for(lambda: 3 == stored(dsn))
+
+
 def test_older_brokers_are_spoken_to_in_their_own_version(
     conn: psycopg.Connection, dsn: str, device: Device, started: Callable[..., Ingest]
 ) -> None:
@@ -200,12 +221,12 @@ def test_broker_that_refuses_mqtt_5_is_asked_again_in_3_1_1(dsn: str) -> None:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         ingest = Ingest(Settings(mqtt_url=f"mqtt://127.0.0.1:{server.server_address[1]}"), dsn)
         try:
-            ingest.broker.start()
-            wait_for(lambda: ingest.broker.stale)
+            ingest.source.start()
+            wait_for(lambda: ingest.source.stale)
             ingest.do_chores()
-            wait_for(lambda: ingest.broker.connected)
+            wait_for(lambda: ingest.source.connected)
         finally:
-            ingest.broker.stop()
+            ingest.source.stop()
             ingest.hang_up()
             server.shutdown()
     assert 5 == versions[0]

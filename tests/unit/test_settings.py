@@ -28,6 +28,19 @@ ROOT = Path(__file__).parents[2]
         ("MQTT_SUBSCRIPTIONS", "ww/v1/a+/tlm", "WEARWELL_MQTT_SUBSCRIPTIONS: 'ww/v1/a+/tlm' is no topic filter"),
         ("MQTT_SUBSCRIPTIONS", "$share/ww", "WEARWELL_MQTT_SUBSCRIPTIONS: '$share/ww' is no shared subscription"),
         ("MQTT_SUBSCRIPTIONS", ",", "WEARWELL_MQTT_SUBSCRIPTIONS: must name at least one"),
+        ("KAFKA_URL", "broker:9092", "WEARWELL_KAFKA_URL: must look like kafka://host:9092 or kafkas://"),
+        ("KAFKA_URL", "kafka://one:9092,two:99999", "WEARWELL_KAFKA_URL: must look like kafka://"),
+        ("KAFKA_URL", "kafka://one,", "WEARWELL_KAFKA_URL: must look like kafka://"),
+        ("KAFKA_URL", "kafka://one/topic", "WEARWELL_KAFKA_URL: must look like kafka://"),
+        ("KAFKA_URL", "kafka://me:secret@one", "WEARWELL_KAFKA_URL: must hold no login"),
+        ("KAFKA_USERNAME", "me", "kafka_username and kafka_password belong together"),
+        ("KAFKA_KEY_FILE", "pyproject.toml", "kafka_cert_file and kafka_key_file belong together"),
+        ("KAFKA_CERT_FILE", "/nonexistent", "WEARWELL_KAFKA_CERT_FILE: is no file that can be read"),
+        ("KAFKA_CA_FILE", "pyproject.toml", "WEARWELL_KAFKA_CA_FILE: holds no certificate"),
+        ("KAFKA_SASL", "GSSAPI", "WEARWELL_KAFKA_SASL"),
+        ("KAFKA_TOPICS", ",", "WEARWELL_KAFKA_TOPICS: must name at least one"),
+        ("KAFKA_TOPICS", "ww/v1/+/tlm", "WEARWELL_KAFKA_TOPICS: 'ww/v1/+/tlm' is no Kafka topic"),
+        ("KAFKA_TOPICS", "ww.v1.down", "kafka_down_topic must not be one of kafka_topics"),
         ("PUBLIC_URL", "http://", "WEARWELL_PUBLIC_URL: must look like http://"),
         ("PUBLIC_URL", "https://host/?a=b", "WEARWELL_PUBLIC_URL: must hold nothing behind its path"),
         ("SMTP_URL", "smtp://host:99999", "WEARWELL_SMTP_URL: must look like smtp://"),
@@ -66,6 +79,19 @@ def test_a_fast_world_meets_neither_real_payments_nor_real_mail(monkeypatch: pyt
         settings.load()
 
 
+def test_a_password_is_shown_to_nobody_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A login that is shown as it stands is refused where the connection is not TLS and not on this machine."""
+    monkeypatch.setenv("WEARWELL_KAFKA_USERNAME", "me")
+    monkeypatch.setenv("WEARWELL_KAFKA_PASSWORD", "hunter2")
+    monkeypatch.setenv("WEARWELL_KAFKA_SASL", "PLAIN")
+    for url in ("kafkas://one", "kafka://127.0.0.1:9092"):
+        monkeypatch.setenv("WEARWELL_KAFKA_URL", url)
+        settings.load()
+    monkeypatch.setenv("WEARWELL_KAFKA_URL", "kafka://127.0.0.1,one")
+    with pytest.raises(ConfigurationError, match="shows the password"):
+        settings.load()
+
+
 def test_a_secret_is_in_no_message(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was given is not repeated: it may be a password in the wrong place."""
     monkeypatch.setenv("WEARWELL_HTTP_PORT", "hunter2")
@@ -74,7 +100,7 @@ def test_a_secret_is_in_no_message(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "hunter2" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["DATABASE_DSN", "SMTP_URL", "MQTT_URL"])
+@pytest.mark.parametrize("name", ["DATABASE_DSN", "SMTP_URL", "MQTT_URL", "KAFKA_URL"])
 def test_a_secret_in_an_address_is_in_no_message(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """An address may hold a password: what is said of it does not repeat it."""
     monkeypatch.setenv(f"WEARWELL_{name}", "scheme://me:hunter2@host:99999")
@@ -90,6 +116,8 @@ def test_a_secret_in_an_address_is_in_no_message(monkeypatch: pytest.MonkeyPatch
         ("DATABASE_DSN", "postgresql://me:p%40ss@one:5432,two:5433/wearwell?sslmode=verify-full"),
         ("MQTT_URL", "mqtts://[::1]:8883"),
         ("MQTT_SUBSCRIPTIONS", "$share/wearwell/ww/v1/+/tlm,+/+/status/#,#"),
+        ("KAFKA_URL", "kafkas://one:9093,two:9093,[::1]"),
+        ("KAFKA_TOPICS", "ww.v1.tlm,ww.v1.evt"),
         ("SMTP_URL", "smtps://me:p%40ss@mail.example.com"),
         ("MAIL_FROM", "An appliance maker <care@example.com>"),
         ("MAIL_FROM", "care@example.com"),

@@ -1,0 +1,22 @@
+"""The process `wearwell ingest`: from the source of messages into the store."""
+
+from functools import partial
+
+from gateway.db.pool import Role, dsn_for
+from gateway.ingest import readiness, service
+from gateway.operate import database, exporter
+from gateway.operate.house import join
+from gateway.settings import Settings
+
+
+def run(settings: Settings, *, drain: bool = False) -> None:
+    """Carry messages from the broker into the store until SIGINT or SIGTERM; what was received is stored first.
+
+    With `drain`, only what the broker still holds for this client id, whose session ends then.
+    """
+    settings = join(settings)
+    dsn = database.dsn(settings)
+    stored = partial(readiness.database, dsn_for(dsn, Role.GATEWAY))
+    checks: exporter.Checks = {"broker": readiness.broker, "database": stored}
+    with exporter.exported(settings.metrics_port, checks=checks, host=settings.metrics_host):
+        service.run(settings, dsn, drain=drain)
