@@ -23,8 +23,7 @@ class Envelope(NamedTuple):
     `again` is the broker's own word that it may have delivered this before; `released` names the reason for which
     it lay in quarantine until somebody let it through; `tried` says that we may have stored it already, when the
     database broke off. `batch` is what telemetry says, where that was read ahead. `key` is the device that a log filed
-    it under; None where
-    a broker's access rules have seen to who speaks.
+    it under; None where a broker's access rules have seen to who speaks.
     """
 
     topic: str
