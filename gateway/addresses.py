@@ -54,7 +54,10 @@ def kafka_servers(text: str) -> tuple[bool, list[str]]:
     if any(parts.path or parts.query or parts.fragment for parts in found):
         raise ValueError(f"must look like {example}, with nothing behind")
     ports = {"kafka": 9_092, "kafkas": 9_093}
-    return scheme == "kafkas", [f"{parts.hostname}:{parts.port or ports[scheme]}" for parts in found]
+    hosts_of = [f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname for parts in found]
+    return scheme == "kafkas", [
+        f"{host}:{parts.port or ports[scheme]}" for host, parts in zip(hosts_of, found, strict=True)
+    ]
 
 
 def kafka_topic(text: str) -> str:

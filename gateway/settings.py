@@ -191,7 +191,7 @@ class Settings(BaseSettings):
             raise ValueError("kafka_down_topic must not be one of kafka_topics: receipts would come back as messages")
         if self.kafka_url and self.kafka_username and self.kafka_sasl == "PLAIN":
             secure, servers = addresses.kafka_servers(self.kafka_url)
-            if not secure and any(server.rpartition(":")[0] not in LOOPBACK for server in servers):
+            if not secure and any(server.rpartition(":")[0].strip("[]") not in LOOPBACK for server in servers):
                 raise ValueError("kafka_sasl PLAIN shows the password to everybody on the way: use kafkas://, or SCRAM")
 
     @property

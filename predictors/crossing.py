@@ -187,10 +187,15 @@ def _reached(hits: Array, exposure: Array) -> NDArray[np.bool_]:
 
 
 def _logs(history: History, rows: NDArray[np.bool_]) -> tuple[Array, Array]:
-    """Return z (m, p) and now (m,) of some cycles: log exposures at levels and end, NaN where not crossed."""
+    """Return z (m, p) and now (m,) of some cycles: log exposures at levels and end, NaN where not crossed.
+
+    A level that hardly any part crosses before its end is taken as crossed at the end: it must not silence the others.
+    """
     assert history.hits is not None  # noqa: S101  # only asked of an indicator
     exposure, censored, hits = history.exposure[rows], history.censored[rows], history.hits[rows]
     reached = np.where(_reached(hits, exposure), hits, np.nan)
+    rare = np.isfinite(reached).sum(axis=0) < gaussian.LEAST
+    reached[np.ix_(~censored, rare)] = exposure[~censored, None]
     z = np.log(np.column_stack([reached, np.where(censored, np.nan, exposure)]))
     return z, np.where(censored, np.log(exposure), np.nan)
 
@@ -213,10 +218,10 @@ def _widening(history: History, rows: NDArray[np.bool_], prior: Prior, without: 
     errors: list[list[Array]] = [[] for _ in range(p)]
     fold = np.searchsorted(labels, groups) % FOLDS
     for out in np.unique(fold):
-        here = fold == out
-        z, now = _logs(without(np.isin(np.arange(len(history)), place[here])), rows)
+        here, told = fold == out, without(np.isin(np.arange(len(history)), place[fold == out]))
+        z, _ = _logs(told, rows)
         try:
-            law = gaussian.fit(z[~here], now[~here], prior=prior)
+            law = gaussian.fit(*_logs(told, np.isin(np.arange(len(history)), place[~here])), prior=prior)
         except gaussian.TooFew:
             continue
         for stage in range(p):

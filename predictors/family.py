@@ -38,13 +38,22 @@ class Sibling:
     """Hold what one product model has learned.
 
     rated: its declared life in exposure, None where the maker declared none. life: its Weibull posterior. law: of the
-    log exposures at its levels and at the end of life, widening: (L + 1,) its calibrated factors; None without.
+    log exposures at its levels and at the end of life, widening: (L + 1,) its calibrated factors; None without. ends:
+    how many parts of its own have ended, None where an artifact does not say.
     """
 
     rated: float | None
     life: WeibullLife | None
     law: Gaussian | None = None
     widening: Array | None = None
+    ends: int | None = None
+
+    @property
+    def taught(self) -> bool:
+        """Whether parts of its own have ended; a family's prior may be worth more failures than that."""
+        if self.life is None:
+            return False
+        return self.life.a > PRIOR_FAILURES if self.ends is None else self.ends > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +86,7 @@ class Family:
         the siblings that have as many as the last one with levels. Their order does not matter otherwise.
         """
         relative = all(sibling.rated is not None for sibling in siblings)
-        taught = [one for one in siblings if one.life is not None and one.life.a > PRIOR_FAILURES]
+        taught = [one for one in siblings if one.taught]
         taught.sort(key=lambda one: (_centre(one, relative), one.life.a if one.life else 0.0))
         if len(taught) < ENOUGH:
             return cls(relative, None, 0.0, 0.0, None)

@@ -27,8 +27,11 @@ PRIORS = (Prior(), Prior(2.0, 0.98), Prior(12.0, 0.98), Prior(30.0, 0.95), Prior
 """From a smooth signal, whose levels are crossed alike, to one that crosses its low levels when the noise does."""
 
 
+LEAST = 2  # units that must have come to a level
+
+
 class TooFew(ValueError):
-    """A level or the end of life has been reached by fewer than two units."""
+    """A level or the end of life has been reached by fewer than LEAST units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,7 @@ def fit(z: Array, now: Array, *, prior: Prior = PRIORS[0], rounds: int = 60, tol
     (one unit). Raises TooFew unless every coordinate was seen in at least two units.
     """
     m, p = z.shape
-    if m == 0 or (np.isfinite(z).sum(axis=0) < 2).any():
+    if m == 0 or (np.isfinite(z).sum(axis=0) < LEAST).any():
         raise TooFew("each level and the end of life must have been reached by at least two units")
     order = np.lexsort(np.column_stack([z, now]).T)
     z, now = z[order], now[order]

@@ -41,6 +41,7 @@ class Predictor:
         self.life = None if life_h is None else WeibullLife.prior(life_h)
         self.per_day = None if life_h is None else life_h / declaration.life_d
         self.clock: ExposureClock | None = None
+        self.ends: int | None = None
 
     def fit(self, history: History, family: Family | None = None) -> Self:
         """Learn from finished and running cycles, each fit anew from the declaration; rows of NaN are skipped.
@@ -63,6 +64,7 @@ class Predictor:
         seen = np.isfinite(history.exposure)
         life_h = self.declaration.life_h
         ended = history.exposure[seen & ~history.censored]
+        self.ends = int(ended.size)
         rated = life_h if life_h is not None else (float(np.median(ended)) if ended.size else None)
         prior = None if family is None else family.life(life_h)
         if prior is None and rated is not None:
@@ -118,7 +120,7 @@ class Predictor:
 
     def sibling(self) -> Sibling:
         """Return what this product model tells a new one of its family."""
-        return Sibling(self.declaration.life_h, self.life)
+        return Sibling(self.declaration.life_h, self.life, ends=self.ends)
 
     def to_artifact(self) -> dict[str, Any]:
         """Return the model as plain JSON."""
@@ -190,7 +192,7 @@ class Predictor:
         lives = {"life": self.life, "age": self.age}
         columns = {key: None if life is None else _written(life) for key, life in lives.items()}
         clock = None if self.clock is None else self.clock.written()
-        return {**columns, "per_day": self.per_day, "clock": clock}
+        return {**columns, "per_day": self.per_day, "clock": clock, "ends": self.ends}
 
     def _restore(self, learned: Mapping[str, Any]) -> None:
         age = _read(learned, "age")
@@ -198,6 +200,7 @@ class Predictor:
             raise artifacts.DamagedArtifact("artifact lacks its calendar model")
         self.age, self.life = age, _read(learned, "life")
         self.per_day = None if learned.get("per_day") is None else artifacts.number(learned, "per_day")
+        self.ends = None if learned.get("ends") is None else int(artifacts.number(learned, "ends", positive=False))
         if (clock := learned.get("clock")) is not None:
             self.clock = ExposureClock.read(clock, len(self.declaration.covariates))
 

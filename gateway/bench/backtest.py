@@ -91,7 +91,7 @@ def backtest(
         mask[rows[here]] = True
         masks.append(mask)
         model = contender.model_on(record, day)
-        questions.append(Question(model, record.batch.take(mask), asked, record.seen.alive[mask]))
+        questions.append(Question(model, record.asked(model).take(mask), asked, record.seen.alive[mask]))
     for mask, forecasts in zip(masks, forecast(crew, questions), strict=True):
         here = mask[rows]
         left = np.where(record.seen.ended[mask][:, None], 0.0, forecasts.eol_d)

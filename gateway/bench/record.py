@@ -111,6 +111,12 @@ class Record:
         """The snapshots as columns."""
         return self.seen.batch
 
+    def asked(self, model: Predictor) -> SlotBatch:
+        """Return the snapshots as the columns that a model's own declaration has; what they do not hold is unknown."""
+        slot = features.heard_by(self.slot, model)
+        inputs = [dict(row) for row in self.snapshots.inputs]
+        return self.batch if slot is self.slot else features.batch_of(slot, inputs)
+
     @cached_property
     def shows_end(self) -> Marks:
         """Whether a snapshot shows the end itself: by the indicator, or by the unit's own report; (n,)."""

@@ -9,7 +9,7 @@ from gateway import clock
 from gateway.errors import Conflict
 from gateway.registry import audit, models
 from gateway.registry.models import Slot
-from gateway.replenish import releases, versions
+from gateway.replenish import learn, releases, versions
 from gateway.replenish.releases import Release
 from predictors.artifact import DamagedArtifact
 
@@ -61,11 +61,11 @@ def rollback(conn: psycopg.Connection, slot_id: int, *, actor: str, note: str, n
 
 def in_force(conn: psycopg.Connection, slot: Slot) -> Release | None:
     """Return the release that a slot's forecasts come from, None while its declaration alone does."""
+    version = learn.in_force(conn, slot).version
     stack = releases.standing(releases.log(conn, slot.slot_id))
-    for each in reversed(stack):
-        if each.predictor == slot.predictor and each.model_version_id is not None:
-            return each
-    return None
+    return next(
+        (each for each in reversed(stack) if version and each.model_version_id == version.model_version_id), None
+    )
 
 
 def _named(stands: Release | None) -> str:

@@ -114,7 +114,7 @@ def _beside(conn: psycopg.Connection, shadow: Shadow) -> int:
         return 0
     slot = models.get_slot(conn, shadow.slot_id)
     model = versions.model(conn, shadow.model_version_id)
-    seen = features.recalled(slot, [row[3] for row in rows], rows[-1][2])
+    seen = features.recalled(features.heard_by(slot, model), [row[3] for row in rows], rows[-1][2])
     s = order_quantile(slot.cost_early, slot.cost_late)
     quantiles = sorted({0.1, 0.5, 0.9, s})
     said = model.forecast(seen.batch, quantiles, alive=seen.alive)

@@ -58,10 +58,11 @@ def declare(
             talk.say(
                 f"{change.what}: a released version of {change.was!r} forecasts no more, one of {change.becomes!r} does"
             )
-        if change.what.endswith((".covariates", ".levels")):
+        if change.was is not None and change.what.endswith((".covariates", ".levels")):
             slot = change.what.removeprefix("models.").rpartition(".")[0].replace(".slots.", "/")
             talk.say(
-                f"{change.what}: a version fitted for others forecasts no more; fit one: wearwell model fit {slot}"
+                f"{change.what}: versions fitted for other ones do not know these;"
+                f" fit and release one: wearwell model fit {slot}, wearwell model release NUMBER"
             )
     version = f"; version {after.version}" if after else ""
     talk.say(f"declared {count}{version}{'' if before is None or changes else ', which changes nothing'}")

@@ -53,11 +53,12 @@ def gaps(
     """List sequence numbers that should be here and are not, those missing longest first; or sums of each unit."""
     from gateway.operate import database
     from gateway.operate import gaps as missing
+    from gateway.registry import units
 
     listed = missing.by_unit if by_unit else missing.listed
     with database.connect(settings.load()) as conn:
         rows = listed(conn, device=device, closed=closed, limit=limit)
-        whole = missing.open_ones(conn)
+        whole = missing.open_ones(conn, units.named(conn, device).unit_id if device else None)
     now = clock.now()
     without = ("asked_at",) if closed else ("asked_at", "closed_at")
     talk.table(rows if as_json else overview.aged(rows, now, without=without), json=as_json, nothing="no gaps")

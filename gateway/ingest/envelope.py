@@ -40,5 +40,5 @@ class Envelope(NamedTuple):
 
     @property
     def resent(self) -> bool:
-        """Whether it is the unit itself that sent this again, if it was here before."""
-        return not (self.again or self.tried or self.released)
+        """Whether it is the unit itself that sent this again, if it was here before; a log does not tell."""
+        return not (self.again or self.tried or self.released or self.key is not None)

@@ -1,7 +1,8 @@
 """A recount of the hourly rollups from the readings that are still there: what differs, and putting it right.
 
-Hours whose readings may be gone (table reading_kept) are left out of both, and left as they are; the first hour after
-them takes its step from the last of them.
+Hours whose readings may be gone are left out of both, and left as they are: those that table reading_kept tells of, and
+those before a channel's first reading, as after a restore in part. The first hour after them takes its step from the
+last of them.
 """
 
 from dataclasses import dataclass
@@ -29,10 +30,12 @@ counted as (
     coalesce(sum(greatest(t.value - coalesce(t.before, e.last), 0)) filter (where t.kind = 'counter'), 0) as rise
   from told t left join lateral (
     select p.last from reading_hourly p where t.before is null and p.unit_id = t.unit_id and p.slot_id = t.slot_id
-      and p.channel_id = t.channel_id and p.hour < (select since from kept) order by p.hour desc limit 1) e on true
+      and p.channel_id = t.channel_id and p.hour < t.hour order by p.hour desc limit 1) e on true
   group by t.tenant_id, t.unit_id, t.slot_id, t.channel_id, t.hour),
+begun as (select unit_id, slot_id, channel_id, min(hour) as hour from counted group by 1, 2, 3),
 stands as (
-  select * from reading_hourly where unit_id = any(%(units)s) and hour >= (select since from kept)),
+  select h.* from reading_hourly h join begun b using (unit_id, slot_id, channel_id)
+  where h.unit_id = any(%(units)s) and h.hour >= b.hour),
 compared as (
   select unit_id, slot_id, channel_id, hour, c.tenant_id, c.n, c.low, c.high, c.mean, c.first, c.last, c.last_ts,
     c.rise, s.n as stands_n, case when s.n is null then 'missing' when c.n is null then 'without readings'
@@ -84,12 +87,14 @@ def differences(conn: psycopg.Connection, unit_ids: list[int]) -> list[Differenc
 def put_right(conn: psycopg.Connection, unit_ids: list[int], now: datetime) -> list[Difference]:
     """Write what differs anew and return what did; sums made of it are forgotten, and new forecasts asked for.
 
-    Whoever stores readings of these units waits until the caller commits.
+    Whoever stores readings of the units that differ waits until the caller commits; nobody waits for the comparison.
     """
-    presence.lock(conn, unit_ids)
-    found = differences(conn, unit_ids)
-    changed = sorted({one.unit_id for one in found})
-    if changed:
+    changed = sorted({one.unit_id for one in differences(conn, unit_ids)})
+    if not changed:
+        return []
+    presence.lock(conn, changed)
+    found = differences(conn, changed)  # some may have been half stored when they were looked at
+    if changed := sorted({one.unit_id for one in found}):
         conn.execute(PUT_RIGHT, {"units": changed})
         for table in ("wear_clock", "use_days"):
             conn.execute(f"delete from {table} where unit_id = any(%s)", (changed,))

@@ -62,8 +62,9 @@ class Ingest:
         self.outgoing = Outgoing()
         self.neighbours = Neighbours(settings)
         self.held: Sequence[Envelope] = ()  # the batch that is being settled
-        for name in ("broker_spilled_total", "database_trouble_total", "gaps_lost_total"):
+        for name in ("messages_received_total", "broker_spilled_total", "database_trouble_total", "gaps_lost_total"):
             metrics.count(name, 0)  # an increase is seen of what was there before
+        metrics.put("broker_connected", 0)  # an alert sees what was said, not what never was
         metrics.follow("messages_unacknowledged", lambda: len(self.held) + len(self.inbox))
         metrics.follow("unacknowledged_oldest_seconds", self.waited)
         self._asked = self._released = self._told = float("-inf")

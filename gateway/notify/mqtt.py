@@ -145,6 +145,7 @@ async def connected(settings: Settings) -> "AsyncIterator[aiomqtt.Client]":
 async def run(settings: Settings, begin: "Begin", stop: asyncio.Event) -> None:
     """Publish until `stop`; a broker that is away is asked again, ever more patiently."""
     pause = 1.0
+    metrics.put("broker_connected", 0)
     while not stop.is_set():
         try:
             async with connected(settings) as client:

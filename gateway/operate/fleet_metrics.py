@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from psycopg_pool import PoolTimeout
 
 from gateway.metrics import PREFIX
-from gateway.operate import bands, gaps
+from gateway.operate import bands, gaps, refused
 from gateway.registry import history
 
 Begin = Callable[[], AbstractContextManager[psycopg.Connection[Any]]]
@@ -33,8 +33,9 @@ FIGURES = (
     Figure("units_clock", "units heard within a day by what their clock is worth", bands.BY_CLOCK, "clock"),
     Figure(
         "gap_oldest_seconds",
-        "how long the oldest open gap has been open, in world time",
-        f"select coalesce(extract(epoch from %(now)s - oldest), 0) from ({gaps.OPEN}) open_gaps",
+        "how long the oldest open gap of a unit heard within a day has been open, in world time",
+        """select coalesce(extract(epoch from %(now)s - min(found_at)), 0) from gap join unit using (unit_id)
+           where closed_at is null and last_seen_at > %(now)s - interval '1 day'""",
     ),
     Figure("gap_readings", "readings that are missing in open gaps", f"select missing from ({gaps.OPEN}) open_gaps"),
     Figure(
@@ -45,8 +46,9 @@ FIGURES = (
     ),
     Figure(
         "quarantine_oldest_seconds",
-        "how long the oldest refused message has waited, in world time",
-        "select coalesce(extract(epoch from %(now)s - min(received_at)), 0) from quarantine where released_at is null",
+        "how long the oldest refused message that can be put right has waited, in world time",
+        """select coalesce(extract(epoch from %(now)s - min(received_at)), 0) from quarantine
+           where released_at is null and reason <> all(%(unreadable)s)""",
     ),
     Figure(
         "forecast_oldest_seconds",
@@ -111,7 +113,7 @@ class FleetFigures(Collector):
 
     def _asked(self, conn: psycopg.Connection[Any], figure: Figure) -> GaugeMetricFamily:
         gauge, now = _gauge(figure), self.now()
-        given = {"now": now, "stuck": history.stuck_before(now), "unit": None}
+        given = {"now": now, "stuck": history.stuck_before(now), "unit": None, "unreadable": list(refused.UNREADABLE)}
         for *labels, value in conn.execute(figure.query.encode(), given):
             gauge.add_metric([str(label) for label in labels], float(value))
         return gauge

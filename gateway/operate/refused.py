@@ -11,6 +11,7 @@ DECLARE = "declare it (wearwell declare), then release"
 REMEDIES = {
     "unknown_topic": "see which client publishes there; narrow WEARWELL_MQTT_SUBSCRIPTIONS if it is none of yours",
     "unknown_unit": ENROL,
+    "other_key": "the bridge must take a record's key from the topic that it came on: put it right there, then release",
     "other_adapter": "declare the model's adapter as what its units speak, then release",
     "retained_telemetry": "the firmware must not retain telemetry; clear it at the broker",
     "too_large": "the firmware must send smaller batches: 64 KiB at most",
@@ -28,6 +29,8 @@ REMEDIES = {
     "unbelievable": "a broken sensor, or limits declared too narrow: put them right, then release",
     "indigestible": "a fault of the gateway: report it, keep the message, release it after an update",
 }
+
+UNREADABLE = tuple(reason for reason, remedy in REMEDIES.items() if remedy is MAKER)
 
 BY_REASON = """
 select reason, count(*) as messages, count(distinct device) as units, min(received_at) as oldest,

@@ -14,8 +14,8 @@ MANY_TWICE = 1_000  # readings that a unit sends again in a day before it is sai
 ASKED_IN_VAIN = 3
 By = Literal["all", "gaps", "lag", "quarantine", "duplicates", "silence"]
 ORDER: dict[By, str] = {
-    "all": """(missing > 0)::int + (clock = 'w')::int + behind::int + (refused > 0)::int + (resent >= %(many)s)::int
-        + silent::int desc, missing desc, refused desc, lag desc nulls last, resent desc""",
+    "all": """(missing > 0)::int + (clock is not distinct from 'w')::int + behind::int + (refused > 0)::int
+        + (resent >= %(many)s)::int + silent::int desc, missing desc, refused desc, lag desc nulls last, resent desc""",
     "gaps": "missing desc",
     "lag": "lag desc nulls last",
     "quarantine": "refused desc",

@@ -20,6 +20,14 @@ class Measure(NamedTuple):
     high: float = inf
 
 
+Scale = Literal["ln", "tens", "share"]
+
+
+def scale(kind: Kind, low: float) -> Scale:
+    """Return how a channel enters as a covariate: as its logarithm, by tens of its unit, or as a share of time."""
+    return "share" if kind == "state" else "ln" if low >= 0 else "tens"
+
+
 CHANNELS = (
     Measure("runtime", "h", "counter", 0, 1e6),
     Measure("volume", "L", "counter", 0, 1e9),

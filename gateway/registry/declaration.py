@@ -142,6 +142,7 @@ def declare(conn: psycopg.Connection, declared: Declaration) -> int:
     """
     tenant_id = tenants.create(conn, declared.tenant, declared.name)
     stood = declarations.stands(conn, tenant_id)
+    _refuse_other_scales(conn, tenant_id, declared)
     for channel in declared.channels:
         channels.add(conn, tenant_id, channels.Measure(**channel.model_dump()))
     for model in declared.models:
@@ -149,6 +150,26 @@ def declare(conn: psycopg.Connection, declared: Declaration) -> int:
     promotion = declared.promotion.model_dump() if declared.promotion else None
     declarations.keep(conn, tenant_id, declared._source, promotion, stood)  # noqa: SLF001  # its own
     return tenant_id
+
+
+def _refuse_other_scales(conn: psycopg.Connection, tenant_id: int, declared: Declaration) -> None:
+    """Raise BadDeclaration where a covariate that models learned from would be counted in another way from now on."""
+    had = channels.of_tenant(conn, tenant_id)
+    used = {
+        row[0]
+        for row in conn.execute("select distinct unnest(covariates) from slot where tenant_id = %s", (tenant_id,))
+    }
+    for channel in declared.channels:
+        before = had.get(channel.name)
+        if before is None or channel.name not in used:
+            continue
+        was, becomes = channels.scale(before.kind, before.low), channels.scale(channel.kind, channel.low)
+        if was != becomes:
+            raise BadDeclaration(
+                f"the channel {channel.name!r} is a covariate of models that were fitted with it as {was!r}; with these"
+                f" bounds it would count as {becomes!r}. Declare a channel of another name, or leave its kind and the"
+                " sign of its low as they are"
+            )
 
 
 def _declare_model(conn: psycopg.Connection, tenant_id: int, model: ModelOf) -> None:

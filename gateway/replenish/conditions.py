@@ -67,8 +67,5 @@ def read(conn: psycopg.Connection, slot: Slot, unit_ids: list[int], asked: dict[
 def _scaled(channel: Channel) -> str:
     """Return the SQL of an hour's covariate; what has no logarithm is not known."""
     value = VALUE.format(channel=int(channel.channel_id))
-    if channel.kind == "state":
-        return value
-    if channel.low >= 0:
-        return f"ln(nullif(greatest({value}, 0), 0))"
-    return f"({value}) / 10"
+    scaled = {"share": value, "ln": f"ln(nullif(greatest({value}, 0), 0))", "tens": f"({value}) / 10"}
+    return scaled[channels.scale(channel.kind, channel.low)]

@@ -81,6 +81,7 @@ select value from (
     union all
     (select h.last_ts, h.last from reading_hourly h join runtime using (channel_id)
      where h.unit_id = %(unit)s and h.slot_id = 0 and h.hour <= %(at)s and h.last_ts <= %(at)s
+       and h.last_ts < (select since from reading_kept)
      order by h.hour desc limit 1)) said
 order by ts desc limit 1"""
 FACTORY = """

@@ -5,7 +5,7 @@ and adds nothing. A factory part has also run what its unit's counter said at it
 future of `at` are not looked at.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,6 +22,7 @@ from predictors.batch import SlotBatch
 from predictors.declaration import LEVEL_FRACTIONS, Declaration
 from predictors.history import padded
 from predictors.indicator import READS
+from predictors.predictor import Predictor
 from predictors.usage import UsePath, forecast
 
 WEEKLY = 7.0  # days of a household resemble each other: a week is worth about one independent look
@@ -178,6 +179,17 @@ def recalled(slot: Slot, rows: list[dict[str, Any]], at: datetime) -> Seen:
 def declared(slot: Slot) -> Declaration:
     """Return what the manufacturer declared about a slot, as predictors take it."""
     return Declaration(slot.life_h, slot.life_d, slot.indicator_eol, levels(slot), tuple(slot.covariates))
+
+
+def heard_by(slot: Slot, model: Predictor) -> Slot:
+    """Return a slot as a model hears it: with the covariates, and as many levels, as its own declaration has.
+
+    So a version made before the slot was declared anew can still be asked about what was known then.
+    """
+    own = model.declaration
+    if len(own.levels) != len(declared(slot).levels):
+        slot = replace(slot, levels=list(own.levels))
+    return slot if list(own.covariates) == slot.covariates else replace(slot, covariates=list(own.covariates))
 
 
 def levels(slot: Slot) -> tuple[float, ...]:

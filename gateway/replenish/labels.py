@@ -19,7 +19,7 @@ import numpy as np
 import psycopg
 
 from gateway.registry.doubts import Doubt
-from gateway.replenish.features import Seen, recalled
+from gateway.replenish.features import COVARIATES, Seen, recalled
 from gateway.replenish.suspicion import Suspicion
 
 WORN = 20.0  # percent left, and below
@@ -69,4 +69,7 @@ def _at_end(conn: psycopg.Connection, cycle_id: int, seen: Seen) -> dict[str, An
     rows = conn.execute("select inputs from forecast where cycle_id = %s order by made_at, forecast_id", (cycle_id,))
     inputs = [row[0] for row in rows]
     first = np.flatnonzero(shows_end(recalled(seen.slot, inputs, seen.at))) if inputs else np.empty(0, dtype=np.int64)
-    return {name: inputs[first[0]][name] for name in ("run_h", "load_h", "age_d")} if first.size else {}
+    if not first.size:
+        return {}
+    then = inputs[first[0]]
+    return {name: then[name] for name in ("run_h", "load_h", "age_d", *COVARIATES) if name in then}

@@ -118,6 +118,29 @@ def test_a_fitting_told_of_a_time_whose_readings_are_gone_knows_its_counter(conn
     assert (80.0,) == conn.execute("select start_runtime_h from cycle where upper_inf(period)").fetchone()
 
 
+def test_a_counter_that_is_doubted_says_nothing_at_a_fitting(conn: psycopg.Connection) -> None:
+    """Hours hold readings of a time that is still to come; where the readings are there, they are asked instead."""
+    house = fleet.build(conn)
+    unit_id = fleet.enrol(conn, house)
+    fleet.run(conn, unit_id, 10)
+    conn.execute(
+        """insert into reading (tenant_id, unit_id, slot_id, channel_id, ts, value, session, seq, received_at, clock,
+             flags) select tenant_id, unit_id, slot_id, channel_id, %(ts)s, 900, 1, 1, %(ts)s, 's', 4 from reading
+           join channel using (tenant_id, channel_id) where name = 'runtime' limit 1""",
+        {"ts": BORN + 12 * DAY},
+    )
+    conn.execute(
+        """insert into reading_hourly (tenant_id, unit_id, slot_id, channel_id, hour, n, low, high, mean, first, last,
+             last_ts, rise) select tenant_id, unit_id, slot_id, channel_id, %(ts)s, 1, 900, 900, 900, 900, 900, %(ts)s, 820
+           from reading join channel using (tenant_id, channel_id) where name = 'runtime' limit 1""",
+        {"ts": BORN + 12 * DAY},
+    )
+    now = BORN + 13 * DAY
+    fleet.set_clock(now)
+    cycles.fitted(conn, cycles.Fitting(unit_id, house.slot.slot_id, now, "owner"), now)
+    assert (80.0,) == conn.execute("select start_runtime_h from cycle where upper_inf(period)").fetchone()
+
+
 def test_late_readings_find_their_place_in_what_is_compressed(each_dsn: str, conn: psycopg.Connection) -> None:
     """Months of many units that come after compression are stored once, and their hours are as if in time."""
     serials = [str(number) for number in range(1, 21)]

@@ -86,6 +86,12 @@ def test_a_unit_with_several_troubles_comes_first(conn: psycopg.Connection, now:
     assert [("acme.clock", ["gaps", "clock"]), ("acme.gap", ["gaps"])] == found[:2]
 
 
+def test_a_silent_unit_whose_clock_nobody_knows_does_not_come_first(conn: psycopg.Connection, now: datetime) -> None:
+    """Units that were heard before clocks were kept have none: they are silent, and no more."""
+    conn.execute("update unit set clock = null where device = 'acme.silent'")
+    assert "acme.gap" == next(iter(wrong(conn, now)))
+
+
 @pytest.mark.parametrize(
     ("by", "first"),
     [("gaps", "gap"), ("lag", "behind"), ("quarantine", "refused"), ("duplicates", "twice"), ("silence", "silent")],
@@ -184,6 +190,12 @@ def test_gaps_are_listed_by_age_and_summed_by_unit(shell: Shell, conn: psycopg.C
     assert ["lost", "filled"] == sorted(
         (row["state"] for row in json.loads(shell.good("gaps", "--all", "--json"))), reverse=True
     )
+
+
+def test_gaps_of_one_unit_are_summed_up_without_the_others(shell: Shell, now: datetime) -> None:
+    """A unit that misses nothing is told so, whatever others miss."""
+    assert "no gaps\n" == shell("gaps", "--device", "acme.well").stderr
+    assert "1 open in 1 unit" in shell("gaps", "--device", "acme.gap").stderr
 
 
 def test_quarantine_says_why_how_many_and_what_to_do(shell: Shell, now: datetime) -> None:

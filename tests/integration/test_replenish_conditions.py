@@ -11,8 +11,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway import clock
+from gateway.bench import choose, evaluate, read, release
 from gateway.bench import fit as fits
-from gateway.bench import read
 from gateway.registry import declaration
 from gateway.registry.models import Slot
 from gateway.replenish import cycles, features, learn, releases, siblings, versions
@@ -148,6 +148,50 @@ def test_a_version_for_other_covariates_is_not_asked(conn: psycopg.Connection) -
         chosen = learn.in_force(conn, read.slot(conn, "hepa"))
     assert (None, ("tds",)) == (chosen.version, chosen.model.declaration.covariates)
     assert ["version was made for other levels or covariates"] == [line["event"] for line in logs]
+
+
+def test_a_version_for_other_covariates_can_still_be_compared_and_explained(conn: psycopg.Connection) -> None:
+    """What was fitted before a covariate was declared is asked by what it knows; it is no champion any more."""
+    slot = bench_field.store(conn, bench_field.field(homes=12))
+    learn.learn(conn, slot.slot_id, bench_field.at(300.0))
+    [released] = releases.log(conn, slot.slot_id)
+    anew = bench_field.TOML.replace("load_ref = 2\n", 'load_ref = 2\ncovariates = ["tds"]\n')
+    declaration.declare(conn, declaration.read(anew + "levels = [50, 100, 150]\n"))
+    record = read.record(conn, read.slot(conn, "hepa"), bench_field.at(500.0))
+    old = choose.choose(conn, record, str(released.model_version_id))
+    found = evaluate.evaluate(record, old, [record.day(bench_field.at(400.0))])
+    assert found.scores
+    assert release.in_force(conn, record.slot) is None
+    assert choose.choose(conn, record, "champion").version_id is None
+
+
+def test_a_covariate_is_not_counted_in_another_way_under_its_name(conn: psycopg.Connection) -> None:
+    """Models that learned from tens of a unit would read logarithms as tens."""
+    inlet = '[[channels]]\nname = "inlet"\nunit = "degC"\n{}\n[[models]]\n'
+    toml = bench_field.TOML.replace("load_ref = 2\n", 'load_ref = 2\ncovariates = ["inlet"]\n')
+    declaration.declare(conn, declaration.read(toml.replace("[[models]]\n", inlet.format("high = 90"))))
+    with pytest.raises(declaration.BadDeclaration, match="fitted with it as 'tens'"):
+        declaration.declare(conn, declaration.read(toml.replace("[[models]]\n", inlet.format("low = 0"))))
+    declaration.declare(conn, declaration.read(toml.replace("[[models]]\n", inlet.format("low = -9"))))
+
+
+def test_a_part_left_in_after_its_end_ran_under_the_conditions_until_then(
+    conn: psycopg.Connection, house: House
+) -> None:
+    """What the water was like afterwards did not wear it out."""
+    unit_id = fleet.enrol(conn, house)
+    end = fleet.run(conn, unit_id, 30)
+    hours = [BORN + day * DAY + HOUR for day in range(60)]
+    fleet.report(conn, unit_id, "left_pct", [(BORN + 29 * DAY + 2 * HOUR, 0.0)], slot_id=house.slot.slot_id)
+    fleet.report(conn, unit_id, "tds", [(at, 100.0) for at in hours[:30]])
+    fleet.scored(conn, unit_id, end)
+    now = fleet.run(conn, unit_id, 30, since=end)
+    fleet.report(conn, unit_id, "tds", [(at, 900.0) for at in hours[30:]])
+    fleet.set_clock(now)
+    cycles.fitted(conn, cycles.Fitting(unit_id, house.slot.slot_id, now, "owner"), now)
+    [(told,)] = conn.execute("select label from cycle where label is not null").fetchall()
+    assert not told["censored"]
+    assert pytest.approx(log(100.0)) == told["covariates"]["tds"]
 
 
 @pytest.fixture

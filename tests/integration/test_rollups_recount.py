@@ -114,6 +114,24 @@ def test_hours_whose_readings_are_gone_are_left_alone(conn: psycopg.Connection) 
     assert changed == conn.execute(HOURLY).fetchall()
 
 
+def test_hours_before_the_first_reading_that_is_left_are_left_alone(conn: psycopg.Connection) -> None:
+    """After a restore in part nobody told that readings are gone: their hours stay, and so does the next one's rise."""
+    before = conn.execute(HOURLY).fetchall()
+    conn.execute("delete from reading where ts < %s", (NOW + 40 * DAY,))
+    assert [] == recount.differences(conn, ids(conn))
+    with conn.transaction():
+        assert [] == recount.put_right(conn, ids(conn), NOW)
+    assert before == conn.execute(HOURLY).fetchall()
+
+
+def test_nobody_waits_for_the_comparison(conn: psycopg.Connection, each_dsn: str) -> None:
+    """Where nothing differs, ingest of the same units goes on while a rebuild looks at them."""
+    with conn.transaction(), pool.connect(each_dsn, pool.Role.GATEWAY) as other:
+        assert [] == recount.put_right(conn, ids(conn), NOW)
+        other.execute("set lock_timeout = '1s'")
+        assert 1 == pipeline.take(other, Directory(), [batch(900, serial="1", at=END, received=END)]).stored
+
+
 def test_the_commands_say_what_differs_and_what_to_do(
     dsn: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

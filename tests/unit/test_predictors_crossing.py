@@ -92,6 +92,19 @@ def test_levels_crossed_early_shorten_the_life_left() -> None:
     assert left[1, 0] < left[0, 0]
 
 
+def test_a_level_that_no_part_reaches_does_not_silence_the_others() -> None:
+    """The maker's last level lies beyond what parts come to: the law of the others stands as it was."""
+    parts = history(200, 2)
+    assert parts.hits is not None
+    further = History.of(parts.exposure, parts.censored, hits=np.column_stack([parts.hits, np.full(200, np.nan)]))
+    law, wider = LevelCrossing.learn(parts), LevelCrossing.learn(further)
+    assert law is not None and wider is not None  # noqa: PT018
+    hits = 0.9 * np.exp(TRUE_MEAN[None, :-1])
+    now = np.array([hits.max() * 1.01])
+    told = law.left(now, hits, (0.1, 0.5, 0.9))[0]
+    assert pytest.approx(told, rel=0.1) == wider.left(now, np.column_stack([hits, [np.nan]]), (0.1, 0.5, 0.9))[0]
+
+
 def test_waiting_for_the_next_level_is_evidence_of_a_slow_part() -> None:
     """A part that has not crossed the second level long after it was due is given a longer whole life."""
     crossing = LevelCrossing.learn(history(200, 2))

@@ -161,3 +161,14 @@ def test_a_model_that_started_from_its_family_comes_back_from_its_artifact(name:
     batch = SlotBatch.of(1, run_h=500.0, h_per_day=5.0, hits=np.array([[400.0, np.nan]]))
     again = registry.load(json.loads(json.dumps(fresh.to_artifact())))
     assert np.array_equal(fresh.forecast(batch).eol_d, again.forecast(batch).eol_d)
+
+
+def test_a_prior_worth_many_failures_is_no_end_of_its_own() -> None:
+    """A sibling that only repeats what its family told it is not heard; one whose parts have ended is."""
+    repeated = Sibling(1000.0, WeibullLife.prior(1000.0, 30.0), ends=0)
+    taught = [
+        Sibling(1000.0, WeibullLife.prior(1000.0, 0.5), ends=3),
+        Sibling(1000.0, WeibullLife.prior(1100.0, 9.0), ends=5),
+    ]
+    assert Family.of([repeated, repeated]).median is None
+    assert Family.of([*taught, repeated]).median == Family.of(taught).median

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import settings
+from gateway import addresses, settings
 from gateway.errors import ConfigurationError, Exit
 
 ROOT = Path(__file__).parents[2]
@@ -128,6 +128,11 @@ def test_what_is_right_is_let_pass(monkeypatch: pytest.MonkeyPatch, name: str, v
     """A check that refuses what works would be worse than none."""
     monkeypatch.setenv(f"WEARWELL_{name}", value)
     settings.load()
+
+
+def test_kafka_brokers_are_told_as_their_client_takes_them() -> None:
+    """Each with a port; an IPv6 address in its brackets, or its last group would be one."""
+    assert (True, ["one:9093", "[::1]:19092"]) == addresses.kafka_servers("kafkas://one,[::1]:19092")
 
 
 def test_a_slash_behind_the_public_address_is_taken_off(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,6 +73,9 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc, unused-ignore]  #
             except* (KafkaError, OSError) as errors:
                 told = [repr(error) for error in errors.exceptions]
                 log.warning("the Kafka brokers are lost, or refuse us", errors=told, kafka=self.settings.kafka_url)
+            except* Exception as errors:  # whatever it was, this thread is the only one that comes back
+                told = [repr(error) for error in errors.exceptions]
+                log.exception("the log could not be read", errors=told, kafka=self.settings.kafka_url)
             finally:
                 self._answers(False)
                 self.partitions.forget()
@@ -131,16 +134,18 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc, unused-ignore]  #
             log.warning("the Kafka brokers have trouble with this group", error=repr(error))
             await self._rest(FIRST_PAUSE)
             return
+        came = []
         for part, some in found.items():
             end = self._ends.get(part)
             wanted = some if end is None else [record for record in some if record.offset < end]
             taken = self.partitions.take(part, wanted)
             if taken is not None:
-                self.inbox.put(taken)
+                came += taken
                 continue
             with contextlib.suppress(IllegalStateError):  # it is not ours yet, or not any more: then others get these
                 self._consumer.seek(part, some[0].offset)
             await self._rest(LINGER)
+        self.inbox.put(came)  # at once: there was room, and no more than that was asked for, so it never waits
         for part in tuple(self.left):
             if await self._consumer.position(part) >= self._ends[part]:
                 self.left.discard(part)
@@ -157,7 +162,10 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc, unused-ignore]  #
         sent = []
         while self.waiting:
             topic, told = self.settings.kafka_down_topic, records.outward(self.waiting.popleft())
-            sent.append(await self._producer.send(topic, told.value, key=told.key, headers=told.headers))
+            try:
+                sent.append(await self._producer.send(topic, told.value, key=told.key, headers=told.headers))
+            except KafkaError as error:  # said at once: no such topic, no right to write there, too large
+                log.warning("the Kafka brokers did not take a message to a unit", error=repr(error))
         for answer in await asyncio.gather(*sent, return_exceptions=True):
             if isinstance(answer, Exception):
                 log.warning("the Kafka brokers did not take a message to a unit", error=repr(answer))
@@ -169,6 +177,8 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc, unused-ignore]  #
         except (KafkaError, TimeoutError):
             self._answers(False)
             return
+        if self.settings.kafka_down_topic not in known:
+            log.warning("units get no receipts: there is no such topic", topic=self.settings.kafka_down_topic)
         if missing := set(self.settings.kafka_topics) - known:
             log.error("the Kafka brokers have no such topic, or hide it from us", topics=sorted(missing))
         self._answers(not missing)

@@ -1,4 +1,4 @@
-"""Kafka records as messages, and messages as records: what docs/scaling.md asks of the bridge between MQTT and the log.
+"""Kafka records as messages, and messages as records: what docs/operating.md asks of the bridge from MQTT to the log.
 
 A record's key is the device, its value the payload, its header `topic` the MQTT topic that it came on; `content-type`
 and `retain` are as MQTT told them. The log's time of a record is when its message arrived: it stays the same however
