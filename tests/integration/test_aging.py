@@ -131,7 +131,8 @@ def test_a_counter_that_is_doubted_says_nothing_at_a_fitting(conn: psycopg.Conne
     )
     conn.execute(
         """insert into reading_hourly (tenant_id, unit_id, slot_id, channel_id, hour, n, low, high, mean, first, last,
-             last_ts, rise) select tenant_id, unit_id, slot_id, channel_id, %(ts)s, 1, 900, 900, 900, 900, 900, %(ts)s, 820
+             last_ts, rise)
+           select tenant_id, unit_id, slot_id, channel_id, %(ts)s, 1, 900, 900, 900, 900, 900, %(ts)s, 820
            from reading join channel using (tenant_id, channel_id) where name = 'runtime' limit 1""",
         {"ts": BORN + 12 * DAY},
     )
