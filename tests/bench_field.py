@@ -145,14 +145,13 @@ def store(conn: psycopg.Connection, worn: list[Worn], toml: str = TOML) -> Slot:
     return fill(conn, GTIN, worn)
 
 
-def fill(conn: psycopg.Connection, gtin: str, worn: list[Worn]) -> Slot:
+def fill(conn: psycopg.Connection, gtin: str, worn: list[Worn], *, prefix: str = "H") -> Slot:
     """Enrol the homes' units of a declared model and keep their cycles and forecasts; return its first slot."""
     slot = models.slots(conn, models.by_gtin(conn, gtin).model_id)[0]
     tenant_id, ids = slot.tenant_id, {}
     for home in sorted({one.unit for one in worn}):
         region = "DE" if home % 2 else "FR"
-        serial = f"H{home}" if gtin == GTIN else f"{gtin[-3:]}H{home}"
-        ids[home] = units.enrol(conn, tenant_id, gtin, serial, now=BORN, region=region).unit.unit_id
+        ids[home] = units.enrol(conn, tenant_id, gtin, f"{prefix}{home}", now=BORN, region=region).unit.unit_id
     for one in worn:
         keep(conn, slot, ids[one.unit], one)
     conn.execute("delete from rescore")

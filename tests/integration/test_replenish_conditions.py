@@ -205,11 +205,11 @@ def families(conn: psycopg.Connection) -> list[Slot]:
         + THIRD
     )
     worn = bench_field.field(homes=12)
-    old = [bench_field.store(conn, worn, toml), bench_field.fill(conn, "04006381333955", worn)]
+    old = [bench_field.store(conn, worn, toml), bench_field.fill(conn, "04006381333955", worn, prefix="T")]
     for slot in old:
         learn.learn(conn, slot.slot_id, bench_field.at(500.0))
     young = [replace(one, looks=one.looks[:2]) for one in worn if one.removed_d is None]
-    return [*old, bench_field.fill(conn, "04006381333948", young[:3])]
+    return [*old, bench_field.fill(conn, "04006381333948", young[:3], prefix="S")]
 
 
 def test_a_new_product_model_starts_from_its_family(conn: psycopg.Connection, families: list[Slot]) -> None:

@@ -13,7 +13,7 @@ from sklearn.ensemble import GradientBoostingRegressor, RandomForestRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import check_estimator
 
-from predictors import baselines, crossing, gaussian, learner
+from predictors import baselines, crossing, gaussian, trust
 from predictors.baselines import (
     ExponentialExtrapolation,
     GradientBoostingBaseline,
@@ -66,7 +66,7 @@ def quick() -> Iterator[None]:
         patch.setattr(gaussian, "fit", shorter)
         patch.setattr(gaussian, "PRIORS", gaussian.PRIORS[:2])
         patch.setattr(crossing, "FOLDS", FEW)
-        patch.setattr(learner, "FOLDS", FEW)
+        patch.setattr(trust, "FOLDS", FEW)
         patch.setattr(baselines, "FOLDS", 2)
         patch.setattr(baselines, "RandomForestRegressor", forest)
         patch.setattr(baselines, "GradientBoostingRegressor", boosting)
