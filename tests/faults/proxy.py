@@ -5,7 +5,10 @@ import socket
 import struct
 import threading
 import time
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CHUNK = 4_096
 
@@ -18,6 +21,7 @@ class Proxy:
         self.delay_s = 0.0
         self.bytes_a_second = 0  # 0: as fast as it goes
         self.refuses = False
+        self.heard: Callable[[bool, bytes], None] | None = None  # of what goes to the target, and of what comes from it
         self._stalled: set[socket.socket] = set()
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
@@ -83,11 +87,13 @@ class Proxy:
             with self._lock:
                 self._open |= {near, far}
             for source, sink in ((near, far), (far, near)):
-                threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+                threading.Thread(target=self._pump, args=(source, sink, source is near), daemon=True).start()
 
-    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+    def _pump(self, source: socket.socket, sink: socket.socket, inward: bool) -> None:
         with contextlib.suppress(OSError):
             while chunk := source.recv(CHUNK):
+                if self.heard:
+                    self.heard(inward, chunk)
                 time.sleep(self.delay_s + (len(chunk) / self.bytes_a_second if self.bytes_a_second else 0.0))
                 while source in self._stalled:
                     time.sleep(0.02)

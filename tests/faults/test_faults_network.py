@@ -1,5 +1,6 @@
 """The network between gateway and broker is slow, stalls, breaks, or is there in name only."""
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 
@@ -9,12 +10,14 @@ from tests.faults.machinery import Mosquitto, wait_for
 from tests.faults.proxy import Proxy
 from tests.faults.publishing import Publishing
 from tests.faults.rig import Rig
+from tests.faults.tap import Outstanding
 
 pytestmark = [
     pytest.mark.faults,
     pytest.mark.timeout(900),
     pytest.mark.skipif(Mosquitto.missing(), reason="Mosquitto is not on the PATH"),
 ]
+WINDOW = 40
 LOST = "the connection to the broker is lost"
 
 
@@ -79,6 +82,27 @@ def test_network_between_units_and_broker(spoil: Callable[[Proxy, Publishing], N
         took = publishing.recovered()
         publishing.finish()
     rig.note(f"network: {spoil.__name__}, between units and broker", rig.clean(), recovered_s=round(took, 1))
+
+
+def test_no_more_is_under_way_than_the_window(rig: Rig, proxy: Proxy) -> None:
+    """A gateway that stands still is sent its window and no more, counted on the wire; then all of it is stored.
+
+    What Mosquitto 2.0.11 sends at the first acknowledgements after that is more than the window: the gateway's own
+    buffer is bounded, and the figure is told.
+    """
+    tap = Outstanding()
+    proxy.heard = tap.hear
+    with rig.serving(url=proxy.url, window=WINDOW) as gateway, rig.publishing() as publishing:
+        publishing.moves_on(10)
+        gateway.tell(signal.SIGSTOP)
+        publishing.hold(6)
+        under_way = tap.most
+        gateway.tell(signal.SIGCONT)
+        took = publishing.recovered()
+        publishing.finish()
+    assert under_way == WINDOW
+    seen = {"under_way": under_way, "afterwards_at_most": tap.most, "recovered_s": round(took, 1)}
+    rig.note("gateway stands still for 6 s, with a window of 40", rig.clean(), **seen)
 
 
 def test_half_open_connection_is_noticed(rig: Rig, proxy: Proxy, long: bool) -> None:
