@@ -76,7 +76,7 @@ class Broker:
         if secure:
             client.tls_set_context(ssl.create_default_context(cafile=settings.mqtt_ca_file))
         client.on_connect, client.on_disconnect, client.on_message = self._connected, self._lost, self._large
-        client.arrived = self._arrived
+        client.opened, client.arrived = self._opened, self._arrived
         client.posting = self.posting = Posting(client.send_packets, five=five)
         client.on_subscribe, client.on_unsubscribe = self._subscribed, self._unsubscribed
         client.reconnect_delay_set(1, 30)
@@ -110,7 +110,7 @@ class Broker:
     def acknowledge(self, handles: Iterable[Handle | None]) -> None:
         """Acknowledge messages that came on the connection that still stands."""
         with self._lock:
-            if not self.connected or self._client is None:
+            if self._client is None:
                 return
             self._client.acknowledge(
                 handle.mid for handle in handles if handle and handle.connection == self._connection
@@ -120,6 +120,10 @@ class Broker:
         """Publish at QoS 1; while the broker is away receipts are dropped, since later ones say the same."""
         if self.posting is not None:
             self.posting.publish(messages)
+
+    def _opened(self) -> None:
+        with self._lock:
+            self._connection += 1
 
     def _forget_connection(self) -> None:
         self.connected = False
@@ -139,7 +143,6 @@ class Broker:
                 log.warning("the broker refuses us", reason=str(reason), broker=self.settings.mqtt_url)
             return
         with self._lock:
-            self._connection += 1
             self.connected = True
             if self.posting is not None:
                 self.posting.open(getattr(told, "ReceiveMaximum", TAKEN))

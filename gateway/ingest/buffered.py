@@ -50,12 +50,15 @@ class BufferedClient(Client):
     `posting` publishes; what it is told of acknowledgements comes from that thread as well.
     """
 
+    opened: Callable[[], None]  # before the first byte of each connection: messages may come with its CONNACK
     arrived: Callable[[list[Published]], None]
     posting: Posting
 
     def _create_socket(self) -> Any:
         five = self._protocol == MQTTProtocolVersion.MQTTv5
-        return SievedSocket(super()._create_socket(), Sieve(self.arrived, self.posting.acknowledged, five=five))
+        plain = super()._create_socket()
+        self.opened()
+        return SievedSocket(plain, Sieve(self.arrived, self.posting.acknowledged, five=five))
 
     def acknowledge(self, mids: Iterable[int]) -> None:
         """Acknowledge messages of QoS 1."""
