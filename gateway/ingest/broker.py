@@ -108,7 +108,10 @@ class Broker:
         self.start()
 
     def acknowledge(self, handles: Iterable[Handle | None]) -> None:
-        """Acknowledge messages that came on the connection that still stands."""
+        """Acknowledge messages that came on the connection that still stands.
+
+        Whether its greeting was seen is not asked: messages may come along with it.
+        """
         with self._lock:
             if self._client is None:
                 return
