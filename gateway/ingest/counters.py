@@ -21,7 +21,7 @@ UNSEEN = (float("-inf"), np.iinfo(np.int64).min)  # the mark of a counter that n
 
 
 class Reset(NamedTuple):
-    """A unit says that counters begin again: after how many readings of its haul, which (None: the slot's), at what."""
+    """A unit says that counters begin again: after how many batches of its haul, which (None: the slot's), at what."""
 
     after: int
     tenant_id: int

@@ -6,7 +6,8 @@ from gateway.events import Event, EventType
 from gateway.ingest import clocks, receipts
 from gateway.ingest.content import UNNUMBERED, DeviceEvent
 from gateway.ingest.counters import Reset
-from gateway.ingest.parcel import Haul, Parcel, Sender
+from gateway.ingest.haul import Haul
+from gateway.ingest.parcel import Parcel, Sender
 from gateway.ingest.rejection import UnknownSlot, WrongShape
 from gateway.registry import history
 

@@ -15,7 +15,7 @@ from gateway.db import pool
 from gateway.ingest import topics
 from gateway.ingest.directory import Directory
 from gateway.ingest.envelope import Envelope
-from gateway.ingest.parcel import Outcome
+from gateway.ingest.outcome import Outcome
 from gateway.ingest.rejection import UnknownTopic
 from gateway.ingest.settle import settle
 

@@ -27,7 +27,9 @@ from gateway.ingest.adapters import ADAPTERS
 from gateway.ingest.content import UNNUMBERED, Batch, Content, DeviceEvent, Reply, UnitState
 from gateway.ingest.directory import Directory
 from gateway.ingest.envelope import Envelope
-from gateway.ingest.parcel import Haul, Outcome, Parcel, Sender
+from gateway.ingest.haul import Haul
+from gateway.ingest.outcome import Outcome
+from gateway.ingest.parcel import Parcel, Sender
 from gateway.ingest.readings import Readings
 from gateway.ingest.rejection import Fate, Rejected
 from gateway.registry import units
@@ -47,7 +49,7 @@ def take(conn: psycopg.Connection, directory: Directory, envelopes: Iterable[Env
             try:
                 file(conn, haul, parcel, content)
             except Rejected as reason:
-                parcel.refused.append(reason)
+                parcel.leave_out(reason)
     readings = samples.judged(haul, directory.catalogue)
     stood = store.append(conn, readings, all_fresh=haul.all_fresh)
     hourly.roll_up(conn, readings, all_new=not stood)
@@ -134,7 +136,7 @@ def leave_out_repeats(conn: psycopg.Connection, haul: Haul, parcels: Iterable[Pa
                 channels = [target.channel.channel_id for name in content.r[0][1] if (target := shelf.target(name))]
                 if store.holds(conn, unit.unit_id, channels, content.q, parcel.envelope.received_at):
                     haul.duplicates.note(unit.unit_id, sum(len(values) for _, values in content.r), resent=False)
-                    parcel.contents = []
+                    parcel.contents = ()
 
 
 def file(conn: psycopg.Connection, haul: Haul, parcel: Parcel, content: Content) -> None:

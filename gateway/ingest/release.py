@@ -7,7 +7,7 @@ import psycopg
 from gateway.errors import Conflict
 from gateway.ingest import quarantine
 from gateway.ingest.directory import Directory
-from gateway.ingest.parcel import Outcome
+from gateway.ingest.outcome import Outcome
 from gateway.ingest.quarantine import Kept
 from gateway.ingest.settle import settle
 

@@ -3,56 +3,43 @@
 import numpy as np
 
 from gateway.ingest import believe, clocks
-from gateway.ingest.arrays import NO_TIME
-from gateway.ingest.content import UNNUMBERED, Batch, Numbers
+from gateway.ingest.content import UNNUMBERED, Batch
 from gateway.ingest.directory import Catalogue
-from gateway.ingest.gathered import CLOCK
-from gateway.ingest.parcel import Haul, Parcel, Said, Sender
+from gateway.ingest.gathered import Said
+from gateway.ingest.haul import Haul
+from gateway.ingest.parcel import Parcel, Sender
 from gateway.ingest.readings import Readings, in_order
 from gateway.ingest.rejection import PARTIAL, Unbelievable, UnknownChannel
 
 
 def file(haul: Haul, parcel: Parcel, sender: Sender, batch: Batch) -> None:
     """Add a batch's new samples to the haul."""
-    samples, unit_id, first = batch.r, sender.unit.unit_id, batch.q
-    offsets = [offset for offset, _ in samples]
-    said = [values for _, values in samples]
-    last = max(offsets)
-    count = len(said)
-    places: range | list[int] = range(count)
-    if not (resent := parcel.envelope.resent):
+    unit_id, resent = sender.unit.unit_id, parcel.envelope.resent
+    said = Said(parcel, sender, batch)
+    if not resent:
         haul.duplicates.again.add(unit_id)
-    seqs: range | list[int] = range(first, first + count)
-    zero: int | None = None
     if batch.s == UNNUMBERED:
-        seqs = [first] * count
         haul.all_fresh = False
-    else:
-        session = haul.sessions[unit_id, batch.s]
-        haul.heard[unit_id, batch.s] = sender
-        if batch.c == "relative" and session.anchor is None:
-            session.anchor = clocks.anchor(batch.t, last, parcel.received)
-        zero = session.anchor
-        fresh = session.sequence.arrive(first, first + count - 1)
+        haul.gathered.said.append(said)
+        return
+    key = unit_id, batch.s
+    session = haul.sessions[key]
+    haul.heard[key] = sender
+    if batch.c == "relative" and session.anchor is None:
+        session.anchor = clocks.anchor(batch.t, max(offset for offset, _ in batch.r), parcel.received)
+    said.zero = session.anchor
+    last = batch.q + len(batch.r) - 1
+    if not session.sequence.follow(batch.q, last):
+        fresh = session.sequence.arrive(batch.q, last)
         if parcel.envelope.released in PARTIAL:  # what was left out has its number here already
             haul.all_fresh = False
-        elif fresh != [(first, first + count - 1)]:
-            seqs = [number for begin, end in fresh for number in range(begin, end + 1)]
-            places = [number - first for number in seqs]
-            kept = [said[place] for place in places]
-            twice = sum(map(len, said)) - sum(map(len, kept))
+        elif fresh != [(batch.q, last)]:
+            said.places = [number - batch.q for begin, end in fresh for number in range(begin, end + 1)]
+            twice = sum(len(values) for _, values in batch.r) - sum(len(batch.r[place][1]) for place in said.places)
             haul.duplicates.note(unit_id, twice, resent=resent)
-            offsets, said = [offsets[place] for place in places], kept
-            if not said:
+            if not said.places:
                 return
-    haul.said.append((parcel, sender, batch, places))
-    haul.gathered.add(
-        (
-            sender.unit.tenant_id, unit_id, batch.s, CLOCK[batch.c], batch.t, last, parcel.received,
-            NO_TIME if zero is None else zero,
-        ),
-        seqs, offsets, said, sender.shelf, numbers=type(batch) is Numbers,
-    )  # fmt: skip
+    haul.gathered.said.append(said)
 
 
 def judged(haul: Haul, catalogue: Catalogue) -> Readings:
@@ -61,21 +48,22 @@ def judged(haul: Haul, catalogue: Catalogue) -> Readings:
     readings["counter"] &= kept
     begin = 0
     for reset in haul.resets:  # counters are told in the order that units said things
-        haul.highs.flag(readings[begin : reset.after])
+        end = int(np.searchsorted(origin, reset.after))
+        haul.highs.flag(readings[begin:end])
         haul.highs.reset(reset)
-        begin = reset.after
+        begin = end
     haul.highs.flag(readings[begin:])
     for place in np.unique(origin[~kept]).tolist():
-        refuse(haul.said[place])
+        refuse(haul.gathered.said[place])
     return in_order(readings[kept])
 
 
 def refuse(said: Said) -> None:
     """Note the channels and values of a batch that were left out."""
-    parcel, sender, batch, places = said
+    parcel, sender, batch = said.parcel, said.sender, said.batch
     unknown: dict[str, None] = {}
     unbelievable: dict[str, object] = {}
-    for place in places:
+    for place in range(len(batch.r)) if said.places is None else said.places:
         for name, value in batch.r[place][1].items():
             if (target := sender.shelf.target(name)) is None:
                 unknown[name] = None
@@ -83,6 +71,6 @@ def refuse(said: Said) -> None:
                 unbelievable[name] = value
     if unbelievable:
         shown = [f"{name[:40]} = {str(value)[:40]}" for name, value in unbelievable.items()]
-        parcel.refused.append(Unbelievable(f"{', '.join(shown[:5])}."))
+        parcel.leave_out(Unbelievable(f"{', '.join(shown[:5])}."))
     if unknown and sender.hears:  # an adapter offers all it knows, and not every model has it
-        parcel.refused.append(UnknownChannel(f"{', '.join(name[:40] for name in list(unknown)[:5])}."))
+        parcel.leave_out(UnknownChannel(f"{', '.join(name[:40] for name in list(unknown)[:5])}."))

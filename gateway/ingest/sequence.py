@@ -31,6 +31,13 @@ class Sequence:
                 return gap.first - 1
         return self.high
 
+    def follow(self, first: int, last: int) -> bool:
+        """Take in numbers that come right after the last, as most do; False where `arrive` has to look closer."""
+        if first != self.high + 1:
+            return False
+        self.high = last
+        return True
+
     def arrive(self, first: int, last: int) -> list[tuple[int, int]]:
         """Take in the numbers from `first` to `last` and return the spans of them that were not here before."""
         fresh: list[tuple[int, int]] = []

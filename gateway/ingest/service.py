@@ -17,7 +17,7 @@ from gateway.ingest.envelope import Envelope
 from gateway.ingest.inbox import Inbox
 from gateway.ingest.lane import Lane, settle_in
 from gateway.ingest.neighbours import Neighbours
-from gateway.ingest.parcel import Outcome
+from gateway.ingest.outcome import Outcome
 from gateway.ingest.receipts import Outgoing
 from gateway.ingest.source import Stage
 from gateway.settings import Settings

@@ -9,7 +9,7 @@ import structlog
 from gateway.ingest import pipeline, quarantine
 from gateway.ingest.directory import Directory
 from gateway.ingest.envelope import Envelope
-from gateway.ingest.parcel import Outcome
+from gateway.ingest.outcome import Outcome
 from gateway.ingest.rejection import Indigestible
 
 log = structlog.get_logger()

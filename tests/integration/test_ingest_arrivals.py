@@ -11,7 +11,7 @@ from gateway import metrics
 from gateway.ingest import arrivals, pipeline, release
 from gateway.ingest.directory import Directory
 from gateway.ingest.envelope import Envelope
-from gateway.ingest.parcel import Outcome
+from gateway.ingest.outcome import Outcome
 from gateway.ingest.readings import READING
 from tests.faults import fleet
 from tests.faults.fleet import DYSON_GTIN, NOW, batch, message

@@ -14,7 +14,7 @@ from gateway.ingest import believe, gaps, pipeline, quarantine, release
 from gateway.ingest.clocks import Flag
 from gateway.ingest.directory import Directory
 from gateway.ingest.envelope import Envelope
-from gateway.ingest.parcel import Outcome
+from gateway.ingest.outcome import Outcome
 from gateway.ingest.settle import settle
 from tests.faults import fleet
 from tests.faults.fleet import NOW, batch, message

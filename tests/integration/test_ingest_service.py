@@ -24,7 +24,7 @@ from gateway import metrics
 from gateway.db import pool
 from gateway.ingest import quarantine
 from gateway.ingest.envelope import Envelope
-from gateway.ingest.parcel import Outcome
+from gateway.ingest.outcome import Outcome
 from gateway.ingest.service import Ingest
 from gateway.settings import Settings
 from tests.faults import fleet
