@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg import conninfo
@@ -16,6 +17,9 @@ from gateway.db import embedded, migrate, pool
 from tests.faults.log import SESSION_S, Cluster, Log
 
 pytest_plugins = ("tests.shop",)
+
+hypothesis.settings.register_profile("any machine", deadline=None)  # no test depends on speed
+hypothesis.settings.load_profile("any machine")
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 

@@ -19,7 +19,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from gateway import clock, metrics
-from gateway.ingest import payload
+from gateway.ingest import payload, topics
 from gateway.ingest.buffered import BufferedClient
 from gateway.ingest.envelope import Envelope, Handle
 from gateway.ingest.inbox import Inbox
@@ -36,6 +36,8 @@ LARGEST_PACKET = 1_048_576  # bytes; the broker does not deliver what is larger
 KEEPALIVE = 30  # seconds
 TAKEN = 65_535  # messages that a broker takes unacknowledged where it names no other number (MQTT 5.0, 3.2.2.3.3)
 UNSUPPORTED_VERSION = 0x84
+
+new = tuple.__new__  # a named tuple's own constructor costs more than what is put into it
 
 
 class Broker:
@@ -152,17 +154,17 @@ class Broker:
         metrics.put("broker_connected", 1)
         metrics.count("broker_reconnects_total")
         log.info("connected to the broker", session_present=flags.session_present, mqtt=self.version)
-        topics = self.settings.mqtt_subscriptions
+        filters = self.settings.mqtt_subscriptions
         self.done = self.stage is Stage.ENDING
         if self.stage is Stage.DRAINING:
-            client.unsubscribe(topics)
+            client.unsubscribe(filters)
         if self.stage is not Stage.SERVING:
             return
         if self.version == "5":  # retained states are told once for each subscription, not for each connection
             options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_SEND_IF_NEW_SUB)
-            client.subscribe([(topic, options) for topic in topics])
+            client.subscribe([(topic, options) for topic in filters])
         else:
-            client.subscribe([(topic, 1) for topic in topics])
+            client.subscribe([(topic, 1) for topic in filters])
 
     def _subscribed(self, _: Client, __: object, ___: int, reasons: list[ReasonCode], ____: Properties | None) -> None:
         refused = [
@@ -186,22 +188,15 @@ class Broker:
     def _arrived(self, messages: list[Published]) -> None:
         """Put messages into the inbox; telemetry is read on the way, while who stores waits for the store."""
         connection, now = self._connection, clock.now()
-        self.inbox.put(
-            [
-                Envelope(
-                    topic.decode("utf-8", "replace"),
-                    body,
-                    now,
-                    kind,
-                    bool(flags & RETAIN),
-                    bool(flags & DUP),
-                    None,
-                    None if mid is None else Handle(connection, mid),
-                    payload.quick(body) if kind is None and topic.endswith(b"/tlm") else None,
-                )
-                for topic, body, mid, flags, kind in messages
-            ]
-        )
+        quick = payload.quick_for([message.payload for message in messages])
+        envelopes: list[Envelope] = []
+        for raw, body, mid, flags, kind in messages:
+            topic, telemetry = topics.read(raw)
+            handle = None if mid is None else new(Handle, (connection, mid, None))
+            read = quick(body) if telemetry and kind is None else None
+            retained, again = flags & RETAIN != 0, flags & DUP != 0
+            envelopes.append(new(Envelope, (topic, body, now, kind, retained, again, None, handle, read, None, False)))
+        self.inbox.put(envelopes)
 
     def _large(self, _: Client, __: object, message: MQTTMessage) -> None:
         """Put a message into the inbox that was too large to be taken on the way: MQTT 3.1.1 cannot forbid them."""

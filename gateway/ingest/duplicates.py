@@ -1,6 +1,7 @@
 """What came again and was not stored again, by unit and hour; nothing is written where nothing did."""
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -21,16 +22,18 @@ class Duplicates:
 
     redelivered: Counter[int] = field(default_factory=Counter)
     resent: Counter[int] = field(default_factory=Counter)
-    again: set[int] = field(default_factory=set)  # units of which something came again that they did not send again
 
     def note(self, unit_id: int, readings: int, *, resent: bool) -> None:
         """Count readings of a message that were here before, and whether the unit itself sent it again."""
         (self.resent if resent else self.redelivered)[unit_id] += readings
 
-    def note_found(self, found: Counter[int]) -> None:
-        """Count readings that only the store knew; their messages are not known any more, their units are."""
+    def note_found(self, found: Counter[int], again: Collection[int]) -> None:
+        """Count readings that only the store knew; their messages are not known any more, their units are.
+
+        again: units of which something came again that they did not send again.
+        """
         for unit_id, readings in found.items():
-            self.note(unit_id, readings, resent=unit_id not in self.again)
+            self.note(unit_id, readings, resent=unit_id not in again)
 
 
 def save(conn: psycopg.Connection, duplicates: Duplicates, now: datetime) -> None:

@@ -53,7 +53,10 @@ def take(conn: psycopg.Connection, directory: Directory, envelopes: Iterable[Env
     readings = samples.judged(haul, directory.catalogue)
     stood = store.append(conn, readings, all_fresh=haul.all_fresh)
     hourly.roll_up(conn, readings, all_new=not stood)
-    haul.duplicates.note_found(stood)
+    if stood:
+        haul.duplicates.note_found(
+            stood, {p.sender.unit.unit_id for p in parcels if p.sender and not p.envelope.resent}
+        )
     haul.outcome.stored = len(readings) - stood.total()
     note_changes(conn, haul, readings)
     keep_refused(conn, haul.outcome, parcels)

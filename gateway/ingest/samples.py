@@ -14,15 +14,12 @@ from gateway.ingest.rejection import PARTIAL, Unbelievable, UnknownChannel
 
 def file(haul: Haul, parcel: Parcel, sender: Sender, batch: Batch) -> None:
     """Add a batch's new samples to the haul."""
-    unit_id, resent = sender.unit.unit_id, parcel.envelope.resent
     said = Said(parcel, sender, batch)
-    if not resent:
-        haul.duplicates.again.add(unit_id)
     if batch.s == UNNUMBERED:
         haul.all_fresh = False
         haul.gathered.said.append(said)
         return
-    key = unit_id, batch.s
+    key = sender.unit.unit_id, batch.s
     session = haul.sessions[key]
     haul.heard[key] = sender
     if batch.c == "relative" and session.anchor is None:
@@ -36,7 +33,7 @@ def file(haul: Haul, parcel: Parcel, sender: Sender, batch: Batch) -> None:
         elif fresh != [(batch.q, last)]:
             said.places = [number - batch.q for begin, end in fresh for number in range(begin, end + 1)]
             twice = sum(len(values) for _, values in batch.r) - sum(len(batch.r[place][1]) for place in said.places)
-            haul.duplicates.note(unit_id, twice, resent=resent)
+            haul.duplicates.note(sender.unit.unit_id, twice, resent=parcel.envelope.resent)
             if not said.places:
                 return
     haul.gathered.said.append(said)

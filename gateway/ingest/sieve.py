@@ -16,6 +16,8 @@ LARGEST = 2 * 1_048_576  # bytes of a packet that is taken; the broker was told 
 CONTENT_TYPE, TEXTS, PAIR, WHOLE = 0x03, (0x03, 0x08, 0x09), 0x26, 0x0B
 FIXED = {0x01: 1, 0x02: 4, 0x23: 2}
 
+new = tuple.__new__  # a named tuple's own constructor costs more than what is put into it
+
 
 class Published(NamedTuple):
     """One message; `mid` is None at QoS 0, and `flags` are the packet's first byte."""
@@ -107,11 +109,13 @@ class Sieve:
             raise Malformed("it ends before its properties")
         if end > whole:
             raise Malformed("it ends too early")
-        return Published(topic, data[end:whole], mid, flags, kind)
+        return new(Published, (topic, data[end:whole], mid, flags, kind))
 
 
 def _length(data: bytes, at: int, end: int) -> tuple[int, int]:
     """Return a variable byte integer and where it ended; -1 where more is to come. Four bytes are the longest."""
+    if at + 1 < end and data[at + 1] < 0x80 <= data[at]:  # two bytes, as most have
+        return data[at] & 0x7F | data[at + 1] << 7, at + 2
     value = shift = 0
     for place in range(at, min(at + 4, end)):
         byte = data[place]

@@ -36,6 +36,12 @@ def parse(topic: str) -> Address:
     raise UnknownTopic(repr(topic[:200]))
 
 
+@lru_cache(maxsize=65_536)
+def read(raw: bytes) -> tuple[str, bool]:
+    """Return a topic as text, and whether it carries telemetry of our own protocol."""
+    return raw.decode("utf-8", "replace"), raw.endswith(b"/tlm")
+
+
 def receipt(device: str) -> str:
     """Return the topic on which a unit hears what is safe."""
     return f"ww/v1/{device}/dn/receipt"

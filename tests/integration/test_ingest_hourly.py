@@ -118,7 +118,7 @@ stories = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     told=st.lists(stories, min_size=1, max_size=3), cuts=st.tuples(sizes, sizes), size=st.integers(1, 8), data=st.data()
 )
@@ -142,7 +142,7 @@ def test_rollups_equal_a_recomputation(
         assert 2 * sum(len(run.samples) for run in runs) == len(conn.execute("select from reading").fetchall())
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     told=st.lists(st.tuples(minutes, st.floats(0, 50), st.floats(0, 1)), min_size=2, max_size=30),
     cuts=st.tuples(sizes, sizes), size=st.integers(1, 8), data=st.data(),

@@ -279,7 +279,7 @@ def test_clockless_unnumbered_message_is_stored_once(conn: psycopg.Connection) -
     assert 1 == take(conn, one._replace(received_at=NOW + timedelta(hours=2))).stored
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(raw=st.binary(max_size=80) | st.text(max_size=80).map(str.encode), topic=st.text(max_size=20))
 def test_any_message_is_stored_or_quarantined(conn: psycopg.Connection, raw: bytes, topic: str) -> None:
     """Whatever comes, on whatever topic, lies in the store or in quarantine afterwards, with a reason."""

@@ -59,7 +59,7 @@ def test_s1_crossing_the_order_date_prompts_once(conn: psycopg.Connection, house
     assert [("prompt", {"prompts": asked, "ask": []})] == mails(conn)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     steps=st.lists(
         st.tuples(st.sampled_from(["flap", "score", "speak", "restart"]), st.integers(-40, 40)), min_size=3, max_size=14

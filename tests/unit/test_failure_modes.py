@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -177,7 +177,6 @@ def test_an_unordered_series_is_told() -> None:
     clock=hnp.arrays(np.float64, 30, elements=st.floats(allow_nan=True, allow_infinity=True)),
     read=hnp.arrays(np.float64, 30, elements=st.floats(allow_nan=True, allow_infinity=True)),
 )
-@settings(deadline=None)
 def test_bad_series_never_raise(clock: Array, read: Array) -> None:
     """Any clock and any readings, in any order: levels, faults and verdicts come without an exception."""
     hits = crossings(clock, read, KNEE.levels, width=3)[None, :]

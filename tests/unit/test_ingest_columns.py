@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.ingest import believe, clocks
@@ -21,7 +21,6 @@ times = near.map(lambda t: UNIX + t) | near
 anchors = st.none() | st.integers(EARLIEST, NOW + AHEAD)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(CLOCKS), times, near, near, st.integers(0, 99), anchors), min_size=1))
 def test_many_samples_are_placed_as_one_is(
     told: list[tuple[clocks.Clock, float, float, float, int, int | None]],
@@ -46,7 +45,6 @@ def test_many_samples_are_placed_as_one_is(
     assert [NO_TIME if one.raw is None else one.raw for one in alone] == placed.raw.tolist()
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from([-1.0, 65_535.0, 0.0, 5_000.0, 5_000.1, -2.0]) | st.floats(-1e5, 1e5), min_size=1))
 def test_many_numbers_are_judged_as_one_is(values: list[float]) -> None:
     """A number is believed, stands for none, or is refused: in a column as by itself."""
@@ -88,7 +86,6 @@ class OneByOne:
 rows = st.lists(st.tuples(st.integers(1, 3), st.integers(0, 9), st.integers(0, 6).map(float)), max_size=20)
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.integers(1, 3), st.tuples(st.integers(0, 6).map(float), st.integers(0, 9))), rows, rows)
 def test_counters_are_marked_as_one_after_the_other(
     known: dict[int, tuple[float, int]],
@@ -109,7 +106,6 @@ def test_counters_are_marked_as_one_after_the_other(
     assert {(unit, 0, 5): mark for unit, mark in plain.known.items()} == highs.known
 
 
-@settings(deadline=None)
 @given(rows)
 def test_readings_are_put_in_order(told: list[tuple[int, int, float]]) -> None:
     """By key, then time, then sequence number, whatever came first."""

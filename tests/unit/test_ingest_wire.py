@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -47,7 +47,6 @@ acks = st.integers(1, 65_535).map(lambda mid: b"\x40\x02" + mid.to_bytes(2))
 others = st.sampled_from([OTHER, b"\x90\x04\x00\x01\x00\x01", b"\x20\x03\x00\x00\x00"])
 
 
-@settings(deadline=None)
 @given(st.lists(messages | acks | others, max_size=12), st.lists(st.integers(0, 5_000), max_size=6))
 def test_bytes_may_be_cut_anywhere(packets: list[bytes], cuts: list[int]) -> None:
     """However much one read brings, the same messages and acknowledgements are handed on, the rest left as it was."""
@@ -59,7 +58,6 @@ def test_bytes_may_be_cut_anywhere(packets: list[bytes], cuts: list[int]) -> Non
     assert sum(one[0] & 0xF0 == 0x30 for one in packets) == len(whole.messages)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=3))
 def test_any_bytes_are_taken_without_an_exception(data: bytes, cuts: list[int]) -> None:
     """A broker that sends nonsense is the library's affair, which hangs up; the sieve never raises."""

@@ -291,7 +291,7 @@ def test_covariates_may_be_negative_and_nothing_else_may() -> None:
     ends=hnp.arrays(np.float64, 12, elements=st.floats(allow_nan=True, allow_infinity=True)),
     censored=hnp.arrays(np.bool_, 12),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_any_covariates_teach_a_clock_and_get_a_forecast(z: np.ndarray, ends: np.ndarray, censored: np.ndarray) -> None:
     """Absurd, infinite and missing covariates raise nothing, in a history as in a batch."""
     learned = registry.named("weibull")(DECLARED).fit(History.of(ends, censored, covariates=z))

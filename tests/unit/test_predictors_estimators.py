@@ -115,7 +115,7 @@ def test_an_estimator_needs_a_fit(name: str) -> None:
         elements=st.one_of(st.floats(0.0, 2000.0), st.sampled_from([0.0, np.nan, 1e-300, 1e8])),
     )
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_any_part_gets_quantiles_in_order_beyond_what_it_survived(name: str, asked: np.ndarray) -> None:
     """Quantiles never cross, no end lies before the exposure survived, the median is one of them."""
     table = asked if reads_levels(name) else np.nan_to_num(asked[:, :1])
@@ -133,7 +133,7 @@ def test_any_part_gets_quantiles_in_order_beyond_what_it_survived(name: str, ask
     running=hnp.arrays(np.bool_, 14),
     shares=hnp.arrays(np.float64, 3, elements=st.floats(0.0, 1.5)),
 )
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 def test_any_ends_teach_something(name: str, ends: np.ndarray, running: np.ndarray, shares: np.ndarray) -> None:
     """Whatever ended when, running or not, with levels before or after the end: a fit, and sound quantiles."""
     table = np.column_stack([ends, ends[:, None] * shares])[:, : 4 if reads_levels(name) else 1]

@@ -143,7 +143,6 @@ lefts = hnp.arrays(np.float64, (2, 3), elements=st.floats(0.0, 1e5))
 
 
 @given(steps=steps, sd=spreads, left=lefts, more=st.floats(0.0, 1e4), silent=st.floats(0.0, 400.0))
-@settings(deadline=None)
 def test_any_path_gives_dates_in_order(
     steps: np.ndarray, sd: np.ndarray, left: np.ndarray, more: float, silent: float
 ) -> None:
@@ -168,7 +167,7 @@ columns = hnp.arrays(np.float64, 2, elements=cells)
 
 @pytest.mark.parametrize("name", list(registry.MODELS))
 @given(path=tables, sd=tables, run_h=columns, load_h=columns, load_per_h=columns, silent_d=columns, change=columns)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_every_model_bears_any_path(name: str, path: np.ndarray, sd: np.ndarray, **known: np.ndarray) -> None:
     """Whatever the columns of use hold, quantiles are finite, in order and not before now."""
     change = known.pop("change")

@@ -124,7 +124,7 @@ def test_more_wear_never_lengthens_life() -> None:
 
 
 @given(part=st.integers(0, 11), share=st.floats(0.01, 3.0))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_after_a_look_survival_alone_conditions(part: int, share: float) -> None:
     """The law stands still until the next look: its pace does, and less is left only by what was used."""
     parts = lives(12, 7)
@@ -240,7 +240,7 @@ FIELDS = ("forest", "scale", "way", "low", "high", "known", "strange")
         st.lists(st.floats(), min_size=1, max_size=3),
     )
 )
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_a_field_that_cannot_be_is_refused(key: str, wrong: object) -> None:
     """Words, nothing, numbers that are none, lists of another length: a damaged artifact, and no other error."""
     with pytest.raises(DamagedArtifact):

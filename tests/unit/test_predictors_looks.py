@@ -23,7 +23,7 @@ def read(y: np.ndarray, at: np.ndarray, clock: np.ndarray = CLOCK) -> np.ndarray
 
 
 @given(seed=st.integers(0, 2**16), cut=st.integers(1, N))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_what_is_read_knows_no_future(seed: int, cut: int) -> None:
     """Cut off at any sample, or its future shuffled, a series reads what it read then."""
     y, rng = signal(seed), np.random.default_rng(seed)
@@ -111,7 +111,7 @@ def test_few_parts_choose_nothing() -> None:
 
 
 @given(seed=st.integers(0, 2**16))
-@settings(deadline=None, max_examples=5)
+@settings(max_examples=5)
 def test_the_choice_does_not_depend_on_the_order_of_parts(seed: int) -> None:
     """Folds are taken in an order that the numbers themselves give."""
     z, order = logs(4, alike=0.95), np.random.default_rng(seed).permutation(UNITS)
@@ -123,7 +123,6 @@ def test_the_choice_does_not_depend_on_the_order_of_parts(seed: int) -> None:
 
 
 @given(now=st.floats(-8.0, 4.0), sigma=st.floats(0.05, 0.6), factor=st.floats(1.0, 8.0), location=st.floats(-3.0, 9.0))
-@settings(deadline=None)
 def test_recentring_keeps_the_median_left(now: float, sigma: float, factor: float, location: float) -> None:
     """However many times as wide the law becomes, the median of what is left, truncated at now, stays where it is."""
     used = np.array([np.exp(location + sigma * now)])

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from predictors import path
@@ -105,7 +105,6 @@ def test_a_read_is_told_once_it_was_taken() -> None:
     hits=st.lists(st.one_of(st.just(np.nan), st.floats(-1.0, 1e9)), min_size=4, max_size=4),
     shares=st.lists(st.floats(0.0, 1e9), min_size=READS, max_size=READS),
 )
-@settings(deadline=None)
 def test_features_are_finite_whatever_was_crossed(at: float, hits: list[float], shares: list[float]) -> None:
     """Any crossings, in any order, in the future or below zero: as many numbers as were told, all finite."""
     table = path.features(path.known(np.array([hits]), np.array([at])), np.array([[at, *shares]]), WAY, SCALE)

@@ -108,7 +108,6 @@ def sound(forecasts: Forecasts) -> None:
 @pytest.mark.parametrize("learned", [False, True])
 @pytest.mark.parametrize("name", NAMES)
 @given(batch=batches())
-@settings(deadline=None)
 def test_any_batch_gets_a_sound_forecast(name: str, learned: bool, batch: SlotBatch) -> None:
     """Quantiles never cross, no end of life lies before now, every number is finite, nothing is raised."""
     sound(model(name, learned=learned).forecast(batch, QUANTILES))
@@ -116,7 +115,6 @@ def test_any_batch_gets_a_sound_forecast(name: str, learned: bool, batch: SlotBa
 
 @pytest.mark.parametrize("name", ["rated", "weibull", "hit", "fused"])
 @given(batch=batches(), more=st.floats(0.0, 5000.0), column=st.sampled_from(["run_h", "load_h"]))
-@settings(deadline=None)
 def test_more_wear_never_lengthens_life(name: str, batch: SlotBatch, more: float, column: str) -> None:
     """A slot that has been used more, all else equal, ends no later at any quantile."""
     n = len(batch)
@@ -142,7 +140,6 @@ def test_more_wear_never_lengthens_life(name: str, batch: SlotBatch, more: float
 
 @pytest.mark.parametrize("name", ["weibull", "hit", "fused"])
 @given(batch=batches(), less=st.floats(0.0, 100.0))
-@settings(deadline=None)
 def test_a_unit_that_reports_less_left_ends_no_later(name: str, batch: SlotBatch, less: float) -> None:
     """The unit's own report of percent left moves the date its own way."""
     report = np.nan_to_num(batch.left_pct, nan=100.0)
@@ -162,7 +159,6 @@ def test_a_unit_that_reports_less_left_ends_no_later(name: str, batch: SlotBatch
 
 @pytest.mark.parametrize("name", NAMES)
 @given(batch=batches(), seed=st.integers(0, 2**16))
-@settings(deadline=None)
 def test_a_slot_does_not_care_who_stands_beside_it(name: str, batch: SlotBatch, seed: int) -> None:
     """Shuffling a batch shuffles its forecasts; scoring a part of it gives that part's forecasts."""
     order = np.random.default_rng(seed).permutation(len(batch))
@@ -181,7 +177,7 @@ def test_a_slot_does_not_care_who_stands_beside_it(name: str, batch: SlotBatch, 
     censored=hnp.arrays(np.bool_, 24),
     seed=st.integers(0, 2**16),
 )
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_the_order_of_units_does_not_matter(name: str, ends: np.ndarray, censored: np.ndarray, seed: int) -> None:
     """A history in another order teaches the same."""
     order = np.random.default_rng(seed).permutation(24)
@@ -202,7 +198,7 @@ def test_the_order_of_units_does_not_matter(name: str, ends: np.ndarray, censore
     ends=hnp.arrays(np.float64, 16, elements=st.floats(allow_nan=True, allow_infinity=True)),
     censored=hnp.arrays(np.bool_, 16),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_any_history_can_be_fitted(name: str, ends: np.ndarray, censored: np.ndarray) -> None:
     """NaN, infinite, negative and constant histories teach what they can and raise nothing."""
     with np.errstate(all="ignore"):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -164,7 +164,6 @@ def test_nothing_beyond_the_window_is_looked_at() -> None:
     y=hnp.arrays(np.float64, (3, 40), elements=st.floats(allow_nan=True, allow_infinity=True)),
     left=hnp.arrays(np.float64, (3, 40), elements=st.floats(-1.0, 2.0) | st.just(np.nan)),
 )
-@settings(deadline=None)
 def test_any_series_gets_a_verdict(y: Array, left: Array) -> None:
     """NaN, absurd and constant values never raise, and a probability is one."""
     indicator = changepoint.log_scale(y)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -100,7 +100,6 @@ def trajectories(draw: st.DrawFn) -> Trajectory:
 
 
 @given(own=trajectories(), members=st.lists(trajectories(), max_size=5), data=st.data())
-@settings(deadline=None)
 def test_any_trajectories_give_sound_futures(own: Trajectory, members: list[Trajectory], data: st.DataObject) -> None:
     """Weights sum to one, paths rise from nothing, dates ascend, more left is never sooner, order does not matter."""
     seen = schedule.scenarios(*own, members, 50.0)

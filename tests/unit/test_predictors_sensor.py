@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -86,7 +86,6 @@ def test_a_jump_has_its_moment() -> None:
 
 
 @given(y=hnp.arrays(np.float64, (2, 60), elements=st.floats(-50, 50) | st.sampled_from([np.nan, np.inf, 0.0])))
-@settings(deadline=None)
 def test_any_series_is_judged(y: Array) -> None:
     """NaN, infinite, constant and wild values never raise."""
     found, _ = sensor.check(changepoint.log_scale(y), y, np.array([FRESH, np.nan]), np.array([0.1, np.nan]))

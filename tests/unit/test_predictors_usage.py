@@ -147,7 +147,7 @@ cells = st.one_of(st.floats(0.0, 24.0), st.sampled_from([np.nan, np.inf, -1.0, 0
     weekday=st.integers(0, 6),
     yearday=st.integers(0, 365),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_any_history_gives_a_sound_path(days: np.ndarray, weekday: int, yearday: int) -> None:
     """Use rises, spreads are positive, every number is finite, nothing is raised; so it is after learning from it."""
     daily = DailyUse.of(days, weekday, yearday)

@@ -51,7 +51,7 @@ def replay(unit: Unit, first: Any, last: Any, **more: Any) -> list[tuple[str, wi
 
 
 @given(cuts=st.lists(st.floats(0, 20 * DAY), max_size=8))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_life_does_not_depend_on_how_it_is_cut(cuts: list[float]) -> None:
     """The same seed and birth give the same samples, lived in one step or in many."""
     whole, parts = a_unit(), a_unit()
@@ -244,7 +244,7 @@ def test_full_journal_uses_up_no_number() -> None:
         max_size=40,
     )
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_nothing_is_lost_without_a_receipt(steps: list[tuple[str, int]]) -> None:
     """Whatever happens in whatever order, each sample is receipted or still in the journal."""
     unit, now, sent, safe = a_unit(), BORN, 0, 0
@@ -360,7 +360,6 @@ json_values = st.recursive(
         json_values,
     ),
 )
-@settings(deadline=None)
 def test_it_works_on_whatever_it_hears(leaf: str, message: dict[str, Any]) -> None:
     """No message of the gateway's makes it fail, or forget what was never sent."""
     unit = a_unit()
