@@ -32,7 +32,7 @@ def newest(ordered: Readings) -> Newest:
     ts = ordered["ts"]
     lengths = np.diff(np.append(begin, len(ordered)))
     places = np.flatnonzero(ts == np.repeat(np.maximum.reduceat(ts, begin), lengths))
-    rows = ordered[places[np.searchsorted(places, begin)]]
+    rows = np.take(ordered, places[np.searchsorted(places, begin)])
     told = rows["raw"] != NO_TIME
     off = (np.where(told, rows["raw"], rows["received"]) - rows["received"]) / SECOND
     wrong = (rows["flags"] & Flag.FUTURE != 0) | (told & (rows["clock"] == b"n"))

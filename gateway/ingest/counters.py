@@ -45,7 +45,7 @@ class Highs:
         if not places.size:
             return
         places = places[np.argsort(readings["key"][places], kind="stable")]
-        rows = readings[places]
+        rows = np.take(readings, places)
         begin = starts(rows["key"])
         end = np.append(begin[1:], len(rows))
         keys = list(zip(*(rows[name][begin].tolist() for name in ("unit_id", "slot_id", "channel_id")), strict=True))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gateway.ingest.arrays import MICROS, Column, Float8s, Int4s, Int8s, Times
 from gateway.ingest.clocks import Flag
-from gateway.ingest.readings import Readings, starts
+from gateway.ingest.readings import Readings, chosen, starts
 
 HOUR = 3_600_000_000  # microseconds
 COUNTS = f"flags & {Flag.BACK | Flag.NO_VALUE} = 0"
@@ -95,17 +95,17 @@ def roll_up(conn: psycopg.Connection, ordered: Readings, *, all_new: bool) -> No
 
     `all_new` says that none of the readings had been there before.
     """
-    rows = ordered[ordered["flags"] & (Flag.BACK | Flag.NO_VALUE) == 0]
+    rows = chosen(ordered, ordered["flags"] & (Flag.BACK | Flag.NO_VALUE) == 0)
     if not rows.size:
         return
     begin = starts(rows["key"])
-    newest = _latest(conn, rows[begin])
+    newest = _latest(conn, np.take(rows, begin))
     newer = (newest["n"] == 0) | (rows["ts"][begin] > newest["last_ts"]) if all_new else np.zeros(len(begin), bool)
     of_key = np.cumsum(np.isin(np.arange(len(rows)), begin)) - 1
     if newer.any():
-        _upsert(conn, extended(newest[newer], rows[newer[of_key]]))
+        _upsert(conn, extended(chosen(newest, newer), chosen(rows, newer[of_key])))
     if not newer.all():
-        recompute(conn, rows[~newer[of_key]])
+        recompute(conn, chosen(rows, ~newer[of_key]))
 
 
 def extended(newest: Hours, rows: Readings) -> Hours:

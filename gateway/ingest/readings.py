@@ -22,11 +22,16 @@ NONE: Readings = np.empty(0, READING)
 
 def in_order(readings: Readings) -> Readings:
     """Return readings by key, and within a key by time, session and sequence number."""
-    found = readings[np.argsort(readings["key"], kind="stable")]
+    found = np.take(readings, np.argsort(readings["key"], kind="stable"))
     key, ts = found["key"], found["ts"]
     if np.any((key[1:] == key[:-1]) & (ts[1:] <= ts[:-1])):  # some came out of order, or at the same time
-        found = readings[np.lexsort([readings[name] for name in ("seq", "session", "ts", "key")])]
+        found = np.take(readings, np.lexsort([readings[name] for name in ("seq", "session", "ts", "key")]))
     return found
+
+
+def chosen(readings: Readings, some: NDArray[np.bool_]) -> Readings:
+    """Return the readings for which `some` is true: as they are where all are meant. Indexing records is slow."""
+    return readings if some.all() else np.compress(some, readings)
 
 
 def starts(*columns: NDArray[Any]) -> NDArray[np.intp]:

@@ -8,7 +8,7 @@ from gateway.ingest.directory import Catalogue
 from gateway.ingest.gathered import Said
 from gateway.ingest.haul import Haul
 from gateway.ingest.parcel import Parcel, Sender
-from gateway.ingest.readings import Readings, in_order
+from gateway.ingest.readings import Readings, chosen, in_order
 from gateway.ingest.rejection import PARTIAL, Unbelievable, UnknownChannel
 
 
@@ -52,7 +52,7 @@ def judged(haul: Haul, catalogue: Catalogue) -> Readings:
     haul.highs.flag(readings[begin:])
     for place in np.unique(origin[~kept]).tolist():
         refuse(haul.gathered.said[place])
-    return in_order(readings[kept])
+    return in_order(chosen(readings, kept))
 
 
 def refuse(said: Said) -> None:

@@ -202,7 +202,7 @@ class Ingest:
 
     def ask_and_release(self, now: float) -> None:
         """Ask units for their gaps; from time to time let go what lay in quarantine for want of an enrolment."""
-        conn = self.lanes[0].connection()
+        conn, *_ = [lane.connection() for lane in self.lanes]  # all of them, so that no batch waits for one
         with conn.transaction():
             commands = gaps.ask(conn, clock.now())
         self.source.publish(commands)

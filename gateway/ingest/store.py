@@ -1,6 +1,7 @@
 """Readings into the store: COPY, or where some may be there already COPY and INSERT … ON CONFLICT DO NOTHING."""
 
 from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,9 @@ from numpy.typing import NDArray
 
 from gateway.ingest.arrays import NO_TIME
 from gateway.ingest.clocks import moment
-from gateway.ingest.readings import Readings
+from gateway.ingest.readings import Readings, chosen
+
+Buffer = bytes | memoryview
 
 STAGING = """create temporary table if not exists staging (
     tenant_id int, unit_id bigint, slot_id int, channel_id int, ts timestamptz, value double precision, session bigint,
@@ -74,9 +77,10 @@ def append(conn: psycopg.Connection, readings: Readings, *, all_fresh: bool) -> 
     return +Counter({unit: n - added.get(unit, 0) for unit, n in zip(units.tolist(), given.tolist(), strict=True)})
 
 
-def _copy(conn: psycopg.Connection, table: str, stream: bytes) -> None:
+def _copy(conn: psycopg.Connection, table: str, stream: Iterable[Buffer]) -> None:
     with conn.cursor() as cursor, cursor.copy(f"copy {table} ({COLUMNS}) from stdin (format binary)") as copy:
-        copy.write(stream)
+        for piece in stream:
+            copy.write(piece)
 
 
 def holds(conn: psycopg.Connection, unit_id: int, channels: list[int], number: int, received_at: datetime) -> bool:
@@ -89,17 +93,18 @@ def holds(conn: psycopg.Connection, unit_id: int, channels: list[int], number: i
     return found.fetchone() is not None
 
 
-def packed(readings: Readings) -> bytes:
-    """Return readings as a binary COPY stream."""
+def packed(readings: Readings) -> list[Buffer]:
+    """Return readings as a binary COPY stream, in pieces: putting them together would cost as much as making them."""
     timed = readings["raw"] != NO_TIME
-    parts = [HEADER]
-    for some, blank in ((readings[timed], _WITH_RAW), (readings[~timed], _WITHOUT_RAW)):
-        cells = np.repeat(blank, len(some))
+    parts: list[Buffer] = [HEADER]
+    for some, blank in ((timed, _WITH_RAW), (~timed, _WITHOUT_RAW)):
+        rows = chosen(readings, some)
+        cells = np.repeat(blank, len(rows))
         for name in FIELDS:
             if name in cells.dtype.fields:  # type: ignore[operator]  # it has fields
-                cells[name] = some[name]
-        parts.append(cells.tobytes())
-    return b"".join([*parts, TRAILER])
+                cells[name] = rows[name]
+        parts.append(cells.view("u1").data)
+    return [*parts, TRAILER]
 
 
 def _prepare(conn: psycopg.Connection, readings: Readings) -> None:
