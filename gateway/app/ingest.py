@@ -4,6 +4,7 @@ from functools import partial
 
 from gateway.db.pool import Role, dsn_for
 from gateway.ingest import readiness, service
+from gateway.ingest.annex import Annex
 from gateway.operate import database, exporter
 from gateway.operate.house import join
 from gateway.settings import Settings
@@ -16,7 +17,8 @@ def run(settings: Settings, *, drain: bool = False) -> None:
     """
     settings = join(settings)
     dsn = database.dsn(settings)
+    annex = Annex.start(dsn)  # before there are threads
     stored = partial(readiness.database, dsn_for(dsn, Role.GATEWAY))
     checks: exporter.Checks = {"broker": readiness.broker, "database": stored}
     with exporter.exported(settings.metrics_port, checks=checks, host=settings.metrics_host):
-        service.run(settings, dsn, drain=drain)
+        service.run(settings, dsn, annex=annex, drain=drain)

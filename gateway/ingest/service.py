@@ -6,16 +6,16 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import structlog
 
 from gateway import clock, metrics
-from gateway.ingest import door, gaps, release
+from gateway.ingest import door, gaps, release, shares
+from gateway.ingest.annex import Annex
 from gateway.ingest.envelope import Envelope
 from gateway.ingest.inbox import Inbox
-from gateway.ingest.lane import Lane, settle_in
+from gateway.ingest.lane import Lane
 from gateway.ingest.neighbours import Neighbours
 from gateway.ingest.outcome import Outcome
 from gateway.ingest.receipts import Outgoing
@@ -28,21 +28,21 @@ IDLE = 0.25  # seconds between looks at an empty inbox
 QUIET = 3.0  # seconds without a message after which a session that asks for none is empty
 ASK_EVERY, RELEASE_EVERY = 1.0, 15.0  # seconds
 TELL_EVERY = 0.5  # seconds that receipts may wait for each other while full batches wait to be stored
-LANES = 2  # connections that store at once
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0  # seconds between tries while the database is away
 
 
-def run(settings: Settings, dsn: str, *, drain: bool = False) -> None:
+def run(settings: Settings, dsn: str, *, annex: Annex | None = None, drain: bool = False) -> None:
     """Run until SIGINT or SIGTERM; what was received by then is stored and acknowledged first.
 
-    With `drain` no more is asked for: what the broker holds for this client id is stored, then its session ends.
+    A share of each large batch goes to `annex`. With `drain` no more is asked for: what the broker holds for this
+    client id is stored, then its session ends.
     """
     stop = threading.Event()
     gc.freeze()  # what is loaded by now stays
     gc.set_threshold(100_000, 50, 50)  # a batch makes many objects that live as long as it and hold no cycles
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    ingest = Ingest(settings, dsn)
+    ingest = Ingest(settings, dsn, annex)
     if drain:
         ingest.drain(stop)
     else:
@@ -52,9 +52,8 @@ def run(settings: Settings, dsn: str, *, drain: bool = False) -> None:
 class Ingest:
     """Takes batches from the inbox and settles them, one after another, until told to stop."""
 
-    def __init__(self, settings: Settings, dsn: str) -> None:
-        self.lanes = [Lane(dsn) for _ in range(LANES)]
-        self.executor = ThreadPoolExecutor(LANES - 1, "lane")
+    def __init__(self, settings: Settings, dsn: str, annex: Annex | None = None) -> None:
+        self.lane, self.annex = Lane(dsn), annex
         self.limit = settings.mqtt_window
         self.inbox = Inbox(2 * settings.mqtt_window)  # brokers have been seen to overshoot the window
         self.source = door.opened(settings, self.inbox)
@@ -94,8 +93,7 @@ class Ingest:
             self.tell(time.monotonic())
         finally:
             self.source.stop()
-            self.executor.shutdown()
-            self.hang_up()
+            self.close()
         log.info("ingest stopped", left_to_the_broker=len(self.inbox))
 
     def drain(self, stop: threading.Event) -> None:
@@ -119,8 +117,7 @@ class Ingest:
             log.info("drained", session_ended=self.source.stage is Stage.ENDING and self.source.done)
         finally:
             self.source.stop()
-            self.executor.shutdown()
-            self.hang_up()
+            self.close()
 
     def store(self, batch: Sequence[Envelope], stop: threading.Event) -> bool:
         """Settle a batch, trying until the database takes it, then acknowledge and receipt it.
@@ -157,16 +154,17 @@ class Ingest:
 
     def settle(self, batch: Sequence[Envelope]) -> Outcome:
         """Commit a batch; raises psycopg.Error while the database cannot take it."""
-        return settle_in(self.lanes, batch, self.executor)
+        return shares.settle(self.lane, self.annex, batch)
 
     def acknowledge(self, batch: Sequence[Envelope]) -> None:
         """Let the broker forget messages that are committed."""
         self.source.acknowledge(envelope.handle for envelope in batch)
 
-    def hang_up(self) -> None:
+    def close(self) -> None:
         """Close the connections to the database."""
-        for lane in self.lanes:
-            lane.hang_up()
+        self.lane.hang_up()
+        if self.annex:
+            self.annex.close()
 
     def in_order(self) -> None:
         """Note that the database takes what it is given."""
@@ -181,7 +179,7 @@ class Ingest:
         metrics.put("ingest_ready", 0)
         log.warning("the database is away; holding what was received", error=str(error).strip(), held=len(self.inbox))
         if isinstance(error, psycopg.OperationalError):
-            self.hang_up()
+            self.lane.hang_up()
 
     def do_chores(self) -> None:
         """Ask for what is missing, let through what is enrolled by now, reconnect where messages were let go."""
@@ -202,7 +200,7 @@ class Ingest:
 
     def ask_and_release(self, now: float) -> None:
         """Ask units for their gaps; from time to time let go what lay in quarantine for want of an enrolment."""
-        conn, *_ = [lane.connection() for lane in self.lanes]  # all of them, so that no batch waits for one
+        conn = self.lane.connection()
         with conn.transaction():
             commands = gaps.ask(conn, clock.now())
         self.source.publish(commands)
@@ -211,7 +209,7 @@ class Ingest:
         self._released = now
         self.neighbours.look(conn)
         with conn.transaction():
-            outcome = release.release_enrolled(conn, self.lanes[0].directory, clock.now())
+            outcome = release.release_enrolled(conn, self.lane.directory, clock.now())
         self.source.publish(outcome.messages)
         metrics.put("gaps_open", gaps.open_count(conn))
         if outcome.stored or outcome.events:

@@ -42,6 +42,15 @@ def read(raw: bytes) -> tuple[str, bool]:
     return raw.decode("utf-8", "replace"), raw.endswith(b"/tlm")
 
 
+@lru_cache(maxsize=65_536)
+def spread(topic: str) -> int:
+    """Return a number for whoever speaks on a topic: always the same while this process runs, and spread evenly."""
+    try:
+        return hash(parse(topic).device)
+    except UnknownTopic:
+        return 0
+
+
 def receipt(device: str) -> str:
     """Return the topic on which a unit hears what is safe."""
     return f"ww/v1/{device}/dn/receipt"

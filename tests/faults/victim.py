@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from gateway import log, settings
 from gateway.ingest import broker, pipeline, service
+from gateway.ingest.annex import Annex
 from gateway.ingest.envelope import Envelope
 from gateway.ingest.kafka import clients
 
@@ -69,7 +70,8 @@ def main(point: str, nth: int) -> None:
     log.configure("info")
     found = settings.load()
     assert found.database_dsn
-    service.run(found, found.database_dsn.get_secret_value(), drain=point == DRAIN)
+    dsn = found.database_dsn.get_secret_value()
+    service.run(found, dsn, annex=Annex.start(dsn), drain=point == DRAIN)
 
 
 if __name__ == "__main__":

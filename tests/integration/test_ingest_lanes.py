@@ -1,14 +1,16 @@
 """Large batches: shared out over connections without losing a message or its order, and stored straight where new."""
 
+import multiprocessing
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
 
-from gateway.ingest import lane, pipeline, receipts
+from gateway.ingest import pipeline, quarantine, receipts, shares
+from gateway.ingest.annex import Annex
 from gateway.ingest.directory import Directory
-from gateway.ingest.lane import Lane, settle_in
+from gateway.ingest.lane import Lane
 from tests.faults import fleet
 from tests.faults.fleet import batch
 
@@ -18,51 +20,91 @@ COUNTED = "select count(*), count(distinct unit_id) from reading"
 
 
 @pytest.fixture
-def lanes(conn: psycopg.Connection, dsn: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Lane]]:
-    """Two lanes, among which even small batches are shared out."""
-    monkeypatch.setattr(lane, "WORTH_IT", 2)
+def lane(conn: psycopg.Connection, dsn: str) -> Iterator[Lane]:
+    """A lane into a store that knows the units."""
     fleet.enrol(conn, SERIALS)
     conn.commit()
-    both = [Lane(dsn), Lane(dsn)]
-    yield both
-    for each in both:
-        each.hang_up()
+    own = Lane(dsn)
+    yield own
+    own.hang_up()
 
 
-def test_a_shared_batch_is_stored_whole(conn: psycopg.Connection, lanes: list[Lane]) -> None:
-    """Every message is stored once, every unit receipted up to its last, nothing seen as a gap."""
-    with ThreadPoolExecutor(1) as executor:
-        outcome = settle_in(lanes, MESSAGES, executor)
+@pytest.fixture
+def annex(dsn: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Annex]:
+    """A process that gets its share even of small batches."""
+    monkeypatch.setattr(shares, "WORTH_IT", 2)
+    own = Annex.start(dsn)
+    yield own
+    own.close()
+    for process in multiprocessing.active_children():
+        process.join(20)
+    assert [] == multiprocessing.active_children()  # it ends with the pipe
+
+
+def test_a_shared_batch_is_stored_whole(conn: psycopg.Connection, lane: Lane, annex: Annex) -> None:
+    """Every message is stored once, every unit receipted up to its last, nothing seen as a gap; both had some."""
+    outcome = shares.settle(lane, annex, MESSAGES)
     assert (24, 0, 0) == (outcome.stored, outcome.duplicates, outcome.gaps_opened)
     assert {receipts.through(f"acme.{serial}", 7, 3) for serial in SERIALS} == set(outcome.messages)
     assert (24, 8) == conn.execute(COUNTED).fetchone()
+    assert {2} == {conn.execute("select count(distinct xmin::text) from reading").fetchone()[0]}  # type: ignore[index]
 
 
-def test_a_lane_that_fails_fails_the_batch_and_doubles_nothing(
-    conn: psycopg.Connection, lanes: list[Lane], monkeypatch: pytest.MonkeyPatch
+def test_what_is_odd_is_refused_alike_in_both(conn: psycopg.Connection, lane: Lane, annex: Annex) -> None:
+    """Released, sent again or malformed: a message means there what it means here."""
+    odd = [each._replace(payload=b"{", again=True) for each in MESSAGES[:8]]
+    outcome = shares.settle(lane, annex, [*odd, *(batch(1, [{"pm25": 1e9}], serial=serial) for serial in SERIALS)])
+    assert {"bad_json": 8, "unbelievable": 8} == outcome.refused
+    assert outcome.refused == quarantine.counted(conn)
+
+
+def test_a_share_that_fails_fails_the_batch_and_doubles_nothing(
+    conn: psycopg.Connection, lane: Lane, annex: Annex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While one lane cannot commit, the batch is not settled; tried again, the other's share is there already."""
-    for broken in range(2):
-        with ThreadPoolExecutor(1) as executor, monkeypatch.context() as patch:
-
-            def refuse() -> psycopg.Connection:
-                raise psycopg.OperationalError("away")
-
-            patch.setattr(lanes[broken], "connection", refuse)
-            with pytest.raises(psycopg.OperationalError):
-                settle_in(lanes, MESSAGES, executor)
-    with ThreadPoolExecutor(1) as executor:
-        settle_in(lanes, MESSAGES, executor)
+    """While one cannot commit, the batch is not settled; tried again, the other's share is there already."""
+    with monkeypatch.context() as patch:
+        patch.setattr(lane, "connection", lambda: (_ for _ in ()).throw(psycopg.OperationalError("away")))
+        with pytest.raises(psycopg.OperationalError, match="away"):
+            shares.settle(lane, annex, MESSAGES)
+    kept = conn.execute(COUNTED).fetchone()
+    assert kept is not None
+    assert 0 < kept[0] < 24
+    assert 24 - kept[0] == shares.settle(lane, annex, MESSAGES).stored
+    conn.rollback()
     assert (24, 8) == conn.execute(COUNTED).fetchone()
 
 
-def test_two_lanes_may_need_the_same_new_month(lanes: list[Lane], conn: psycopg.Connection) -> None:
+def test_errors_of_the_database_come_back_from_the_annex(dsn: str, lane: Lane, annex: Annex) -> None:
+    """What the database says there is said here, and once it takes messages again, so does the annex."""
+    with psycopg.connect(dsn, autocommit=True) as owner:
+        owner.execute("alter table wearwell.reading rename to elsewhere")
+        with pytest.raises(psycopg.errors.UndefinedTable):
+            shares.settle(lane, annex, MESSAGES)
+        owner.execute("alter table wearwell.elsewhere rename to reading")
+    assert 24 == shares.settle(lane, annex, MESSAGES).stored
+
+
+def test_where_the_annex_has_gone_the_lane_does_everything(conn: psycopg.Connection, lane: Lane, annex: Annex) -> None:
+    """Killed, it fails the batch once; tried again, nothing is lost and nothing doubled."""
+    [process] = multiprocessing.active_children()
+    process.kill()
+    process.join()
+    with pytest.raises(psycopg.OperationalError, match="has gone"):
+        shares.settle(lane, annex, MESSAGES)
+    assert not annex.open
+    outcome = shares.settle(lane, annex, MESSAGES)
+    assert 24 == outcome.stored + outcome.duplicates
+    assert (24, 8) == conn.execute(COUNTED).fetchone()
+
+
+def test_two_lanes_may_need_the_same_new_month(lane: Lane, dsn: str, conn: psycopg.Connection) -> None:
     """A partition that another transaction is making is waited for, not made again."""
     partitioned = "select from pg_partitioned_table where partrelid = 'wearwell.reading'::regclass"
     if conn.execute(partitioned).fetchone() is None:
         pytest.skip("TimescaleDB makes its chunks by itself")
     conn.rollback()
-    first, second = (each.connection() for each in lanes)
+    other = Lane(dsn)
+    first, second = lane.connection(), other.connection()
     make = "select reading_partitions('2031-01-01', '2031-01-02')"
     with ThreadPoolExecutor(1) as executor:
         with first.transaction():
@@ -71,6 +113,7 @@ def test_two_lanes_may_need_the_same_new_month(lanes: list[Lane], conn: psycopg.
             with pytest.raises(TimeoutError):
                 waiting.result(0.2)
         assert (0,) == waiting.result(20)
+    other.hang_up()
 
 
 def test_readings_that_stand_already_are_not_stored_again(conn: psycopg.Connection) -> None:

@@ -1,0 +1,103 @@
+"""A lane in a process of its own: while one interpreter works on its share of a large batch, another works on the rest.
+
+A share goes there over a pipe, and its outcome or its error comes back. The process is forked before there are threads,
+and ends with the one that forked it. Where it has gone, the batch is tried again, and from then on the lane here does
+everything.
+"""
+
+import multiprocessing
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
+from typing import Any, Self
+
+import psycopg
+
+from gateway.ingest import payload
+from gateway.ingest.envelope import Envelope
+from gateway.ingest.lane import Lane
+from gateway.ingest.outcome import Outcome
+
+
+class Annex:
+    """A lane elsewhere, with a connection to the database of its own."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+
+    @classmethod
+    def start(cls, dsn: str) -> Self:
+        """Fork the process; there must be no threads, whose locks it would take over."""
+        here, there = multiprocessing.Pipe()
+        forking = multiprocessing.get_context("fork")
+        forking.Process(target=_serve, args=(there, here, dsn), name="wearwell ingest annex", daemon=True).start()
+        there.close()  # so that its end is seen here
+        return cls(here)
+
+    @property
+    def open(self) -> bool:
+        """Whether shares can be given to it."""
+        return not self._pipe.closed
+
+    def begin(self, batch: Sequence[Envelope]) -> None:
+        """Let messages be committed there; raises psycopg.OperationalError where the process has gone."""
+        with self._gone_is_away():
+            self._pipe.send([_row(envelope) for envelope in batch])
+
+    def end(self) -> Outcome:
+        """Wait for what it came to; raises what `Lane.settle` raises, and as `begin` does."""
+        with self._gone_is_away():
+            answer = self._pipe.recv()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer  # type: ignore[no-any-return]  # what comes through a pipe has no type
+
+    def close(self) -> None:
+        """Let the process end."""
+        self._pipe.close()
+
+    @contextmanager
+    def _gone_is_away(self) -> Iterator[None]:
+        """Say of a process that has gone what one says of a database: the batch is tried again."""
+        try:
+            yield
+        except (EOFError, OSError) as gone:
+            self.close()
+            raise psycopg.OperationalError("the process that stores a share of large batches has gone") from gone
+
+
+def _serve(pipe: Connection, other: Connection, dsn: str) -> None:
+    """Settle what comes until nobody is there any more."""
+    other.close()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # who forked us says when it is over
+    lane = Lane(dsn)
+    with suppress(EOFError, OSError):
+        while True:
+            batch = _batch(pipe.recv())
+            answer: Outcome | Exception
+            try:
+                answer = lane.settle(batch)
+            except Exception as error:  # noqa: BLE001  # it is raised where the share came from
+                if isinstance(error, psycopg.OperationalError):
+                    lane.hang_up()
+                answer = error
+            pipe.send(answer)
+
+
+def _row(envelope: Envelope) -> tuple[Any, ...]:
+    """Return of a message what storing it needs: neither its handle nor what was read of it, which is read anew."""
+    topic, body, received_at, content_type, retained, again, released, _, _, key, tried = envelope
+    return topic, body, received_at, content_type, retained, again, released, key, tried
+
+
+def _batch(rows: list[tuple[Any, ...]]) -> list[Envelope]:
+    quick = payload.quick_for([row[1] for row in rows])
+    found: list[Envelope] = []
+    for topic, body, received_at, content_type, retained, again, released, key, tried in rows:
+        read = quick(body) if content_type is None and topic.endswith("/tlm") else None
+        found.append(
+            Envelope(topic, body, received_at, content_type, retained, again, released, None, read, key, tried)
+        )
+    return found
