@@ -11,7 +11,8 @@ import pytest
 
 from gateway import cli, clock
 from gateway.bench.crew import Pool
-from gateway.registry import staff
+from gateway.registry import declaration, models, staff, units
+from gateway.replenish import cycles
 from tests import bench_field
 from tests.bench_field import at
 
@@ -143,6 +144,24 @@ def test_several_slots_are_fitted_at_once(shell: Shell) -> None:
     assert 1 == len(shell.data("fit", SLOT, SLOT, "hepa"))
     assert 1 == shell("fit", SLOT, "nowhere", "--predictor", "hit").returncode
     assert ["weibull"] == [row["predictor"] for row in shell.data("list", SLOT)]
+
+
+def test_a_slot_without_an_end_says_that_nothing_was_learned_or_judged(shell: Shell, conn: psycopg.Connection) -> None:
+    """No empty tables, no flat histogram that looks calibrated; commands are named so that they can be copied."""
+    sibling = bench_field.TOML.replace("4006381333931", "4006381333948").replace("Purifier", "Small purifier")
+    declaration.declare(conn, declaration.read(bench_field.TOML + sibling[sibling.index("[[models]]") :]))
+    slot = models.slots(conn, models.by_gtin(conn, "04006381333948").model_id)[0]
+    units.enrol(conn, slot.tenant_id, "04006381333948", "Y1", now=at(390.0))
+    cycles.ensure_open(conn, [unit for (unit,) in conn.execute("select unit_id from unit where serial = 'Y1'")])
+    conn.commit()
+    young = "04006381333948/hepa"
+    fitted = shell("fit", young)
+    assert "knows what is declared and no more" in fitted.stderr
+    assert f"wearwell model evaluate {young} --model weibull" in fitted.stderr
+    judged = shell("evaluate", young)
+    assert (0, "") == (judged.returncode, judged.stdout.strip())
+    assert "can be judged yet" in judged.stderr
+    assert [None] * 10 == shell.data("evaluate", young)["pit"]
 
 
 def test_a_young_version_says_that_it_cannot_be_judged_yet(shell: Shell) -> None:
