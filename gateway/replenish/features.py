@@ -25,6 +25,7 @@ from predictors.indicator import READS
 from predictors.predictor import Predictor
 from predictors.usage import UsePath, forecast
 
+UNHEARD = 0.1  # of the rated hours: a part that had run longer before its unit's first word teaches no life
 WEEKLY = 7.0  # days of a household resemble each other: a week is worth about one independent look
 Array = NDArray[np.float64]
 Marks = NDArray[np.bool_]
@@ -80,6 +81,7 @@ class Seen:
 
     `looks` are what each indicator read on the way (course.py), where that was asked for. `unkept` are the units whose
     exposure was summed hour by hour, and is worth keeping (exposure.py); `unkept_days` the days that were (days.py).
+    `unheard_h` are the hours that a factory part is thought to have run before its unit's first word.
     """
 
     slot: Slot
@@ -89,6 +91,7 @@ class Seen:
     devices: list[str | None]
     batch: SlotBatch
     indicator: Array
+    unheard_h: Array
     looks: list[Array]
     unkept: list[int]
     unkept_days: list[Days]
@@ -113,9 +116,21 @@ class Seen:
             witness |= np.isfinite(self.indicator)
         return np.asarray(witness & ~self.ended)
 
+    @property
+    def heard(self) -> Marks:
+        """Whether nearly all of a part's life was heard of, so that how long it ran is no guess.
+
+        The part that a unit has at its first word is taken for the one it came with. For a forecast that is the careful
+        guess; as a lesson it would teach a fleet that is enrolled in mid-life the ages of its units as lives of parts.
+        """
+        rated = self.slot.life_h or self.batch.run_h
+        with np.errstate(invalid="ignore"):
+            return np.asarray(~(self.unheard_h > UNHEARD * rated))
+
     def as_json(self) -> list[dict[str, Any]]:
         """Return each row as numbers, null where unknown."""
-        columns = {name: getattr(self.batch, name) for name in NAMES} | {"indicator": self.indicator}
+        columns = {name: getattr(self.batch, name) for name in NAMES}
+        columns |= {"indicator": self.indicator, "unheard_h": self.unheard_h}
         rows: list[dict[str, Any]] = [
             {name: _plain(column[i]) for name, column in columns.items()} for i in range(len(self.unit_ids))
         ]
@@ -169,6 +184,7 @@ def recalled(slot: Slot, rows: list[dict[str, Any]], at: datetime) -> Seen:
         devices=[],
         batch=batch_of(slot, rows),
         indicator=indicator,
+        unheard_h=np.array([row.get("unheard_h") or 0.0 for row in rows], dtype=np.float64),
         looks=[],
         unkept=[],
         unkept_days=[],
@@ -248,6 +264,7 @@ def read(conn: psycopg.Connection, slot: Slot, unit_ids: list[int], at: datetime
         devices=[row["device"] for row in rows],
         batch=batch,
         indicator=indicator,
+        unheard_h=np.array([_unheard(row) for row in rows], dtype=np.float64),
         looks=shown.looks if shown else [],
         unkept=[row["unit_id"] for row in rows if row["through"] is None and _worth_keeping(row)],
         unkept_days=unkept_days,
@@ -293,7 +310,7 @@ def _features(row: dict[str, Any], slot: Slot, at: datetime) -> tuple[float, ...
     if row["run"] is not None:
         run_h = row["run"]
         if row["source"] == "factory":
-            run_h += max(row["head"] - (row["start_runtime_h"] or 0.0), 0.0)
+            run_h += _unheard(row)
         else:
             run_h = min(run_h, 24.0 * age_d)  # a part cannot have run longer than it has been in place
         if slot.load_channel and row["run_loaded"]:
@@ -317,6 +334,13 @@ def _features(row: dict[str, Any], slot: Slot, at: datetime) -> tuple[float, ...
         _number(row["left_h"]),
         silent_d,
     )
+
+
+def _unheard(row: dict[str, Any]) -> float:
+    """Return the hours that a part ran before its unit's first word, if it is the one that the unit came with."""
+    if row["source"] != "factory" or row["head"] is None:
+        return 0.0
+    return max(float(row["head"]) - (row["start_runtime_h"] or 0.0), 0.0)
 
 
 def _worth_keeping(row: dict[str, Any]) -> bool:

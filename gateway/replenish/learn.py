@@ -1,9 +1,9 @@
 """Learning: a slot's model fitted anew from finished and running cycles, as an immutable version.
 
-Only cycles whose end would have shown itself teach a life (labels.py): that a part which nobody looks at still runs is
-no survival. The gateway learns when finished cycles have grown by a tenth, and releases what it learned by itself only
-while staff have released nothing for that slot: from then on the manufacturer decides, and what is learned waits as a
-challenger.
+Only cycles whose end would have shown itself, and whose beginning was heard of, teach a life (labels.py): that a part
+which nobody looks at still runs is no survival. The gateway learns when finished cycles have grown by a tenth, and
+releases what it learned by itself only while staff have released nothing for that slot: from then on the manufacturer
+decides, and what is learned waits as a challenger.
 """
 
 from dataclasses import dataclass
@@ -92,7 +92,8 @@ def learn(conn: psycopg.Connection, slot_id: int, now: datetime) -> int | None:
     ]
     under_way = features.read(conn, slot, units, now)
     model = named(slot.predictor)(features.declared(slot))
-    running = [row for row, alive in zip(under_way.as_json(), under_way.alive, strict=True) if alive]
+    teaches = under_way.alive & under_way.heard
+    running = [row for row, teaching in zip(under_way.as_json(), teaches, strict=True) if teaching]
     related = siblings.of(conn, slot)
     model.fit(history(slot, labels, running, hours_only=model.hours_only), related.family(now))
     version_id = versions.keep(
