@@ -2,8 +2,9 @@
 
 import secrets
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -11,6 +12,10 @@ from gateway import clock, settings
 from gateway.cli import talk
 from gateway.errors import ConfigurationError, Exit, NotFound, Unreachable, WearwellError
 
+if TYPE_CHECKING:
+    from gateway.registry.declarations import Change
+
+HEARD = ("indicator_eol", "indicator_baseline", "levels", "covariates")  # what a version learned to hear
 app = typer.Typer()
 parts = typer.Typer(help="Parts, what they fit, and what they cost.")
 staff = typer.Typer(help="People of the manufacturer's console.")
@@ -58,14 +63,26 @@ def declare(
             talk.say(
                 f"{change.what}: a released version of {change.was!r} forecasts no more, one of {change.becomes!r} does"
             )
-        if change.was is not None and change.what.endswith((".covariates", ".levels")):
-            slot = change.what.removeprefix("models.").rpartition(".")[0].replace(".slots.", "/")
-            talk.say(
-                f"{change.what}: versions fitted for other ones do not know these;"
-                f" fit and release one: wearwell model fit {slot}, wearwell model release NUMBER"
-            )
+    for slot in _heard_anew(before or {}, changes):
+        talk.say(
+            f"{slot}: versions fitted for another end, other levels or covariates are not asked any more;"
+            f" fit and release one: wearwell model fit {slot}, wearwell model release NUMBER"
+        )
     version = f"; version {after.version}" if after else ""
     talk.say(f"declared {count}{version}{'' if before is None or changes else ', which changes nothing'}")
+
+
+def _heard_anew(before: Mapping[str, Any], changes: list["Change"]) -> list[str]:
+    """Return the slots, as GTIN/code, that stood before and whose models hear something else from now on."""
+    found = {}
+    for change in changes:
+        path = change.what.split(".")
+        if path[0] != "models" or path[2:3] != ["slots"] or path[4] not in HEARD:
+            continue
+        stood = before.get("models", {}).get(path[1], {}).get("slots", {}).get(path[3])
+        if stood is not None and not (path[4] == "indicator_baseline" and stood["levels"]):
+            found[f"{path[1]}/{path[3]}"] = True
+    return list(found)
 
 
 @app.command("declarations")

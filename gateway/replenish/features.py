@@ -5,6 +5,8 @@ and adds nothing. A factory part has also run what its unit's counter said at it
 future of `at` are not looked at.
 """
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -138,6 +140,8 @@ class Seen:
             if (table := getattr(self.batch, name)) is not None:
                 for row, line in zip(rows, table, strict=True):
                     row[name] = [_plain(cell) for cell in line]
+        if self.batch.hits is not None:
+            rows = [row | {"levels": way_of(self.slot)} for row in rows]
         for name in COVARIATES:
             if (table := getattr(self.batch, name)) is not None:
                 for row, line in zip(rows, table, strict=True):
@@ -146,19 +150,34 @@ class Seen:
 
 
 def batch_of(slot: Slot, rows: list[dict[str, Any]]) -> SlotBatch:
-    """Return stored features as a batch again; hits of another set of levels are not known."""
+    """Return stored features as a batch again; what was measured at other levels is not known."""
     columns = {name: np.array([row.get(name) for row in rows], dtype=np.float64) for name in NAMES}
     if slot.covariates:
         columns |= {name: _named(rows, name, slot.covariates) for name in COVARIATES}
     count = len(declared(slot).levels) if slot.indicator_channel else 0
     if count:
-        columns |= {"hits": _table(rows, "hits", count), "reads": _table(rows, "reads", 1 + READS)}
+        way = way_of(slot)
+        here = [row if same_way(row, way) else {} for row in rows]
+        columns |= {"hits": _table(here, "hits", count), "reads": _table(here, "reads", 1 + READS)}
     return SlotBatch(**columns)
 
 
-def looks_of(rows: list[dict[str, Any]]) -> Array:
-    """Return the looks that finished cycles were stored with, (n, G, 5); none of a row that has none."""
-    return padded([np.array(row.get("looks") or [], dtype=np.float64).reshape(-1, 1 + READS) for row in rows])
+def looks_of(slot: Slot, rows: list[dict[str, Any]]) -> Array:
+    """Return the looks that finished cycles were stored with, (n, G, 5); none of a row that has none of this way."""
+    way = way_of(slot)
+    told = [(row.get("looks") if same_way(row, way) else None) or [] for row in rows]
+    return padded([np.array(looks, dtype=np.float64).reshape(-1, 1 + READS) for looks in told])
+
+
+def way_of(slot: Slot) -> str:
+    """Return a short hash of the levels and the end that a slot's indicator is measured against, kept beside them."""
+    had = declared(slot)
+    return hashlib.sha256(repr((*had.levels, had.indicator_eol)).encode()).hexdigest()[:12]
+
+
+def same_way(row: Mapping[str, Any], way: str) -> bool:
+    """Tell whether a stored row was measured on that way; of rows from before the way was kept, nobody can tell."""
+    return bool(row.get("levels", way) == way)
 
 
 def _table(rows: list[dict[str, Any]], name: str, width: int) -> Array:
@@ -198,13 +217,13 @@ def declared(slot: Slot) -> Declaration:
 
 
 def heard_by(slot: Slot, model: Predictor) -> Slot:
-    """Return a slot as a model hears it: with the covariates, and as many levels, as its own declaration has.
+    """Return a slot as a model hears it: with the covariates, the levels and the end that its own declaration has.
 
     So a version made before the slot was declared anew can still be asked about what was known then.
     """
-    own = model.declaration
-    if len(own.levels) != len(declared(slot).levels):
-        slot = replace(slot, levels=list(own.levels))
+    own, now = model.declaration, declared(slot)
+    if (own.levels, own.indicator_eol) != (now.levels, now.indicator_eol):
+        slot = replace(slot, levels=list(own.levels), indicator_eol=own.indicator_eol)
     return slot if list(own.covariates) == slot.covariates else replace(slot, covariates=list(own.covariates))
 
 

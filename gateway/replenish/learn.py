@@ -48,8 +48,8 @@ class InForce:
 def in_force(conn: psycopg.Connection, slot: Slot) -> InForce:
     """Return the slot's model: the version released last for its predictor, else the declaration alone.
 
-    A version that cannot be read, or that was made for other levels or covariates than are declared now, is logged, and
-    the one released before it stays in force.
+    A version that cannot be read, or that was made for another end, other levels or covariates than are declared now,
+    is logged, and the one released before it stays in force.
     """
     for release in reversed(releases.standing(releases.log(conn, slot.slot_id))):
         if release.model_version_id is None or release.predictor != slot.predictor:
@@ -61,14 +61,18 @@ def in_force(conn: psycopg.Connection, slot: Slot) -> InForce:
             continue
         if answers(model, slot):
             return InForce(model, versions.get(conn, release.model_version_id))
-        log.warning("version was made for other levels or covariates", model_version_id=release.model_version_id)
+        log.warning("version was made for another declaration", model_version_id=release.model_version_id)
     return InForce(named(slot.predictor)(features.declared(slot)), None)
 
 
 def answers(model: Predictor, slot: Slot) -> bool:
-    """Tell whether a model can be asked about a slot as it is declared now: by its levels and covariates."""
+    """Tell whether a model can be asked about a slot as it is declared now: its artifact says what it learned to hear.
+
+    Levels are compared by value: the third of five says something else once it lies elsewhere, though five there are.
+    """
     had, now = model.declaration, features.declared(slot)
-    return len(had.levels) == len(now.levels) and had.covariates == now.covariates
+    heard = (had.indicator_eol, had.levels, had.covariates)
+    return heard == (now.indicator_eol, now.levels, now.covariates)
 
 
 def ripe(conn: psycopg.Connection) -> list[int]:
@@ -122,6 +126,6 @@ def history(slot: Slot, labels: list[dict[str, Any]], under_way: list[dict[str, 
         censored,
         days=batch.age_d,
         hits=batch.hits,
-        looks=features.looks_of(rows),
+        looks=features.looks_of(slot, rows),
         covariates=batch.covariates,
     )
