@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from gateway import clock, settings
-from gateway.cli import talk
+from gateway.cli import bench, talk
 from gateway.errors import ConfigurationError, Exit, NotFound, Unreachable, WearwellError
 
 if TYPE_CHECKING:
@@ -27,13 +27,6 @@ app.add_typer(staff, name="staff")
 Tenant = Annotated[str, typer.Option(help="The manufacturer's short name, as declared.")]
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise WearwellError(f"{path} cannot be read: {error}") from None
-
-
 @app.command()
 def declare(
     file: Annotated[Path, typer.Argument(help="TOML or YAML: tenant, product models, slots, channels.")],
@@ -45,7 +38,7 @@ def declare(
     from gateway.registry import declaration, declarations, tenants
 
     form: Literal["toml", "yaml"] = "yaml" if file.suffix.lower() in (".yaml", ".yml") else "toml"
-    declared = declaration.read(_text(file), form)
+    declared = declaration.read(bench.read(file), form)
     slots = sum(len(model.slots) for model in declared.models)
     count = f"{len(declared.models)} product models with {slots} slots for {declared.tenant}"
     if check:
@@ -132,7 +125,7 @@ def import_parts(
     from gateway.registry import tenants
 
     with database.connect(settings.load()) as conn:
-        count = catalogue.store(conn, tenants.by_slug(conn, tenant).tenant_id, _text(file), clock.now())
+        count = catalogue.store(conn, tenants.by_slug(conn, tenant).tenant_id, bench.read(file), clock.now())
     talk.say(f"{len(count.parts)} parts, {count.fitments} fitments, {count.offers} offers")
 
 
@@ -159,7 +152,7 @@ def enrol(
     if batch:
         if out is None:
             talk.refuse("a batch needs --out FILE.csv for its secrets")
-        rows = enrolment.read(_text(batch))
+        rows = enrolment.read(bench.read(batch))
     elif gtin and serial:
         rows = [enrolment.Row(0, gtin, serial, device, hw_rev, region, None, radio)]
     else:
@@ -203,7 +196,7 @@ def import_owners(
     from gateway.registry import tenants
 
     with database.connect(settings.load()) as conn:
-        count = registration.register(conn, tenants.by_slug(conn, tenant).tenant_id, _text(file), clock.now())
+        count = registration.register(conn, tenants.by_slug(conn, tenant).tenant_id, bench.read(file), clock.now())
     talk.say(f"{count} owners registered")
 
 
