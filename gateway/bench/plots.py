@@ -102,8 +102,8 @@ def coverage(record: Record, said: dict[str, Backtest]) -> Chart:
     axes, lines, held = Axes((0.0, 1.0), (0.0, 1.0)), [], {}
     for look, (name, each) in zip(("one", "two"), said.items(), strict=False):
         judged = scores.judge(record, each)
-        weight = judged.weight / judged.weight.sum() if judged.cycle.size else judged.weight
-        shares = [float(weight @ judged.inside(q, round(1 - q, 2))) for q in GRID if q < 0.5]
+        share = judged.share(np.ones(judged.cycle.size, dtype=np.bool_))
+        shares = [float(share @ judged.inside(q, round(1 - q, 2))) for q in GRID if q < 0.5]
         held[name] = shares
         pairs = sorted([(0.0, 0.0), *zip(nominal, shares, strict=True), (1.0, 1.0)])
         lines.append(Line(axes.points(pairs), look, name))
