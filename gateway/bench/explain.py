@@ -187,7 +187,7 @@ def _kept(slot: Slot, made: _Forecast, numbers: dict[str, float | None]) -> list
 
 def _numbers(slot: Slot, model: Predictor, made: _Forecast) -> dict[str, float | None]:
     seen = features.recalled(features.heard_by(slot, model), [made.inputs], made.made_at)
-    said = model.forecast(seen.batch, (0.1, 0.5, 0.9), alive=seen.alive)
+    said = model.forecast(seen.batch, (0.1, 0.5, 0.9), alive=replace(seen, slot=slot).alive)
     numbers = {name: _plain(column[0]) for name, column in said.drivers.items()}
     indicator, eol = made.inputs.get("indicator"), slot.indicator_eol
     if indicator is not None and eol is not None:

@@ -24,7 +24,7 @@ from gateway.bench.record import Record
 from gateway.bench.replay import Outcome
 from gateway.bench.report import Report
 from gateway.bench.whatif import Change, WhatIf
-from gateway.db import pool
+from gateway.db import embedded, pool
 from gateway.errors import ConfigurationError
 from gateway.registry import models, units
 from gateway.replenish.versions import Version
@@ -33,15 +33,23 @@ __all__ = ["Change", "Rule"]
 
 
 def connect(dsn: str | None = None) -> psycopg.Connection:
-    """Open a connection to a deployment's database, by default the one that WEARWELL_DATABASE_DSN names.
+    """Open a connection to a deployment's database: the one named, else the one that the commands use.
 
-    Raises ConfigurationError where neither names one.
+    That is WEARWELL_DATABASE_DSN, else what `wearwell up` embedded in WEARWELL_DATA_DIR, started if it does not run.
+    Raises ConfigurationError where there is neither.
     """
-    named = settings.load().database_dsn if dsn is None else None
-    found = dsn or (named.get_secret_value() if named else None)
-    if found is None:
-        raise ConfigurationError("name a database: notebook.connect(DSN), or set WEARWELL_DATABASE_DSN")
-    return pool.connect(found, pool.Role.GATEWAY)
+    return pool.connect(dsn or _usual(settings.load()), pool.Role.GATEWAY)
+
+
+def _usual(of: settings.Settings) -> str:
+    if of.database_dsn:
+        return of.database_dsn.get_secret_value()
+    if not (of.data_dir / "postgres").is_dir():
+        raise ConfigurationError(
+            f"there is no database in {of.data_dir}; name one: notebook.connect(DSN), or set WEARWELL_DATABASE_DSN,"
+            " or WEARWELL_DATA_DIR as for wearwell up"
+        )
+    return embedded.start(of.data_dir.resolve())
 
 
 def load(conn: psycopg.Connection, slot: str, until: datetime | None = None) -> Record:

@@ -28,7 +28,7 @@ def tenths(position: Array) -> Indices:
 
 
 def histogram(record: Record, said: Backtest) -> Array:
-    """Return the histogram of the probability integral transform over BINS bins, (BINS,), summing to one.
+    """Return the histogram of the probability integral transform over BINS bins, (BINS,), summing to one; else NaN.
 
     A calibrated model fills each bin alike (Dawid 1984). An end that was not seen lies somewhere beyond the last day on
     which the part was seen alive: its weight is spread over what the forecast put there (Czado, Gneiting & Held 2009).
@@ -41,7 +41,7 @@ def histogram(record: Record, said: Backtest) -> Array:
     edges = np.linspace(0.0, 1.0, BINS + 1)
     cycle, until, eol = cycle[known], until[known], said.eol_d[known]
     if not cycle.size:
-        return np.full(BINS, 1.0 / BINS)
+        return np.full(BINS, np.nan)  # nothing was seen: flat would say that the model is calibrated
     _, inverse, count = np.unique(cycle, return_inverse=True, return_counts=True)
     position = rank(eol, until)
     mass = np.zeros(BINS)

@@ -102,8 +102,8 @@ def coverage(record: Record, said: dict[str, Backtest]) -> Chart:
     axes, lines, held = Axes((0.0, 1.0), (0.0, 1.0)), [], {}
     for look, (name, each) in zip(("one", "two"), said.items(), strict=False):
         judged = scores.judge(record, each)
-        weight = judged.weight / judged.weight.sum() if judged.cycle.size else judged.weight
-        shares = [float(weight @ judged.inside(q, round(1 - q, 2))) for q in GRID if q < 0.5]
+        share = judged.share(np.ones(judged.cycle.size, dtype=np.bool_))
+        shares = [float(share @ judged.inside(q, round(1 - q, 2))) for q in GRID if q < 0.5]
         held[name] = shares
         pairs = sorted([(0.0, 0.0), *zip(nominal, shares, strict=True), (1.0, 1.0)])
         lines.append(Line(axes.points(pairs), look, name))
@@ -128,24 +128,27 @@ def coverage(record: Record, said: dict[str, Backtest]) -> Chart:
 def pit(record: Record, said: Backtest) -> Chart:
     """Draw where ends lie in their forecasts: flat is calibrated, a heap on the left is too late."""
     mass = histogram(record, said)
-    axes = Axes((0.0, 1.0), (0.0, max(0.25, float(mass.max()) * 1.1)))
+    judged = bool(np.isfinite(mass).all())
+    shown = mass if judged else np.zeros_like(mass)
+    axes = Axes((0.0, 1.0), (0.0, max(0.25, float(shown.max()) * 1.1)))
     low, high = float(mass[:3].sum()), float(mass[-3:].sum())
-    word = _shape(low, high)
     wide = axes.x(0.1) - axes.x(0.0) - 2
     return Chart(
         key="pit",
         title="Where ends lie in their forecasts",
-        sentence=f"Ends {word}: {low:.0%} lie in the earliest three tenths of their forecast, {high:.0%} in the"
-        " latest (30 % each would be right). Ends that were not seen are spread over what was left.",
+        sentence="No forecast can be judged by an end yet."
+        if not judged
+        else f"Ends {_shape(low, high)}: {low:.0%} lie in the earliest three tenths of their forecast, {high:.0%} in"
+        " the latest (30 % each would be right). Ends that were not seen are spread over what was left.",
         x_label="place in the forecast (PIT)",
         y_label="share",
         head=["Place", "Share"],
-        rows=[[f"{i / 10:.1f}-{(i + 1) / 10:.1f}", f"{share:.1%}"] for i, share in enumerate(mass)],
+        rows=[[f"{i / 10:.1f}-{(i + 1) / 10:.1f}", f"{share:.1%}" if judged else "-"] for i, share in enumerate(mass)],
         xs=axes.xs(),
         ys=axes.ys(percent=True),
         bars=[
             (axes.x(i / 10) + 1, axes.y(float(share)), wide, round(HEIGHT - BOTTOM - axes.y(float(share)), 1), "one")
-            for i, share in enumerate(mass)
+            for i, share in enumerate(shown)
         ],
         lines=[Line(axes.points([(0.0, 0.1), (1.0, 0.1)]), "aim")],
     )

@@ -56,6 +56,12 @@ def slot(conn: psycopg.Connection, name: str) -> Slot:
     raise NotFound(f"{what}; name one as GTIN/code: {known or 'none is declared yet: wearwell declare FILE'}")
 
 
+def called(conn: psycopg.Connection, of: Slot) -> str:
+    """Return what names a slot in a command: its code where there is one of it, else GTIN/code."""
+    same = [row for row in conn.execute(SLOTS, (None, None)).fetchall() if row[2] == of.code]
+    return of.code if len(same) == 1 else next(f"{row[1]}/{row[2]}" for row in same if row[0] == of.slot_id)
+
+
 def record(conn: psycopg.Connection, of: Slot, until: datetime) -> Record:
     """Return the record of a slot as it had arrived by `until`. Raises WearwellError where it has no cycle yet."""
     rows = conn.execute(CYCLES, (of.slot_id, until, MOST_CYCLES)).fetchall()

@@ -181,8 +181,8 @@ class Record:
         latest = np.full(len(self.cycles), -1)
         latest[self.snapshots.cycle[arrived]] = arrived  # in the order in which they were made: the last one stays
         rows = latest[(latest >= 0) & (self.cycles.recorded_d > day)]
-        alive = self.seen.alive
-        return finished, [dict(self.snapshots.inputs[i]) for i in rows if alive[i]]
+        teaches = self.seen.alive & self.seen.heard
+        return finished, [dict(self.snapshots.inputs[i]) for i in rows if teaches[i]]
 
     def history_by(self, day: float, *, hours_only: bool) -> History:
         """Return what had arrived by a day as what a model learns from."""

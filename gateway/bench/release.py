@@ -6,6 +6,7 @@ from datetime import datetime
 import psycopg
 
 from gateway import clock
+from gateway.bench import read
 from gateway.errors import Conflict
 from gateway.registry import audit, models
 from gateway.registry.models import Slot
@@ -21,18 +22,25 @@ class Damaged(Conflict):
 def release(conn: psycopg.Connection, version_id: int, *, actor: str, note: str, now: datetime) -> Slot:
     """Let a version forecast its slot from now on and return the slot. The caller commits.
 
-    Raises NotFound, Damaged, and Conflict where it is in force already or no note says why.
+    Raises NotFound, Damaged, and Conflict where it is in force already, was made for another end, other levels or
+    covariates than are declared now, or no note says why.
     """
     if not note.strip():
         raise Conflict("a release needs a note that says why")
     version = versions.get(conn, version_id)
     slot = _held(conn, version.slot_id)
     try:
-        versions.model(conn, version_id)
+        model = versions.model(conn, version_id)
     except DamagedArtifact as damaged:
         stands = in_force(conn, slot)
         raise Damaged(f"version {version_id} is not released: {damaged}; {_named(stands)} stays in force") from None
     stands = in_force(conn, slot)
+    if not learn.answers(model, slot):
+        raise Conflict(
+            f"version {version_id} is not released: it was made for another end, other levels or covariates than"
+            f" {slot.code!r} declares now, and would not be asked; {_named(stands)} stays in force."
+            f" Fit one with: wearwell model fit {read.called(conn, slot)}"
+        )
     if stands is not None and stands.model_version_id == version_id:
         raise Conflict(f"version {version_id} is in force already")
     releases.record(conn, slot, "release", version_id, version.predictor, actor=actor, note=note.strip(), now=now)

@@ -94,6 +94,12 @@ class Judged:
         q = np.array(self.backtest.quantiles)
         return np.asarray(np.mean(np.maximum(q * over, (q - 1.0) * over), axis=1))
 
+    def share(self, rows: Marks) -> Array:
+        """Return what each of some forecasts counts, summing to one: a cycle counts once, however often forecast."""
+        _, inverse, count = np.unique(self.cycle[rows], return_inverse=True, return_counts=True)
+        share = self.weight[rows] / count[inverse]
+        return np.asarray(share / share.sum())
+
     def inside(self, low: float, high: float) -> Marks:
         """Tell whether the end lies between two quantiles, (k,)."""
         return np.asarray((self.backtest.at(low) <= self.end_d) & (self.end_d <= self.backtest.at(high)))
@@ -125,10 +131,7 @@ def score(group: str, judged: Judged, rows: Marks) -> Score | None:
     """Return the score of those of the forecasts, or None where there are none."""
     if not rows.any():
         return None
-    cycle = judged.cycle[rows]
-    _, inverse, count = np.unique(cycle, return_inverse=True, return_counts=True)
-    share = judged.weight[rows] / count[inverse]
-    share = share / share.sum()
+    share = judged.share(rows)
     error = judged.error_d[rows]
     said = judged.backtest
     pinball = float(share @ judged.pinball_d[rows])
@@ -138,8 +141,8 @@ def score(group: str, judged: Judged, rows: Marks) -> Score | None:
     cone = prognosis.in_cone(said.eol_d[rows], end, judged.horizon_d[rows])
     return Score(
         group=group,
-        cycles=int(count.size),
-        forecasts=int(cycle.size),
+        cycles=np.unique(judged.cycle[rows]).size,
+        forecasts=int(rows.sum()),
         mae_d=float(share @ np.abs(error)),
         median_d=_median(np.abs(error), share),
         bias_d=float(share @ error),

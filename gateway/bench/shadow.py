@@ -3,7 +3,7 @@
 What it said is kept as it said it. Beside a forecast it is held once, so that a worker that is killed does it again.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -115,11 +115,12 @@ def _beside(conn: psycopg.Connection, shadow: Shadow) -> int:
     slot = models.get_slot(conn, shadow.slot_id)
     model = versions.model(conn, shadow.model_version_id)
     seen = features.recalled(features.heard_by(slot, model), [row[3] for row in rows], rows[-1][2])
+    declared = replace(seen, slot=slot)  # what shows an end is what is declared, not what the challenger learned
     s = order_quantile(slot.cost_early, slot.cost_late)
     quantiles = sorted({0.1, 0.5, 0.9, s})
-    said = model.forecast(seen.batch, quantiles, alive=seen.alive)
-    left = np.where(seen.ended[:, None], 0.0, said.eol_d)
-    percent = np.where(seen.ended, 0.0, said.pct_left)
+    said = model.forecast(seen.batch, quantiles, alive=declared.alive)
+    left = np.where(declared.ended[:, None], 0.0, said.eol_d)
+    percent = np.where(declared.ended, 0.0, said.pct_left)
     takes = delivery.days(conn, slot, sorted({row[1] for row in rows}), rows[-1][2])
     kept = []
     for i, (forecast_id, unit_id, made_at, _) in enumerate(rows):

@@ -127,10 +127,14 @@ def _threshold_slot(slot: Slot, threshold: float) -> Slot:
 def _with_threshold(record: Record, slot: Slot) -> Record:
     old, new = features.declared(record.slot), features.declared(slot)
     old_way = (*old.levels, float(old.indicator_eol or 0.0))
+    was, becomes = features.way_of(record.slot), features.way_of(slot)
 
     def moved(row: Mapping[str, Any], end: float | None) -> dict[str, Any]:
-        hits = [*(row.get("hits") or [None] * len(old.levels)), end]
-        return {**row, "hits": _read_off(old_way, hits, new.levels), **_reads(row, old.span, new.span)}
+        told = {**row, "levels": becomes}
+        if not features.same_way(row, was):  # measured on a way before: nothing to read off
+            told |= {"hits": None, "reads": None, "looks": None}
+        hits = [*(told.get("hits") or [None] * len(old.levels)), end]
+        return {**told, "hits": _read_off(old_way, hits, new.levels), **_reads(told, old.span, new.span)}
 
     told = []
     for label in record.cycles.labels:

@@ -50,8 +50,10 @@ def moment(until: datetime | None) -> datetime:
 def read(path: Path) -> str:
     try:
         return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise WearwellError(f"{path} cannot be read: {error}") from None
+    except OSError as error:
+        raise WearwellError(f"{path} cannot be read: {error.strerror}; look at its name and its rights") from None
+    except UnicodeDecodeError:
+        raise WearwellError(f"{path} cannot be read: it is not text in UTF-8; save it as such") from None
 
 
 def write(path: Path, text: str) -> None:

@@ -2,15 +2,20 @@
 
 import secrets
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from gateway import clock, settings
-from gateway.cli import talk
+from gateway.cli import bench, talk
 from gateway.errors import ConfigurationError, Exit, NotFound, Unreachable, WearwellError
 
+if TYPE_CHECKING:
+    from gateway.registry.declarations import Change
+
+HEARD = ("indicator_eol", "indicator_baseline", "levels", "covariates")  # what a version learned to hear
 app = typer.Typer()
 parts = typer.Typer(help="Parts, what they fit, and what they cost.")
 staff = typer.Typer(help="People of the manufacturer's console.")
@@ -20,13 +25,6 @@ app.add_typer(people, name="owners")
 app.add_typer(staff, name="staff")
 
 Tenant = Annotated[str, typer.Option(help="The manufacturer's short name, as declared.")]
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise WearwellError(f"{path} cannot be read: {error}") from None
 
 
 @app.command()
@@ -40,7 +38,7 @@ def declare(
     from gateway.registry import declaration, declarations, tenants
 
     form: Literal["toml", "yaml"] = "yaml" if file.suffix.lower() in (".yaml", ".yml") else "toml"
-    declared = declaration.read(_text(file), form)
+    declared = declaration.read(bench.read(file), form)
     slots = sum(len(model.slots) for model in declared.models)
     count = f"{len(declared.models)} product models with {slots} slots for {declared.tenant}"
     if check:
@@ -58,14 +56,26 @@ def declare(
             talk.say(
                 f"{change.what}: a released version of {change.was!r} forecasts no more, one of {change.becomes!r} does"
             )
-        if change.was is not None and change.what.endswith((".covariates", ".levels")):
-            slot = change.what.removeprefix("models.").rpartition(".")[0].replace(".slots.", "/")
-            talk.say(
-                f"{change.what}: versions fitted for other ones do not know these;"
-                f" fit and release one: wearwell model fit {slot}, wearwell model release NUMBER"
-            )
+    for slot in _heard_anew(before or {}, changes):
+        talk.say(
+            f"{slot}: versions fitted for another end, other levels or covariates are not asked any more;"
+            f" fit and release one: wearwell model fit {slot}, wearwell model release NUMBER"
+        )
     version = f"; version {after.version}" if after else ""
     talk.say(f"declared {count}{version}{'' if before is None or changes else ', which changes nothing'}")
+
+
+def _heard_anew(before: Mapping[str, Any], changes: list["Change"]) -> list[str]:
+    """Return the slots, as GTIN/code, that stood before and whose models hear something else from now on."""
+    found = {}
+    for change in changes:
+        path = change.what.split(".")
+        if path[0] != "models" or path[2:3] != ["slots"] or path[4] not in HEARD:
+            continue
+        stood = before.get("models", {}).get(path[1], {}).get("slots", {}).get(path[3])
+        if stood is not None and not (path[4] == "indicator_baseline" and stood["levels"]):
+            found[f"{path[1]}/{path[3]}"] = True
+    return list(found)
 
 
 @app.command("declarations")
@@ -115,7 +125,7 @@ def import_parts(
     from gateway.registry import tenants
 
     with database.connect(settings.load()) as conn:
-        count = catalogue.store(conn, tenants.by_slug(conn, tenant).tenant_id, _text(file), clock.now())
+        count = catalogue.store(conn, tenants.by_slug(conn, tenant).tenant_id, bench.read(file), clock.now())
     talk.say(f"{len(count.parts)} parts, {count.fitments} fitments, {count.offers} offers")
 
 
@@ -142,7 +152,7 @@ def enrol(
     if batch:
         if out is None:
             talk.refuse("a batch needs --out FILE.csv for its secrets")
-        rows = enrolment.read(_text(batch))
+        rows = enrolment.read(bench.read(batch))
     elif gtin and serial:
         rows = [enrolment.Row(0, gtin, serial, device, hw_rev, region, None, radio)]
     else:
@@ -186,7 +196,7 @@ def import_owners(
     from gateway.registry import tenants
 
     with database.connect(settings.load()) as conn:
-        count = registration.register(conn, tenants.by_slug(conn, tenant).tenant_id, _text(file), clock.now())
+        count = registration.register(conn, tenants.by_slug(conn, tenant).tenant_id, bench.read(file), clock.now())
     talk.say(f"{count} owners registered")
 
 

@@ -12,6 +12,7 @@ from gateway.cli import bench, talk
 from gateway.errors import Exit
 
 if TYPE_CHECKING:
+    from gateway.bench.evaluate import Evaluation
     from gateway.bench.replay import Outcome
     from gateway.bench.scores import Score
 
@@ -47,27 +48,34 @@ def evaluate(
     if as_json:
         talk.as_json(plain.plain(found))
     else:
-        t = found.tally
-        talk.say(
-            f"{t.cycles} cycles of {t.units} units: {t.ended} with a seen end, {t.censored} censored and weighed in,"
-            f" {t.unwitnessed} left out: nothing would have shown their end, or no forecast yet"
-        )
-        talk.table([_errors(each) for each in found.scores], json=False, nothing=_nothing_judged(t.forecasts))
-        talk.line("")
-        timed = {each.group: each.cost for each in found.timer_scores}
-        decided = [_decided(each) | _rounded({"timer_cost": timed[each.group]}) for each in found.scores]
-        talk.table(decided, json=False, nothing="")
-        talk.line("")
-        foresight = {found.contender: found.prognosis, "hours timer": found.timer_prognosis}
-        talk.table([{"prognosis": k} | _rounded(asdict(v)) for k, v in foresight.items()], json=False, nothing="")
-        talk.line("")
-        talk.table([_outcome(each) for each in (found.outcome, found.timer)], json=False, nothing="")
-        talk.line("")
-        talk.line("PIT\t" + "\t".join(f"{share:.2f}" for share in found.pit))
+        _tell(found)
     for said in found.leaks[:3]:
         talk.complain(f"leak: {said}")
     if found.leaks:
         raise typer.Exit(Exit.FAILED)
+
+
+def _tell(found: "Evaluation") -> None:
+    """Print an evaluation's tables; where nothing could be judged, that and no empty ones."""
+    t = found.tally
+    talk.say(
+        f"{t.cycles} cycles of {t.units} units: {t.ended} with a seen end, {t.censored} censored and weighed in,"
+        f" {t.unwitnessed} left out: nothing would have shown their end, or no forecast yet"
+    )
+    talk.table([_errors(each) for each in found.scores], json=False, nothing=_nothing_judged(t.forecasts))
+    if not found.scores:
+        return
+    talk.line("")
+    timed = {each.group: each.cost for each in found.timer_scores}
+    decided = [_decided(each) | _rounded({"timer_cost": timed[each.group]}) for each in found.scores]
+    talk.table(decided, json=False, nothing="")
+    talk.line("")
+    foresight = {found.contender: found.prognosis, "hours timer": found.timer_prognosis}
+    talk.table([{"prognosis": k} | _rounded(asdict(v)) for k, v in foresight.items()], json=False, nothing="")
+    talk.line("")
+    talk.table([_outcome(each) for each in (found.outcome, found.timer)], json=False, nothing="")
+    talk.line("")
+    talk.line("PIT\t" + "\t".join(f"{share:.2f}" for share in found.pit))
 
 
 @model.command()

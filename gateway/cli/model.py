@@ -50,10 +50,13 @@ def fit(
         fitted = fitting.fit_all(conn, wanted, note=note, now=clock.now(), crew=bench.crew(workers, dask))
         kept = {version.model_version_id for version in fitted}
         rows = [row for of in every for row in listing.listed(conn, of) if row["version"] in kept]
+        called = [read.called(conn, of) for of in every]
     talk.table(rows, json=as_json, nothing="nothing was fitted")
-    for of, name, version in zip(every, names, fitted, strict=True):
+    for of, name, version in zip(called, names, fitted, strict=True):
         number = version.model_version_id
-        talk.say(f"version {number} is not released; measure: wearwell model evaluate {of.code} --model {name}")
+        if not version.fitted_on.get("ends"):
+            talk.say(f"version {number} knows what is declared and no more: no part of {of} was seen to end yet")
+        talk.say(f"version {number} is not released; measure: wearwell model evaluate {of} --model {name}")
 
 
 @model.command("export")
@@ -125,8 +128,8 @@ def release(
     version: Annotated[int, typer.Argument(help="Its number in the list.")], by: bench.By, note: bench.Note
 ) -> None:
     """Let a version forecast its slot from now on, with a note; the log keeps who and when."""
+    from gateway.bench import read, staff
     from gateway.bench import release as releasing
-    from gateway.bench import staff
     from gateway.registry import models
     from gateway.replenish import versions
 
@@ -134,7 +137,8 @@ def release(
         of = models.get_slot(conn, versions.get(conn, version).slot_id)
         actor = staff.actor(conn, of.tenant_id, by)
         after = releasing.release(conn, version, actor=actor, note=note, now=clock.now())
-    talk.say(f"version {version} forecasts {of.code!r} from now on; undo with: wearwell model rollback {of.code}")
+        called = read.called(conn, of)
+    talk.say(f"version {version} forecasts {of.code!r} from now on; undo with: wearwell model rollback {called}")
     if after.predictor != of.predictor:
         talk.say(f'declare predictor = "{after.predictor}" in your file too: another declaration would change it back')
 

@@ -203,9 +203,16 @@ def _place(path: Path) -> str:
     return ".".join(str(part) for part in path) or "file"
 
 
+def _key(loc: tuple[int | str, ...]) -> str:
+    """Return what a place is called: its key, or which one of a list."""
+    if not loc:
+        return "file"
+    return f"number {loc[-1] + 1} of {loc[-2]}" if isinstance(loc[-1], int) and len(loc) > 1 else str(loc[-1])
+
+
 def _says(error: ErrorDetails) -> str:
     """Return what is wrong and what would be right, of one error of the shape."""
-    kind, key = error["type"], str(error["loc"][-1]) if error["loc"] else "file"
+    kind, key = error["type"], _key(error["loc"])
     why = f": {WHY[key]}" if key in WHY else ""
     given: Any = error.get("input")
     limits = error.get("ctx", {})

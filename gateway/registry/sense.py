@@ -15,6 +15,7 @@ from gateway.registry.places import Path
 from predictors.registry import MODELS
 
 LEVELLED = ("hit", "fused")  # predictors that read the levels of an indicator
+RATE = " of how fast it rises, such as brews an hour beside brews; life_h are hours at its load_ref"
 UNLEARNED = ("rated", "calendar")  # predictors that no covariate changes
 Raw = Mapping[str, Any]
 
@@ -105,7 +106,8 @@ def _channel(slot: Raw, field: str, known: Mapping[str, Bounds]) -> Iterator[Fau
         what = f"{field} {name!r} of slot {slot.get('code')!r} is no channel{nearest(name, known)}"
         yield Fault((field,), f"{what}; name one that is, or add it under [[channels]]")
     elif known[name].kind == "counter":
-        yield Fault((field,), f"{field} {name!r} is a counter, which only rises with use; name a gauge")
+        what = f"{field} {name!r} is a counter, which only rises with use"
+        yield Fault((field,), f"{what}; name a gauge{RATE if field == 'load_channel' else ''}")
 
 
 def _predictor(slot: Raw) -> Iterator[Fault]:

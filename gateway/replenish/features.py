@@ -5,6 +5,8 @@ and adds nothing. A factory part has also run what its unit's counter said at it
 future of `at` are not looked at.
 """
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,6 +27,7 @@ from predictors.indicator import READS
 from predictors.predictor import Predictor
 from predictors.usage import UsePath, forecast
 
+UNHEARD = 0.1  # of the rated hours: a part that had run longer before its unit's first word teaches no life
 WEEKLY = 7.0  # days of a household resemble each other: a week is worth about one independent look
 Array = NDArray[np.float64]
 Marks = NDArray[np.bool_]
@@ -80,6 +83,7 @@ class Seen:
 
     `looks` are what each indicator read on the way (course.py), where that was asked for. `unkept` are the units whose
     exposure was summed hour by hour, and is worth keeping (exposure.py); `unkept_days` the days that were (days.py).
+    `unheard_h` are the hours that a factory part is thought to have run before its unit's first word.
     """
 
     slot: Slot
@@ -89,6 +93,7 @@ class Seen:
     devices: list[str | None]
     batch: SlotBatch
     indicator: Array
+    unheard_h: Array
     looks: list[Array]
     unkept: list[int]
     unkept_days: list[Days]
@@ -113,9 +118,21 @@ class Seen:
             witness |= np.isfinite(self.indicator)
         return np.asarray(witness & ~self.ended)
 
+    @property
+    def heard(self) -> Marks:
+        """Whether nearly all of a part's life was heard of, so that how long it ran is no guess.
+
+        The part that a unit has at its first word is taken for the one it came with. For a forecast that is the careful
+        guess; as a lesson it would teach a fleet that is enrolled in mid-life the ages of its units as lives of parts.
+        """
+        rated = self.slot.life_h or self.batch.run_h
+        with np.errstate(invalid="ignore"):
+            return np.asarray(~(self.unheard_h > UNHEARD * rated))
+
     def as_json(self) -> list[dict[str, Any]]:
         """Return each row as numbers, null where unknown."""
-        columns = {name: getattr(self.batch, name) for name in NAMES} | {"indicator": self.indicator}
+        columns = {name: getattr(self.batch, name) for name in NAMES}
+        columns |= {"indicator": self.indicator, "unheard_h": self.unheard_h}
         rows: list[dict[str, Any]] = [
             {name: _plain(column[i]) for name, column in columns.items()} for i in range(len(self.unit_ids))
         ]
@@ -123,6 +140,8 @@ class Seen:
             if (table := getattr(self.batch, name)) is not None:
                 for row, line in zip(rows, table, strict=True):
                     row[name] = [_plain(cell) for cell in line]
+        if self.batch.hits is not None:
+            rows = [row | {"levels": way_of(self.slot)} for row in rows]
         for name in COVARIATES:
             if (table := getattr(self.batch, name)) is not None:
                 for row, line in zip(rows, table, strict=True):
@@ -131,19 +150,34 @@ class Seen:
 
 
 def batch_of(slot: Slot, rows: list[dict[str, Any]]) -> SlotBatch:
-    """Return stored features as a batch again; hits of another set of levels are not known."""
+    """Return stored features as a batch again; what was measured at other levels is not known."""
     columns = {name: np.array([row.get(name) for row in rows], dtype=np.float64) for name in NAMES}
     if slot.covariates:
         columns |= {name: _named(rows, name, slot.covariates) for name in COVARIATES}
     count = len(declared(slot).levels) if slot.indicator_channel else 0
     if count:
-        columns |= {"hits": _table(rows, "hits", count), "reads": _table(rows, "reads", 1 + READS)}
+        way = way_of(slot)
+        here = [row if same_way(row, way) else {} for row in rows]
+        columns |= {"hits": _table(here, "hits", count), "reads": _table(here, "reads", 1 + READS)}
     return SlotBatch(**columns)
 
 
-def looks_of(rows: list[dict[str, Any]]) -> Array:
-    """Return the looks that finished cycles were stored with, (n, G, 5); none of a row that has none."""
-    return padded([np.array(row.get("looks") or [], dtype=np.float64).reshape(-1, 1 + READS) for row in rows])
+def looks_of(slot: Slot, rows: list[dict[str, Any]]) -> Array:
+    """Return the looks that finished cycles were stored with, (n, G, 5); none of a row that has none of this way."""
+    way = way_of(slot)
+    told = [(row.get("looks") if same_way(row, way) else None) or [] for row in rows]
+    return padded([np.array(looks, dtype=np.float64).reshape(-1, 1 + READS) for looks in told])
+
+
+def way_of(slot: Slot) -> str:
+    """Return a short hash of the levels and the end that a slot's indicator is measured against, kept beside them."""
+    had = declared(slot)
+    return hashlib.sha256(repr((*had.levels, had.indicator_eol)).encode()).hexdigest()[:12]
+
+
+def same_way(row: Mapping[str, Any], way: str) -> bool:
+    """Tell whether a stored row was measured on that way; of rows from before the way was kept, nobody can tell."""
+    return bool(row.get("levels", way) == way)
 
 
 def _table(rows: list[dict[str, Any]], name: str, width: int) -> Array:
@@ -169,6 +203,7 @@ def recalled(slot: Slot, rows: list[dict[str, Any]], at: datetime) -> Seen:
         devices=[],
         batch=batch_of(slot, rows),
         indicator=indicator,
+        unheard_h=np.array([row.get("unheard_h") or 0.0 for row in rows], dtype=np.float64),
         looks=[],
         unkept=[],
         unkept_days=[],
@@ -182,13 +217,13 @@ def declared(slot: Slot) -> Declaration:
 
 
 def heard_by(slot: Slot, model: Predictor) -> Slot:
-    """Return a slot as a model hears it: with the covariates, and as many levels, as its own declaration has.
+    """Return a slot as a model hears it: with the covariates, the levels and the end that its own declaration has.
 
     So a version made before the slot was declared anew can still be asked about what was known then.
     """
-    own = model.declaration
-    if len(own.levels) != len(declared(slot).levels):
-        slot = replace(slot, levels=list(own.levels))
+    own, now = model.declaration, declared(slot)
+    if (own.levels, own.indicator_eol) != (now.levels, now.indicator_eol):
+        slot = replace(slot, levels=list(own.levels), indicator_eol=own.indicator_eol)
     return slot if list(own.covariates) == slot.covariates else replace(slot, covariates=list(own.covariates))
 
 
@@ -248,6 +283,7 @@ def read(conn: psycopg.Connection, slot: Slot, unit_ids: list[int], at: datetime
         devices=[row["device"] for row in rows],
         batch=batch,
         indicator=indicator,
+        unheard_h=np.array([_unheard(row) for row in rows], dtype=np.float64),
         looks=shown.looks if shown else [],
         unkept=[row["unit_id"] for row in rows if row["through"] is None and _worth_keeping(row)],
         unkept_days=unkept_days,
@@ -293,7 +329,7 @@ def _features(row: dict[str, Any], slot: Slot, at: datetime) -> tuple[float, ...
     if row["run"] is not None:
         run_h = row["run"]
         if row["source"] == "factory":
-            run_h += max(row["head"] - (row["start_runtime_h"] or 0.0), 0.0)
+            run_h += _unheard(row)
         else:
             run_h = min(run_h, 24.0 * age_d)  # a part cannot have run longer than it has been in place
         if slot.load_channel and row["run_loaded"]:
@@ -317,6 +353,13 @@ def _features(row: dict[str, Any], slot: Slot, at: datetime) -> tuple[float, ...
         _number(row["left_h"]),
         silent_d,
     )
+
+
+def _unheard(row: dict[str, Any]) -> float:
+    """Return the hours that a part ran before its unit's first word, if it is the one that the unit came with."""
+    if row["source"] != "factory" or row["head"] is None:
+        return 0.0
+    return max(float(row["head"]) - (row["start_runtime_h"] or 0.0), 0.0)
 
 
 def _worth_keeping(row: dict[str, Any]) -> bool:

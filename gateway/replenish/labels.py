@@ -6,7 +6,8 @@ parts when we tell them to, so each generation would teach a shorter life. A lab
 
 - censored False: the unit showed it, by its indicator or by its own report, or the part failed;
 - censored True, witnessed True: the unit would have shown it, and had not: the part would have lasted longer;
-- witnessed False: nothing would have shown it, so its removal teaches nothing about its life, only about its use.
+- witnessed False: nothing would have shown it, or nobody heard when the part began (a unit that had run before it was
+  enrolled), so its removal teaches nothing about its life, only about its use.
 
 A part that stays in place after its end has run longer than it lived: its exposure and age are those of the first
 forecast whose inputs showed the end.
@@ -49,7 +50,8 @@ def label(conn: psycopg.Connection, cycle_id: int, seen: Seen, noticed: Sequence
     ended = bool(seen.ended[0]) or (reported is not None and reported <= AT_END)
     worn = ended or (pct_left is not None and pct_left <= WORN)
     reason = "worn" if worn else "unknown" if pct_left is None else "early"
-    seen_of_end = {"reason": reason, "censored": not ended, "witnessed": ended or bool(seen.alive[0])}
+    witnessed = bool(seen.heard[0]) and (ended or bool(seen.alive[0]))
+    seen_of_end = {"reason": reason, "censored": not ended, "witnessed": witnessed}
     if any(doubt.kind == "cleaned" and doubt.state == "noted" for doubt in noticed):
         seen_of_end["cleaned"] = True
     if ended:

@@ -1,9 +1,9 @@
 """Learning: a slot's model fitted anew from finished and running cycles, as an immutable version.
 
-Only cycles whose end would have shown itself teach a life (labels.py): that a part which nobody looks at still runs is
-no survival. The gateway learns when finished cycles have grown by a tenth, and releases what it learned by itself only
-while staff have released nothing for that slot: from then on the manufacturer decides, and what is learned waits as a
-challenger.
+Only cycles whose end would have shown itself, and whose beginning was heard of, teach a life (labels.py): that a part
+which nobody looks at still runs is no survival. The gateway learns when finished cycles have grown by a tenth, and
+releases what it learned by itself only while staff have released nothing for that slot: from then on the manufacturer
+decides, and what is learned waits as a challenger.
 """
 
 from dataclasses import dataclass
@@ -48,8 +48,8 @@ class InForce:
 def in_force(conn: psycopg.Connection, slot: Slot) -> InForce:
     """Return the slot's model: the version released last for its predictor, else the declaration alone.
 
-    A version that cannot be read, or that was made for other levels or covariates than are declared now, is logged, and
-    the one released before it stays in force.
+    A version that cannot be read, or that was made for another end, other levels or covariates than are declared now,
+    is logged, and the one released before it stays in force.
     """
     for release in reversed(releases.standing(releases.log(conn, slot.slot_id))):
         if release.model_version_id is None or release.predictor != slot.predictor:
@@ -61,14 +61,18 @@ def in_force(conn: psycopg.Connection, slot: Slot) -> InForce:
             continue
         if answers(model, slot):
             return InForce(model, versions.get(conn, release.model_version_id))
-        log.warning("version was made for other levels or covariates", model_version_id=release.model_version_id)
+        log.warning("version was made for another declaration", model_version_id=release.model_version_id)
     return InForce(named(slot.predictor)(features.declared(slot)), None)
 
 
 def answers(model: Predictor, slot: Slot) -> bool:
-    """Tell whether a model can be asked about a slot as it is declared now: by its levels and covariates."""
+    """Tell whether a model can be asked about a slot as it is declared now: its artifact says what it learned to hear.
+
+    Levels are compared by value: the third of five says something else once it lies elsewhere, though five there are.
+    """
     had, now = model.declaration, features.declared(slot)
-    return len(had.levels) == len(now.levels) and had.covariates == now.covariates
+    heard = (had.indicator_eol, had.levels, had.covariates)
+    return heard == (now.indicator_eol, now.levels, now.covariates)
 
 
 def ripe(conn: psycopg.Connection) -> list[int]:
@@ -92,7 +96,8 @@ def learn(conn: psycopg.Connection, slot_id: int, now: datetime) -> int | None:
     ]
     under_way = features.read(conn, slot, units, now)
     model = named(slot.predictor)(features.declared(slot))
-    running = [row for row, alive in zip(under_way.as_json(), under_way.alive, strict=True) if alive]
+    teaches = under_way.alive & under_way.heard
+    running = [row for row, teaching in zip(under_way.as_json(), teaches, strict=True) if teaching]
     related = siblings.of(conn, slot)
     model.fit(history(slot, labels, running, hours_only=model.hours_only), related.family(now))
     version_id = versions.keep(
@@ -121,6 +126,6 @@ def history(slot: Slot, labels: list[dict[str, Any]], under_way: list[dict[str, 
         censored,
         days=batch.age_d,
         hits=batch.hits,
-        looks=features.looks_of(rows),
+        looks=features.looks_of(slot, rows),
         covariates=batch.covariates,
     )

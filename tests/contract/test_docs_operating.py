@@ -12,6 +12,7 @@ from gateway import metrics
 from gateway.cli import app
 from gateway.errors import Exit
 from gateway.operate import fleet_metrics
+from gateway.registry.channels import CHANNELS
 from gateway.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -45,6 +46,12 @@ def test_every_command_has_its_line() -> None:
     rows = re.findall(r"^\| `(wearwell [^`]+)` \| (.*) \|$", section("Commands"), re.MULTILINE)
     said = {" ".join(word for word in found.split() if word[0].islower()): line for found, line in rows}
     assert dict(helps(group)) == said
+
+
+def test_every_standard_channel_has_its_line() -> None:
+    """What a maker need not declare stands in the table, with the bounds that are believed."""
+    rows = re.findall(r"^\| `(\w+)` \| (\S+) \| (counter|gauge|state) \| (.*) \|$", PAGE, re.MULTILINE)
+    assert [(c.name, c.unit, c.kind, f"{c.low:.0f} to {c.high:.0f}") for c in CHANNELS] == rows
 
 
 def test_every_exit_code_has_its_line() -> None:

@@ -10,8 +10,12 @@ import psycopg
 import pytest
 
 from gateway import cli, clock
+from gateway.bench import notebook
 from gateway.bench.crew import Pool
-from gateway.registry import staff
+from gateway.errors import ConfigurationError
+from gateway.operate import database
+from gateway.registry import declaration, models, staff, units
+from gateway.replenish import cycles
 from tests import bench_field
 from tests.bench_field import at
 
@@ -145,6 +149,41 @@ def test_several_slots_are_fitted_at_once(shell: Shell) -> None:
     assert ["weibull"] == [row["predictor"] for row in shell.data("list", SLOT)]
 
 
+def test_a_slot_without_an_end_says_that_nothing_was_learned_or_judged(shell: Shell, conn: psycopg.Connection) -> None:
+    """No empty tables, no flat histogram that looks calibrated; commands are named so that they can be copied."""
+    sibling = bench_field.TOML.replace("4006381333931", "4006381333948").replace("Purifier", "Small purifier")
+    declaration.declare(conn, declaration.read(bench_field.TOML + sibling[sibling.index("[[models]]") :]))
+    slot = models.slots(conn, models.by_gtin(conn, "04006381333948").model_id)[0]
+    units.enrol(conn, slot.tenant_id, "04006381333948", "Y1", now=at(390.0))
+    cycles.ensure_open(conn, [unit for (unit,) in conn.execute("select unit_id from unit where serial = 'Y1'")])
+    conn.commit()
+    young = "04006381333948/hepa"
+    fitted = shell("fit", young)
+    assert "knows what is declared and no more" in fitted.stderr
+    assert f"wearwell model evaluate {young} --model weibull" in fitted.stderr
+    judged = shell("evaluate", young)
+    assert (0, "") == (judged.returncode, judged.stdout.strip())
+    assert "can be judged yet" in judged.stderr
+    assert [None] * 10 == shell.data("evaluate", young)["pit"]
+
+
+@pytest.mark.parametrize(
+    ("change", "asked"), [(("eol = 200", "eol = 190"), False), (("life_d = 125", "life_d = 120"), True)]
+)
+def test_declaring_says_which_versions_are_not_asked_any_more(
+    shell: Shell, tmp_path: Path, change: tuple[str, str], asked: bool
+) -> None:
+    """Another end is another question, other rated days are not."""
+    (tmp_path / "maker.toml").write_text(bench_field.TOML.replace(*change))
+    with shell.patch.context() as patch:
+        patch.setattr(sys, "argv", ["wearwell", "declare", "maker.toml"])
+        with pytest.raises(SystemExit):
+            cli.main()
+    said = shell.captured.readouterr().err
+    assert asked == ("not asked any more" not in said)
+    assert asked == (f"wearwell model fit 0{SLOT}" not in said)
+
+
 def test_a_young_version_says_that_it_cannot_be_judged_yet(shell: Shell) -> None:
     """Fitted today, it knows all of the past: nothing of that may be held for it."""
     number = shell.data("fit", SLOT)[0]["version"]
@@ -169,6 +208,31 @@ def test_a_version_travels_as_a_file_and_a_damaged_one_is_refused(shell: Shell, 
     assert "sha256" in ended.stderr
     assert "what is in force stays" in ended.stderr
     assert 1 == len(shell.data("list", SLOT))
+
+
+def test_a_notebook_finds_the_database_that_the_commands_use(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Beside `wearwell up` nobody has to know a DSN; where there is no database, that is said and none is made."""
+    monkeypatch.setenv("WEARWELL_DATA_DIR", str(tmp_path / "here"))
+    monkeypatch.delenv("WEARWELL_DATABASE_DSN", raising=False)
+    with pytest.raises(ConfigurationError, match=r"there is no database in .*here; name one"):
+        notebook.connect()
+    assert not (tmp_path / "here").exists()
+    database.start_embedded(tmp_path / "here")
+    with notebook.connect() as conn:
+        assert [("wearwell", "wearwell_gateway")] == conn.execute("select current_database(), current_user").fetchall()
+    database.leave_embedded(tmp_path / "here")
+
+
+@pytest.mark.parametrize(("content", "said"), [(None, "No such file"), (b"\xff\xfe", "not text in UTF-8")])
+def test_a_file_that_cannot_be_read_says_why(shell: Shell, tmp_path: Path, content: bytes | None, said: str) -> None:
+    """No number of the system's, no codec: what is wrong with it and what to look at."""
+    if content is not None:
+        (tmp_path / "version.json").write_bytes(content)
+    ended = shell("import", SLOT, "version.json")
+    assert 1 == ended.returncode
+    assert said in ended.stderr
+    assert "Errno" not in ended.stderr
+    assert "codec" not in ended.stderr
 
 
 def test_what_if_answers_in_prompts_days_and_money(shell: Shell) -> None:

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from gateway import clock
 from gateway.bench import choose, evaluate, read, release
 from gateway.bench import fit as fits
+from gateway.errors import Conflict
 from gateway.registry import declaration
 from gateway.registry.models import Slot
 from gateway.replenish import cycles, features, learn, releases, siblings, versions
@@ -147,7 +148,24 @@ def test_a_version_for_other_covariates_is_not_asked(conn: psycopg.Connection) -
     with capture_logs() as logs:
         chosen = learn.in_force(conn, read.slot(conn, "hepa"))
     assert (None, ("tds",)) == (chosen.version, chosen.model.declaration.covariates)
-    assert ["version was made for other levels or covariates"] == [line["event"] for line in logs]
+    assert ["version was made for another declaration"] == [line["event"] for line in logs]
+
+
+@pytest.mark.parametrize("change", [("50, 100, 150", "60, 110, 160"), ("eol = 200", "eol = 190")])
+def test_a_version_for_as_many_other_levels_is_not_asked(conn: psycopg.Connection, change: tuple[str, str]) -> None:
+    """Levels that lie elsewhere, or another end, are other questions; declared back again, it answers."""
+    toml = bench_field.TOML + "levels = [50, 100, 150]\n"
+    slot = bench_field.store(conn, bench_field.field(homes=12), toml)
+    version = learn.learn(conn, slot.slot_id, bench_field.at(500.0))
+    assert version is not None
+    declaration.declare(conn, declaration.read(toml.replace(*change)))
+    moved = read.slot(conn, "hepa")
+    assert learn.in_force(conn, moved).version is None
+    with pytest.raises(Conflict, match=r"another end, other levels or covariates.*the declaration stays in force"):
+        release.release(conn, version, actor="staff:1", note="all the same", now=bench_field.at(501.0))
+    declaration.declare(conn, declaration.read(toml))
+    stands = learn.in_force(conn, read.slot(conn, "hepa")).version
+    assert version == (stands and stands.model_version_id)
 
 
 def test_a_version_for_other_covariates_can_still_be_compared_and_explained(conn: psycopg.Connection) -> None:

@@ -12,7 +12,7 @@ from gateway import clock
 from gateway.db import pool
 from gateway.registry import units as enrolled
 from gateway.registry.models import Slot
-from gateway.replenish import cycles, delivery, features, learn, releases, score
+from gateway.replenish import cycles, delivery, features, learn, releases, score, versions
 from predictors.fused import Fused
 from tests.integration import replenish_fleet as fleet
 from tests.integration.replenish_fleet import BORN, House
@@ -353,6 +353,27 @@ def test_parts_whose_end_nothing_shows_teach_no_life(conn: psycopg.Connection, h
         now = fleet.run(conn, unit_id, 90)
         cycles.fitted(conn, cycles.Fitting(unit_id, house.slot.slot_id, now, "owner"), now)
     assert learn.ripe(conn) == []
+
+
+def test_a_fleet_enrolled_in_mid_life_does_not_teach_its_units_ages(conn: psycopg.Connection, house: House) -> None:
+    """Five thousand hours on the counter at its first word are the unit's: its next part teaches, not its first."""
+    for i in range(6):
+        unit_id, slot_id = fleet.enrol(conn, house, f"O{i}"), house.slot.slot_id
+        fleet.report(conn, unit_id, "runtime", [(BORN, 5000.0)])
+        now = BORN
+        for days in (50, 100):
+            now = fleet.run(conn, unit_id, days, since=now + DAY)
+            told = [(now - timedelta(hours=h), 1.0) for h in (3, 2, 1)]
+            fleet.report(conn, unit_id, "left_pct", told, slot_id=slot_id)
+            fleet.scored(conn, unit_id, now)
+            cycles.fitted(conn, cycles.Fitting(unit_id, slot_id, now, "device"), now)
+    labels = [row[0] for row in conn.execute("select label from cycle where label is not null order by cycle_id")]
+    assert [False, True] * 6 == [label["witnessed"] for label in labels]
+    assert max(label["run_h"] for label in labels if label["witnessed"]) < 1000
+    assert learn.ripe(conn) == [house.slot.slot_id]
+    version = learn.learn(conn, house.slot.slot_id, now)
+    assert version is not None
+    assert 6 == versions.get(conn, version).fitted_on["ends"]
 
 
 def test_a_part_that_nothing_watches_comes_to_its_end(conn: psycopg.Connection, house: House) -> None:

@@ -66,6 +66,13 @@ def test_each_chart_has_a_sentence_and_a_table(found: Report) -> None:
     assert page.count("<svg") == page.count('role="img"') == page.count("The same as a table") == len(found.charts)
 
 
+def test_a_page_says_one_coverage(found: Report) -> None:
+    """What the head of the page says that the 80 and 90 % intervals held, the chart says too: a cycle counts once."""
+    [chart] = [chart for chart in found.charts if chart.key == "coverage"]
+    score, said = found.evaluation.scores[0], {row[0]: row[1] for row in chart.rows}
+    assert (f"{score.cov80:.0%}", f"{score.cov90:.0%}") == (said["80%"], said["90%"])
+
+
 def test_the_same_data_come_as_json(found: Report) -> None:
     """Scores, comparison, drift and every chart's table; nothing that JSON cannot hold."""
     data = json.loads(json.dumps(found.as_json(), allow_nan=False))

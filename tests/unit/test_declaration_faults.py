@@ -89,6 +89,8 @@ def test_a_good_one_is_taken_in_both_notations() -> None:
         ('load_channel = "ozone"', 'load_channel = "ozon"', 19, "is no channel; did you mean 'ozone'?"),
         ('"pressure_drop"', '"pressuredrop"', 21, "did you mean 'pressure_drop'?"),
         ('"pressure_drop"', '"runtime"', 21, "is a counter, which only rises with use; name a gauge"),
+        ('load_channel = "ozone"', 'load_channel = "volume"', 19, "name a gauge of how fast it rises"),
+        ("levels = [50, 80,", 'levels = [50, "x",', 24, "number 2 of levels must be a number, not 'x'"),
         ("indicator_eol = 200", "indicator_eol = 20", 22, "lies below the baseline 40 of an indicator that rises"),
         ("indicator_eol = 200", "indicator_eol = 40", 22, "is the baseline itself"),
         ("indicator_eol = 200", "indicator_eol = 2e7", 22, "is never reached: the channel is believed from"),
