@@ -19,7 +19,7 @@ from predictors.batch import Array
 from predictors.usage_cohort import KNOTS, UseCohort
 from predictors.usage_days import WEEK, DailyUse, harmonics, middles
 from predictors.usage_known import Known, changed, know
-from predictors.usage_level import drift
+from predictors.usage_level import HOMEWARD, drift
 from predictors.usage_presence import LEAST, MOST, OWN_WAVES, usual, wave
 from predictors.usage_weeks import week_of_year
 
@@ -29,7 +29,7 @@ PROFILE_WEIGHT = 28.0  # days that the cohort's weekdays are worth
 SEASON_NOW = 8  # weeks that the level now was seen in
 LEAST_USE = 1e-6  # of cumulative use, so that it has a logarithm
 OFTEN_AWAY = 0.25  # share of weeks, from which a unit's spread is calibrated among those often away
-RESTLESS = 1.5  # times the usual drift, from which it is among the restless
+NEW_WEEKS = 12  # known, below which a unit's spread is calibrated among the new
 KNOT_WEEKS = np.array([knot // WEEK for knot in KNOTS if knot >= WEEK])
 FIRST_DAYS = np.array([knot for knot in KNOTS if knot < WEEK])
 
@@ -41,7 +41,8 @@ class UsePath:
     cumulative: (n, k) median exposure used up by each of KNOTS, above zero and rising. log_sd: (n, k) standard
     deviation of its logarithm. change_d: (n,) days since a change of use was detected, NaN none. change_ratio: (n,)
     level after over level before it. away: (n,) chance that the unit is away now. group: (n,) among whom its spread was
-    calibrated, 0 regular, 1 restless, 2 often away. cohort_only: (n,) True where nothing of its own is known.
+    calibrated, 0 regular, 1 changed of late, 2 often away, 3 new. cohort_only: (n,) True where nothing of its own is
+    known.
     """
 
     cumulative: Array
@@ -63,7 +64,9 @@ def _forecast(daily: DailyUse, cohort: UseCohort) -> UsePath:
     known = know(daily, cohort)
     away = known.level.away
     gone = away[:, -1] if away.shape[1] else np.zeros(len(daily))
-    group = np.where(known.presence.share > OFTEN_AWAY, 2, np.where(known.pace > RESTLESS, 1, 0))
+    change_d, change_ratio = changed(known)
+    group = np.where(np.isfinite(change_d), 1, np.where(known.presence.share > OFTEN_AWAY, 2, 0))
+    group[np.isfinite(known.weekly.use).sum(axis=1) < NEW_WEEKS] = 3
     days = middles(daily, 0, AHEAD)
     waves = harmonics(days)
     ahead, wave_cov = _away(known, daily, cohort, waves, week_of_year(days))
@@ -74,12 +77,12 @@ def _forecast(daily: DailyUse, cohort: UseCohort) -> UsePath:
     of_days = variance[:, :1] + known.noise[:, None] * (WEEK / FIRST_DAYS - 1.0)
     log_sd = np.sqrt(np.concatenate([of_days, variance], axis=1)) * cohort.scale[group]
     unseen = np.asarray(~np.isfinite(known.weekly.use).any(axis=1))
-    return UsePath(rising, log_sd, *changed(known), gone, group.astype(np.int64), unseen)
+    return UsePath(rising, log_sd, change_d, change_ratio, gone, group.astype(np.int64), unseen)
 
 
 def _cumulative(known: Known, waves: Array, away: Array) -> Array:
     """Return median use by the knots from a week on, (n, k); the level reverts as far as regimes change."""
-    same = np.exp(-known.hazard[:, None] * np.arange(1, AHEAD + 1))
+    same = np.exp(-HOMEWARD * known.hazard[:, None] * np.arange(1, AHEAD + 1))
     level = known.home[:, None] + (known.level.mean - known.home)[:, None] * same
     season = np.einsum("nki,ni->nk", waves, known.season.mean)
     rate = np.exp(level + season) * (1.0 - away) * _factor(known)[:, None]
@@ -99,7 +102,7 @@ def _variance(known: Known, cohort: UseCohort, waves: Array, away: Array, wave_c
     seen = known.weekly.waves[:, -SEASON_NOW:]
     off = mean_waves - (seen.mean(axis=1) if seen.shape[1] else np.zeros((len(known.home), waves.shape[2])))[:, None]
     season = np.einsum("nki,nij,nkj->nk", off, known.season.cov, off)
-    drifted = known.pace[:, None] * drift(cohort.walk, known.hazard, KNOT_WEEKS.tolist())
+    drifted = drift(cohort.walk, known.hazard, KNOT_WEEKS.tolist())
     factor = known.noise / (_weeks_here(known) + FACTOR_WEIGHT)
     level = (known.level.var + factor)[:, None] + known.noise[:, None] / weeks
     return np.asarray(level + drifted + season + np.minimum(spells, 1.0))
@@ -115,9 +118,10 @@ def _away(
     own, cov = wave(presence, surprise, known.weekly.waves[..., :OWN_WAVES] * seen[:, :, None])
     ahead = np.einsum("nki,ni->nk", waves[..., :OWN_WAVES], own)
     usually = np.clip(usual(presence, week, cohort) + ahead, LEAST, MOST)
-    now = known.level.away[:, -1:] if seen.shape[1] else np.zeros((len(daily), 1))
+    # Who is away at Christmas is away as is usual then; what is unusual now lasts as long as spells do.
+    now = surprise[:, -1:] if seen.shape[1] else np.zeros((len(daily), 1))
     fading = presence.alike[:, None] ** np.arange(1, week.shape[1] + 1)
-    return np.clip(usually + (now - presence.share[:, None]) * fading, 0.0, 0.99), cov
+    return np.clip(usually + now * fading, 0.0, 0.99), cov
 
 
 def _weeks_here(known: Known) -> Array:

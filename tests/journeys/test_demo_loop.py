@@ -18,7 +18,9 @@ mosquitto.find = lambda: None
 from gateway.cli import main
 main()
 """
-LIMIT_S = 600  # many times what it takes: a machine that does much else shows each step late, or only the next time round
+LIMIT_S = (
+    600  # many times what it takes: a machine that does much else shows each step late, or only the next time round
+)
 STEPS = ("readings", "forecast", "prompt", "order", "charge", "shipped", "delivered", "fitted", "next cycle")
 
 

@@ -1,5 +1,7 @@
 """The usage forecast: levels that change, seasons, absences, new units."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -67,6 +69,32 @@ def test_a_fortnight_away_is_no_change() -> None:
     assert np.isnan(path.change_d).all()
 
 
+def test_who_is_away_when_everybody_is_comes_back_when_they_do() -> None:
+    """A week away that is usual then says nothing of the next; the same week away in a cohort without holidays does."""
+    level = np.where(np.arange(DAYS) < DAYS - 7, 4.0, 0.0)
+    days, week = noisy(level, 50), KNOTS.index(7)
+    holidays = np.ones(52)
+    holidays[51] = 12.0  # of the year, the last
+    usual = told(days, replace(COHORT, away_by_week=holidays / holidays.mean()), yearday=363)
+    odd = told(days, yearday=363)
+    assert np.median(usual.cumulative[:, week] / odd.cumulative[:, week]) > 1.15
+
+
+def test_a_change_of_late_and_a_unit_that_is_new_are_calibrated_apart() -> None:
+    """Regular units, those told of a change, and those that came within twelve weeks each have a group of their own."""
+    changed = told(noisy(np.where(np.arange(DAYS) < DAYS - 70, 4.0, 9.0), 50))
+    assert {0} == set(told(noisy(np.full(DAYS, 4.0), 5)).group)
+    assert {1} == set(changed.group[np.isfinite(changed.change_d)])
+    assert {3} == set(told(noisy(np.full(60, 4.0), 5)).group)
+
+
+def test_intervals_of_new_units_widen_where_those_like_them_turned_out_otherwise() -> None:
+    """Units whose first weeks look alike and whose years do not teach that a new one is less sure than it looks."""
+    wave = np.cos(2 * np.pi * (np.arange(2 * DAYS)[None, :] / 364 - np.random.default_rng(3).random(200)[:, None]))
+    cohort = usage_learn.learn(DailyUse.of(np.exp(0.8 * wave) * noisy(np.full(2 * DAYS, 4.0), 200), 6, 0), COHORT)
+    assert (cohort.scale[3, MONTH:] > cohort.scale[0, MONTH:]).all()
+
+
 def test_a_season_is_learned_from_the_cohort() -> None:
     """A cohort that uses twice as much in winter as in summer foretells more for December than its November was."""
     day = np.arange(DAYS + 40)
@@ -129,6 +157,8 @@ def test_a_cohort_is_written_and_read() -> None:
     for damage in ({"level": None}, {"scale": [1.0]}, {"noise": float("nan")}):
         with pytest.raises(artifact.DamagedArtifact):
             UseCohort.read({**cohort.written(), **damage})
+    before = {**cohort.written(), "scale": cohort.scale[:3].tolist(), "restless": 0.05}
+    assert [*cohort.scale[:3].tolist(), cohort.scale[0].tolist()] == UseCohort.read(before).scale.tolist()
 
 
 def test_a_cohort_is_the_same_in_any_order() -> None:

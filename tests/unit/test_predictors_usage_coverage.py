@@ -11,11 +11,16 @@ VDQ = usage.DATA / "vdq"
 
 def test_dates_are_nearer_than_a_rates_and_covered() -> None:
     """Over all kinds and horizons, errors are below those of rates and of today, and four in five are covered."""
-    rows = {row.model: row for row in usage.households(400, seed=5) if (row.kind, row.horizon_d) == ("all", 0)}
+    found, best = usage.households(400, seed=5)
+    rows = {row.model: row for row in found if (row.kind, row.horizon_d) == ("all", 0)}
     ours = rows.pop("usage")
     assert ours.mae_d < 0.9 * min(row.mae_d for row in rows.values())
     assert pytest.approx(0.81, abs=0.05) == ours.cov80
     assert pytest.approx(0.90, abs=0.05) == ours.cov90
+    by_kind = {row.kind: row for row in found if (row.model, row.horizon_d) == ("usage", 0)}
+    assert pytest.approx(0.80, abs=0.08) == by_kind[usage.TOLD].cov80
+    assert pytest.approx(0.80, abs=0.06) == by_kind[usage.NEWCOMERS].cov80
+    assert best["moving"][365] < 0.75  # a change to come is nobody's knowledge
 
 
 def test_a_change_of_use_is_told_seldom_wrongly_and_mostly_when_it_is_there() -> None:
