@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tests.benchmarks import usage
+from tests.benchmarks import usage, usage_hours
 
 VDQ = usage.DATA / "vdq"
 
@@ -28,6 +29,14 @@ def test_a_change_of_use_is_told_seldom_wrongly_and_mostly_when_it_is_there() ->
     told = usage.alarms(400, seed=5)
     assert told["none, steady"] < 0.05
     assert told["one, moving"] > 0.5
+
+
+def test_the_hour_of_the_week_counts_in_the_last_half_day_alone() -> None:
+    """Hours tell the usual moment better where six hours are left, and nothing from a day on: so dates are of days."""
+    found = usage_hours.errors(300, seed=5)
+    assert np.median(found[6]["hours"]) < np.median(found[6]["days"])
+    for horizon in (24, 48, 72):
+        assert found[horizon]["hours"].mean() > 0.97 * found[horizon]["days"].mean()
 
 
 @pytest.mark.skipif(not (VDQ / "train").exists(), reason="vdq is not beside the project")
