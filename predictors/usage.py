@@ -26,6 +26,7 @@ from predictors.usage_weeks import week_of_year
 AHEAD = KNOTS[-1] // WEEK
 FACTOR_WEIGHT = 8.0  # weeks that a factor of one is worth
 PROFILE_WEIGHT = 28.0  # days that the cohort's weekdays are worth
+EARLY_SD = 2.0  # weeks by which one year's steps come before or after another's: the weather's
 SEASON_NOW = 8  # weeks that the level now was seen in
 LEAST_USE = 1e-6  # of cumulative use, so that it has a logarithm
 OFTEN_AWAY = 0.25  # share of weeks, from which a unit's spread is calibrated among those often away
@@ -69,28 +70,30 @@ def _forecast(daily: DailyUse, cohort: UseCohort) -> UsePath:
     group[np.isfinite(known.weekly.use).sum(axis=1) < NEW_WEEKS] = 3
     days = middles(daily, 0, AHEAD)
     waves = harmonics(days)
-    ahead, wave_cov = _away(known, daily, cohort, waves, week_of_year(days))
-    cumulative = _cumulative(known, waves, ahead)
+    away_ahead = _away(known, daily, cohort, waves, week_of_year(days))
+    common = cohort.steps[week_of_year(days)]
+    cumulative = _cumulative(known, waves, common, away_ahead[0])
     first = cumulative[:, :1] * np.cumsum(_weekdays(daily, cohort), axis=1)[:, FIRST_DAYS - 1] / WEEK
     rising = np.maximum.accumulate(np.maximum(np.concatenate([first, cumulative], axis=1), LEAST_USE), axis=1)
-    variance = _variance(known, cohort, waves, ahead, wave_cov)
+    variance = _variance(known, cohort, waves, common, away_ahead)
     of_days = variance[:, :1] + known.noise[:, None] * (WEEK / FIRST_DAYS - 1.0)
     log_sd = np.sqrt(np.concatenate([of_days, variance], axis=1)) * cohort.scale[group]
     unseen = np.asarray(~np.isfinite(known.weekly.use).any(axis=1))
     return UsePath(rising, log_sd, change_d, change_ratio, gone, group.astype(np.int64), unseen)
 
 
-def _cumulative(known: Known, waves: Array, away: Array) -> Array:
+def _cumulative(known: Known, waves: Array, common: Array, away: Array) -> Array:
     """Return median use by the knots from a week on, (n, k); the level reverts as far as regimes change."""
     same = np.exp(-HOMEWARD * known.hazard[:, None] * np.arange(1, AHEAD + 1))
     level = known.home[:, None] + (known.level.mean - known.home)[:, None] * same
-    season = np.einsum("nki,ni->nk", waves, known.season.mean)
+    season = np.einsum("nki,ni->nk", waves, known.season.mean) + common
     rate = np.exp(level + season) * (1.0 - away) * _factor(known)[:, None]
     return np.asarray(np.cumsum(rate, axis=1)[:, KNOT_WEEKS - 1])
 
 
-def _variance(known: Known, cohort: UseCohort, waves: Array, away: Array, wave_cov: Array) -> Array:
+def _variance(known: Known, cohort: UseCohort, waves: Array, common: Array, ahead: tuple[Array, Array]) -> Array:
     """Return the variance of the log of cumulative use by the knots from a week on, (n, k)."""
+    away, wave_cov = ahead
     weeks = KNOT_WEEKS.astype(np.float64)
     mean_waves = np.cumsum(waves, axis=1)[:, KNOT_WEEKS - 1] / weeks[:, None]
     share = np.cumsum(away, axis=1)[:, KNOT_WEEKS - 1] / weeks
@@ -102,6 +105,9 @@ def _variance(known: Known, cohort: UseCohort, waves: Array, away: Array, wave_c
     seen = known.weekly.waves[:, -SEASON_NOW:]
     off = mean_waves - (seen.mean(axis=1) if seen.shape[1] else np.zeros((len(known.home), waves.shape[2])))[:, None]
     season = np.einsum("nki,nij,nkj->nk", off, known.season.cov, off)
+    # A step comes when the weather turns: what the mean to come gains where it comes a week earlier.
+    shifted = (common[:, KNOT_WEEKS - 1] - common[:, :1]) / weeks
+    season += (EARLY_SD * shifted) ** 2
     drifted = drift(cohort.walk, known.hazard, KNOT_WEEKS.tolist())
     factor = known.noise / (_weeks_here(known) + FACTOR_WEIGHT)
     level = (known.level.var + factor)[:, None] + known.noise[:, None] / weeks
@@ -134,7 +140,7 @@ def _factor(known: Known) -> Array:
     """Return mean use over the exponential of its modelled logarithm, (n,), shrunk to that of a log-normal."""
     level, weekly = known.level, known.weekly
     there = np.isfinite(weekly.use) & np.isfinite(level.path)
-    season = np.einsum("nki,ni->nk", weekly.waves, known.season.mean)
+    season = np.einsum("nki,ni->nk", weekly.waves, known.season.mean) + weekly.common
     modelled = np.where(there, np.exp(np.where(there, level.path, 0.0) + season) * (1.0 - level.away), 0.0).sum(axis=1)
     used = np.where(there, weekly.use, 0.0).sum(axis=1)
     weeks = _weeks_here(known)

@@ -29,7 +29,8 @@ class UseCohort:
     """Hold a cohort's numbers; exposure in the unit of the histories.
 
     level, level_sd: mean and standard deviation over units of log use per week. noise: variance of a week about it.
-    walk: variance that a level gains a week. season: the waves of log use. hazard: changes of regime a week. away:
+    walk: variance that a level gains a week. season: the waves of log use. steps: (52,) what all have in
+    common beside waves, by week of the year. hazard: changes of regime a week. away:
     share of weeks away, away_weight: how many weeks that is worth, stay: chance that one follows another. away_by_week:
     (52,) share of weeks away by week of the year, over its mean. profile: (7,) use by weekday from Monday, mean 1.
     scale: (4, k) by which the spread at each of KNOTS is multiplied, learned by looking back. units: how many units
@@ -45,6 +46,7 @@ class UseCohort:
     away: float = AWAY
     away_weight: float = AWAY_WEIGHT
     stay: float = STAY
+    steps: Array = field(default_factory=lambda: np.zeros(WEEKS_OF_YEAR))
     away_by_week: Array = field(default_factory=lambda: np.ones(WEEKS_OF_YEAR))
     profile: Array = field(default_factory=lambda: np.ones(WEEK))
     scale: Array = field(default_factory=lambda: np.ones((GROUPS, len(KNOTS))))
@@ -72,14 +74,21 @@ class UseCohort:
         """Return what `written` wrote; raise DamagedArtifact where that cannot be."""
         try:
             numbers = {name: float(written[name]) for name in NUMBERS}
-            arrays = {name: np.array(written[name], dtype=np.float64) for name in ARRAYS}
+            # Written before there were steps, a cohort has none.
+            told = {"steps": [0.0] * WEEKS_OF_YEAR, **written}
+            arrays = {name: np.array(told[name], dtype=np.float64) for name in ARRAYS}
             season = Season(*(np.array(written["season"][name], dtype=np.float64) for name in ("mean", "cov")))
             units = int(written["units"])
         except (KeyError, TypeError, ValueError) as broken:
             raise DamagedArtifact(f"artifact's use cohort cannot be read: {broken}") from broken
         if arrays["scale"].shape == (GROUPS - 1, len(KNOTS)):  # learned before the new were a group of their own
             arrays["scale"] = np.concatenate([arrays["scale"], arrays["scale"][:1]])
-        shapes = {"away_by_week": (WEEKS_OF_YEAR,), "profile": (WEEK,), "scale": (GROUPS, len(KNOTS))}
+        shapes = {
+            "steps": (WEEKS_OF_YEAR,),
+            "away_by_week": (WEEKS_OF_YEAR,),
+            "profile": (WEEK,),
+            "scale": (GROUPS, len(KNOTS)),
+        }
         sound = all(arrays[name].shape == shape for name, shape in shapes.items())
         sound &= season.mean.shape == (WAVES,) and season.cov.shape == (WAVES, WAVES)
         every = [*arrays.values(), season.mean, season.cov, np.array(list(numbers.values()))]
@@ -90,4 +99,4 @@ class UseCohort:
 
 
 NUMBERS = ("level", "level_sd", "noise", "walk", "hazard", "away", "away_weight", "stay")
-ARRAYS = ("away_by_week", "profile", "scale")
+ARRAYS = ("steps", "away_by_week", "profile", "scale")

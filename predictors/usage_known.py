@@ -40,7 +40,7 @@ class Known:
 
 def know(daily: DailyUse, cohort: UseCohort) -> Known:
     """Return level, season and habits of each unit, shrunk to its cohort."""
-    weekly = Weekly.of(daily, cohort.profile, float(np.exp(cohort.level)))
+    weekly = Weekly.of(daily, cohort.profile, float(np.exp(cohort.level))).without(cohort.steps)
     n = len(daily)
     spread = noise(weekly.ordinary, cohort.noise)
     of_week = spread[:, None] * WEEK / np.maximum(weekly.days, 1.0)

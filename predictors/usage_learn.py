@@ -8,13 +8,15 @@ from scipy.special import ndtri
 from predictors.batch import Array
 from predictors.usage import UsePath, forecast
 from predictors.usage_cohort import GROUPS, KNOTS, UseCohort
-from predictors.usage_days import WEEK, DailyUse, Numbers, middles
+from predictors.usage_days import WEEK, DailyUse, Numbers, harmonics, middles
 from predictors.usage_known import know
 from predictors.usage_level import JUMP_SD
 from predictors.usage_season import fit
 from predictors.usage_season import learn as learn_season
 from predictors.usage_weeks import WEEKS_OF_YEAR, Weekly, noise, spread, week_of_year
 
+MOST_STEP = 1.5  # of log use from one week to the next: beyond it somebody moved
+LEAST_STEPS = 20  # units that tell of each week of the year, below which nothing is known of what all have in common
 NEAR, FAR = 2, 10  # weeks apart: what grows between them is the walk of the level, not noise
 CALM = 0.3  # of what a median level gains between them: the rest is changes of regime
 PRIOR_UNITS = 5.0  # that the declared numbers are worth
@@ -37,6 +39,8 @@ def learn(daily: DailyUse, prior: UseCohort) -> UseCohort:
     m = int(told.sum())
     if m == 0:
         return replace(prior, profile=profile)
+    steps = _steps(weekly.ordinary[told], weekly.week[told])
+    weekly = weekly.without(steps)
     y = weekly.ordinary[told]
     near, count = spread(y, NEAR)
     of_week = float(np.median(near[count >= 3])) / 2.0 if (count >= 3).any() else prior.noise
@@ -56,11 +60,35 @@ def learn(daily: DailyUse, prior: UseCohort) -> UseCohort:
         noise=max(of_week, 1e-4),
         walk=_walk(flat, prior.walk),
         season=season,
+        steps=steps,
         profile=profile,
         units=m,
     )
     cohort = _habits(daily, cohort)
     return cohort.with_scale(_scale(daily, cohort))
+
+
+def _steps(y: Array, week: Numbers) -> Array:
+    """Return what all units have in common by week of the year beside the yearly waves, (52,), as heating is.
+
+    y: (m, K) log use in ordinary weeks, NaN elsewhere; week: (m, K). The mean of differences from one week to the next
+    tells it, whatever the levels; they are summed, and a walk round the year that does not close is bent until it does.
+    What noise alone would leave is shrunk away (James & Stein 1961). Zero unless each week of the year was seen.
+    """
+    gained = np.clip(y[:, 1:] - y[:, :-1], -MOST_STEP, MOST_STEP)
+    known = np.isfinite(gained)
+    count = np.bincount(week[:, 1:][known], minlength=WEEKS_OF_YEAR)
+    if (count < LEAST_STEPS).any():
+        return np.zeros(WEEKS_OF_YEAR)
+    total = np.bincount(week[:, 1:][known], gained[known], WEEKS_OF_YEAR) / count
+    raw = np.cumsum(total - total.mean())
+    basis = np.column_stack(
+        [np.ones(WEEKS_OF_YEAR), harmonics(WEEK * (np.arange(WEEKS_OF_YEAR, dtype=np.float64) + 0.5))]
+    )
+    off = raw - basis @ np.linalg.lstsq(basis, raw, rcond=None)[0]
+    by_chance = gained[known].var() / 2.0 / count.mean()
+    kept = max(0.0, 1.0 - by_chance / max(float(off.var()), 1e-12))
+    return np.asarray(kept * (0.25 * np.roll(off, 1) + 0.5 * off + 0.25 * np.roll(off, -1)))
 
 
 def _profile(daily: DailyUse, prior: Array) -> Array:

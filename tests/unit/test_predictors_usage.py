@@ -108,6 +108,34 @@ def test_a_season_is_learned_from_the_cohort() -> None:
     assert np.median(came) > 1.12 * np.median(days[:, 292:320].sum(axis=1))
 
 
+def test_a_step_that_all_take_is_met_when_it_comes_again() -> None:
+    """Where all turn the heating on in the same weeks, the next autumn is foretold, and nobody is told of a change."""
+    day = np.arange(2 * DAYS + 91)
+    rng = np.random.default_rng(2)
+    start = 280 + rng.normal(0, 7, 200)[:, None]
+    on = (day % 365 >= start) | (day % 365 < start - 175)
+    days = noisy(np.full(day.size, 3.0), 200) * np.where(on, 2.0, 1.0)
+    last = 365 + 272
+    cohort = usage_learn.learn(DailyUse.of(days[:, :last], 0, 271), COHORT)
+    smooth = replace(cohort, steps=np.zeros(52))
+    came = days[:, last : last + 91].sum(axis=1)
+    off = {
+        name: told(days[:, last - 400 : last], c, weekday=0, yearday=271) for name, c in (("s", cohort), ("w", smooth))
+    }
+    error = {name: np.abs(np.log(path.cumulative[:, QUARTER] / came)).mean() for name, path in off.items()}
+    assert error["s"] < 0.7 * error["w"]
+    lit = told(days[:, last - 350 : last + 50], cohort, weekday=50 % 7, yearday=321)
+    assert np.isfinite(lit.change_d).mean() < 0.05
+
+
+def test_a_cohort_with_less_than_a_year_knows_no_steps() -> None:
+    """Of weeks of the year that nobody has seen, nothing is known; nor is anything made of noise."""
+    young = usage_learn.learn(DailyUse.of(noisy(np.full(300, 4.0), 100), 6, 0), COHORT)
+    assert not young.steps.any()
+    steady = usage_learn.learn(DailyUse.of(noisy(np.full(2 * DAYS, 4.0), 100), 6, 0), COHORT)
+    assert np.abs(steady.steps).max() < 0.05
+
+
 def test_weekdays_count_in_the_first_week() -> None:
     """A home used at weekends uses nothing to speak of from Monday to Friday."""
     weekdays = np.arange(DAYS) % 7  # from a Monday to a Sunday
@@ -158,6 +186,8 @@ def test_a_cohort_is_written_and_read() -> None:
         with pytest.raises(artifact.DamagedArtifact):
             UseCohort.read({**cohort.written(), **damage})
     before = {**cohort.written(), "scale": cohort.scale[:3].tolist(), "restless": 0.05}
+    del before["steps"]
+    assert not UseCohort.read(before).steps.any()
     assert [*cohort.scale[:3].tolist(), cohort.scale[0].tolist()] == UseCohort.read(before).scale.tolist()
 
 
