@@ -19,17 +19,18 @@ from predictors.batch import Array
 from predictors.usage_cohort import KNOTS, UseCohort
 from predictors.usage_days import WEEK, DailyUse, harmonics, middles
 from predictors.usage_known import Known, changed, know
-from predictors.usage_level import drift
+from predictors.usage_level import HOMEWARD, drift
 from predictors.usage_presence import LEAST, MOST, OWN_WAVES, usual, wave
 from predictors.usage_weeks import week_of_year
 
 AHEAD = KNOTS[-1] // WEEK
 FACTOR_WEIGHT = 8.0  # weeks that a factor of one is worth
 PROFILE_WEIGHT = 28.0  # days that the cohort's weekdays are worth
+EARLY_SD = 2.0  # weeks by which one year's steps come before or after another's: the weather's
 SEASON_NOW = 8  # weeks that the level now was seen in
 LEAST_USE = 1e-6  # of cumulative use, so that it has a logarithm
 OFTEN_AWAY = 0.25  # share of weeks, from which a unit's spread is calibrated among those often away
-RESTLESS = 1.5  # times the usual drift, from which it is among the restless
+NEW_WEEKS = 12  # known, below which a unit's spread is calibrated among the new
 KNOT_WEEKS = np.array([knot // WEEK for knot in KNOTS if knot >= WEEK])
 FIRST_DAYS = np.array([knot for knot in KNOTS if knot < WEEK])
 
@@ -41,7 +42,8 @@ class UsePath:
     cumulative: (n, k) median exposure used up by each of KNOTS, above zero and rising. log_sd: (n, k) standard
     deviation of its logarithm. change_d: (n,) days since a change of use was detected, NaN none. change_ratio: (n,)
     level after over level before it. away: (n,) chance that the unit is away now. group: (n,) among whom its spread was
-    calibrated, 0 regular, 1 restless, 2 often away. cohort_only: (n,) True where nothing of its own is known.
+    calibrated, 0 regular, 1 changed of late, 2 often away, 3 new. cohort_only: (n,) True where nothing of its own is
+    known.
     """
 
     cumulative: Array
@@ -63,31 +65,35 @@ def _forecast(daily: DailyUse, cohort: UseCohort) -> UsePath:
     known = know(daily, cohort)
     away = known.level.away
     gone = away[:, -1] if away.shape[1] else np.zeros(len(daily))
-    group = np.where(known.presence.share > OFTEN_AWAY, 2, np.where(known.pace > RESTLESS, 1, 0))
+    change_d, change_ratio = changed(known)
+    group = np.where(np.isfinite(change_d), 1, np.where(known.presence.share > OFTEN_AWAY, 2, 0))
+    group[np.isfinite(known.weekly.use).sum(axis=1) < NEW_WEEKS] = 3
     days = middles(daily, 0, AHEAD)
     waves = harmonics(days)
-    ahead, wave_cov = _away(known, daily, cohort, waves, week_of_year(days))
-    cumulative = _cumulative(known, waves, ahead)
+    away_ahead = _away(known, daily, cohort, waves, week_of_year(days))
+    common = cohort.steps[week_of_year(days)]
+    cumulative = _cumulative(known, waves, common, away_ahead[0])
     first = cumulative[:, :1] * np.cumsum(_weekdays(daily, cohort), axis=1)[:, FIRST_DAYS - 1] / WEEK
     rising = np.maximum.accumulate(np.maximum(np.concatenate([first, cumulative], axis=1), LEAST_USE), axis=1)
-    variance = _variance(known, cohort, waves, ahead, wave_cov)
+    variance = _variance(known, cohort, waves, common, away_ahead)
     of_days = variance[:, :1] + known.noise[:, None] * (WEEK / FIRST_DAYS - 1.0)
     log_sd = np.sqrt(np.concatenate([of_days, variance], axis=1)) * cohort.scale[group]
     unseen = np.asarray(~np.isfinite(known.weekly.use).any(axis=1))
-    return UsePath(rising, log_sd, *changed(known), gone, group.astype(np.int64), unseen)
+    return UsePath(rising, log_sd, change_d, change_ratio, gone, group.astype(np.int64), unseen)
 
 
-def _cumulative(known: Known, waves: Array, away: Array) -> Array:
+def _cumulative(known: Known, waves: Array, common: Array, away: Array) -> Array:
     """Return median use by the knots from a week on, (n, k); the level reverts as far as regimes change."""
-    same = np.exp(-known.hazard[:, None] * np.arange(1, AHEAD + 1))
+    same = np.exp(-HOMEWARD * known.hazard[:, None] * np.arange(1, AHEAD + 1))
     level = known.home[:, None] + (known.level.mean - known.home)[:, None] * same
-    season = np.einsum("nki,ni->nk", waves, known.season.mean)
+    season = np.einsum("nki,ni->nk", waves, known.season.mean) + common
     rate = np.exp(level + season) * (1.0 - away) * _factor(known)[:, None]
     return np.asarray(np.cumsum(rate, axis=1)[:, KNOT_WEEKS - 1])
 
 
-def _variance(known: Known, cohort: UseCohort, waves: Array, away: Array, wave_cov: Array) -> Array:
+def _variance(known: Known, cohort: UseCohort, waves: Array, common: Array, ahead: tuple[Array, Array]) -> Array:
     """Return the variance of the log of cumulative use by the knots from a week on, (n, k)."""
+    away, wave_cov = ahead
     weeks = KNOT_WEEKS.astype(np.float64)
     mean_waves = np.cumsum(waves, axis=1)[:, KNOT_WEEKS - 1] / weeks[:, None]
     share = np.cumsum(away, axis=1)[:, KNOT_WEEKS - 1] / weeks
@@ -99,7 +105,10 @@ def _variance(known: Known, cohort: UseCohort, waves: Array, away: Array, wave_c
     seen = known.weekly.waves[:, -SEASON_NOW:]
     off = mean_waves - (seen.mean(axis=1) if seen.shape[1] else np.zeros((len(known.home), waves.shape[2])))[:, None]
     season = np.einsum("nki,nij,nkj->nk", off, known.season.cov, off)
-    drifted = known.pace[:, None] * drift(cohort.walk, known.hazard, KNOT_WEEKS.tolist())
+    # A step comes when the weather turns: what the mean to come gains where it comes a week earlier.
+    shifted = (common[:, KNOT_WEEKS - 1] - common[:, :1]) / weeks
+    season += (EARLY_SD * shifted) ** 2
+    drifted = drift(cohort.walk, known.hazard, KNOT_WEEKS.tolist())
     factor = known.noise / (_weeks_here(known) + FACTOR_WEIGHT)
     level = (known.level.var + factor)[:, None] + known.noise[:, None] / weeks
     return np.asarray(level + drifted + season + np.minimum(spells, 1.0))
@@ -115,9 +124,10 @@ def _away(
     own, cov = wave(presence, surprise, known.weekly.waves[..., :OWN_WAVES] * seen[:, :, None])
     ahead = np.einsum("nki,ni->nk", waves[..., :OWN_WAVES], own)
     usually = np.clip(usual(presence, week, cohort) + ahead, LEAST, MOST)
-    now = known.level.away[:, -1:] if seen.shape[1] else np.zeros((len(daily), 1))
+    # Who is away at Christmas is away as is usual then; what is unusual now lasts as long as spells do.
+    now = surprise[:, -1:] if seen.shape[1] else np.zeros((len(daily), 1))
     fading = presence.alike[:, None] ** np.arange(1, week.shape[1] + 1)
-    return np.clip(usually + (now - presence.share[:, None]) * fading, 0.0, 0.99), cov
+    return np.clip(usually + now * fading, 0.0, 0.99), cov
 
 
 def _weeks_here(known: Known) -> Array:
@@ -130,7 +140,7 @@ def _factor(known: Known) -> Array:
     """Return mean use over the exponential of its modelled logarithm, (n,), shrunk to that of a log-normal."""
     level, weekly = known.level, known.weekly
     there = np.isfinite(weekly.use) & np.isfinite(level.path)
-    season = np.einsum("nki,ni->nk", weekly.waves, known.season.mean)
+    season = np.einsum("nki,ni->nk", weekly.waves, known.season.mean) + weekly.common
     modelled = np.where(there, np.exp(np.where(there, level.path, 0.0) + season) * (1.0 - level.away), 0.0).sum(axis=1)
     used = np.where(there, weekly.use, 0.0).sum(axis=1)
     weeks = _weeks_here(known)

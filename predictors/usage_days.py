@@ -53,6 +53,10 @@ class DailyUse:
             (self.yearday - days) % 365,
         )
 
+    def last(self, days: int) -> "DailyUse":
+        """Return what would be known had each unit come so many days ago."""
+        return DailyUse(self.days[:, max(self.days.shape[1] - days, 0) :], self.weekday, self.yearday)
+
     def chunks(self) -> Iterator["DailyUse"]:
         """Yield the units in turn, CHUNK at a time."""
         for start in range(0, len(self), CHUNK):

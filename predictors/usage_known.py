@@ -8,13 +8,12 @@ from numpy.typing import NDArray
 from predictors.batch import Array
 from predictors.usage_cohort import UseCohort
 from predictors.usage_days import WEEK, DailyUse
-from predictors.usage_level import Level, restless, track
+from predictors.usage_level import Level, track
 from predictors.usage_presence import Presence, habits
 from predictors.usage_season import MOST_OF_A_YEAR, Season, fit, occam
 from predictors.usage_weeks import Weekly, noise
 
 HAZARD_WEIGHT = 52.0  # weeks that the cohort's changes are worth
-RESTLESS_WEIGHT = 1.0  # quarters that the cohort's drift is worth
 HOME_WEIGHT = 8.0  # weeks that the cohort's level is worth as that of a regime to come
 NEW_REGIME = 0.3  # chance that a regime began in a week, from which the season is fitted on each side of it alone
 CHANGED = 0.5  # chance from which a change is told
@@ -27,7 +26,7 @@ class Known:
     """Hold what is known of n units at the end of their histories.
 
     noise: (n,) variance of a week about the level. home: (n,) log level of a regime to come. hazard: (n,) changes of
-    regime a week. pace: (n,) how far the level drifts, over what is usual.
+    regime a week.
     """
 
     weekly: Weekly
@@ -37,12 +36,11 @@ class Known:
     presence: Presence
     level: Level
     hazard: Array
-    pace: Array
 
 
 def know(daily: DailyUse, cohort: UseCohort) -> Known:
     """Return level, season and habits of each unit, shrunk to its cohort."""
-    weekly = Weekly.of(daily, cohort.profile, float(np.exp(cohort.level)))
+    weekly = Weekly.of(daily, cohort.profile, float(np.exp(cohort.level))).without(cohort.steps)
     n = len(daily)
     spread = noise(weekly.ordinary, cohort.noise)
     of_week = spread[:, None] * WEEK / np.maximum(weekly.days, 1.0)
@@ -77,9 +75,7 @@ def know(daily: DailyUse, cohort: UseCohort) -> Known:
     season = fit(weekly.ordinary, weekly.waves, spread, cohort.season, new=new > NEW_REGIME, walk=cohort.walk)
     level, home = tracked(season, presence)
     hazard = (HAZARD_WEIGHT * cohort.hazard + level.jumps.sum(axis=1)) / (HAZARD_WEIGHT + weeks)
-    moved, quarters = restless(level.path)
-    pace = (RESTLESS_WEIGHT + quarters * moved / cohort.restless) / (RESTLESS_WEIGHT + quarters)
-    return Known(weekly, spread, season, home, presence, level, hazard, pace)
+    return Known(weekly, spread, season, home, presence, level, hazard)
 
 
 def changed(known: Known) -> tuple[Array, Array]:

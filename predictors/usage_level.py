@@ -21,8 +21,8 @@ from predictors.usage_presence import Presence
 
 HAZARDS = (1 / 1000, 1 / 400, 1 / 200, 1 / 100, 1 / 50, 1 / 25, 1 / 12)  # a week, over which drift is interpolated
 SETTLED = 6  # weeks after which it is known whether a regime began
-QUARTER = 12  # weeks
 JUMP_SD = 0.6  # of the log level from one regime to the next
+HOMEWARD = 0.5  # of the way to its usual level that a change leads a unit, between none and all: a year tells neither
 AWAY_BELOW = 0.5  # of log use below the level, from where a week may as well be one away
 AWAY_RANGE = 4.0  # of log use over which weeks away spread, down to nothing
 
@@ -107,29 +107,20 @@ def track(
     return Level(now, spread, path.T, away.T, weight.T, jumps.T, evidence)
 
 
-def restless(path: Array) -> tuple[Array, Array]:
-    """Return the mean square of what the level moves in a QUARTER, (n,), and how many quarters were seen, (n,)."""
-    n, weeks = path.shape
-    if weeks <= QUARTER:
-        return np.zeros(n), np.zeros(n)
-    step = path[:, QUARTER:] - path[:, :-QUARTER]
-    known = np.isfinite(step)
-    count = known.sum(axis=1)
-    total = np.where(known, step, 0.0) ** 2
-    return total.sum(axis=1) / np.maximum(count, 1), count / QUARTER
-
-
 def drift(walk: float, hazard: Array, weeks: Sequence[int]) -> Array:
     """Return the variance that the mean log level of the next weeks has beyond that of now, (n, len(weeks)).
 
-    hazard: (n,). The walk, and regimes that begin with hazard h at a level whose standard deviation is s: the mean over
-    j, k <= weeks of Cov_jk = q min(j, k) + s^2 (1 - exp(-h min(j, k))) exp(-h |j - k|), interpolated in log h.
+    hazard: (n,). The walk, and regimes that begin with hazard h, each the share b of the way home with a standard
+    deviation s: the mean over j, k <= weeks of
+    Cov_jk = q min(j, k) + s^2 (1 - exp(-h c min(j, k))) / c exp(-h b |j - k|), c = b (2 - b), interpolated in log h.
     """
+    fades = HOMEWARD * (2.0 - HOMEWARD)
     j = np.arange(1, max(weeks) + 1)
     least, apart = np.minimum.outer(j, j), np.abs(np.subtract.outer(j, j))
     tables = []
     for h in HAZARDS:
-        covariance = walk * least + JUMP_SD**2 * -np.expm1(-h * least) * np.exp(-h * apart)
+        changes = JUMP_SD**2 / fades * -np.expm1(-h * fades * least) * np.exp(-h * HOMEWARD * apart)
+        covariance = walk * least + changes
         tables.append((np.diag(covariance.cumsum(axis=0).cumsum(axis=1)) / j**2)[np.asarray(weeks) - 1])
     grid, table = np.log(HAZARDS), np.array(tables)
     return np.column_stack([np.interp(np.log(hazard), grid, column) for column in table.T])

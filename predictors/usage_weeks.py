@@ -1,6 +1,6 @@
 """Weekly use of many units on the log scale, and how regular it is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,8 @@ class Weekly:
     """Hold K weeks of n units, oldest first.
 
     use: (n, K) exposure per week, NaN not known. days: (n, K) days known of each. y: (n, K) log of use and a little.
-    busy: (n, K) True in weeks of ordinary use. waves: (n, K, 4) the yearly waves in the middle of each week.
+    busy: (n, K) True in weeks of ordinary use. waves: (n, K, 4) the yearly waves in the middle of each week, and
+    week: (n, K) of the year it lies in. common: (n, K) what was taken out of y because all units have it.
     """
 
     use: Array
@@ -29,6 +30,8 @@ class Weekly:
     y: Array
     busy: NDArray[np.bool_]
     waves: Array
+    week: NDArray[np.int64]
+    common: Array
 
     @classmethod
     def of(cls, daily: DailyUse, profile: Array, typical: float) -> "Weekly":
@@ -41,7 +44,19 @@ class Weekly:
         with np.errstate(invalid="ignore"):
             busy = use > BUSY * own
         middle_days = middles(daily, -use.shape[1], use.shape[1])
-        return cls(use, days, np.log(use + FLOOR * own), busy, harmonics(middle_days))
+        return cls(
+            use,
+            days,
+            np.log(use + FLOOR * own),
+            busy,
+            harmonics(middle_days),
+            week_of_year(middle_days),
+            np.zeros(use.shape),
+        )
+
+    def without(self, steps: Array) -> "Weekly":
+        """Return the same weeks with what all have in common by week of the year, (52,), taken out of the logarithm."""
+        return replace(self, y=self.y - steps[self.week], common=steps[self.week])
 
     @property
     def ordinary(self) -> Array:

@@ -1,6 +1,6 @@
 """Simulated households over years: seasons, holidays, moves, weekend homes, units that are new."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -67,6 +67,22 @@ def simulate(n: int, days: int, rng: np.random.Generator, origin: int | None = N
     use[weekend] = np.where(visits[weekend] & (of_week >= 4), np.minimum(2.0 * use[weekend], 24.0), 0.0)
     born = np.where(is_kind["new"], (origin or 0) - rng.integers(5, 57, n), 0)
     return Households(kind, use, born, jumps)
+
+
+def heated(houses: Households, rng: np.random.Generator, weather: np.ndarray) -> Households:
+    """Return the same households with use doubled overnight each autumn, and halved each spring.
+
+    weather: (years + 1, 2) days by which each winter's beginning and end come late, for all of them; each household
+    follows within a week or so.
+    """
+    n, days = houses.use.shape
+    day = np.arange(days)
+    late = rng.normal(0.0, 7.0, (2, n, 1))
+    on = np.zeros((n, days), dtype=bool)
+    for winter, (begins, ends) in enumerate(weather):
+        first = (winter - 1) * YEAR
+        on |= (day >= first + 280 + begins + late[0]) & (day < first + YEAR + 105 + ends + late[1])
+    return replace(houses, use=np.minimum(houses.use * np.where(on, np.sqrt(2.0), np.sqrt(0.5)), 24.0))
 
 
 def _away(n: int, days: int, rng: np.random.Generator) -> np.ndarray:

@@ -1,5 +1,7 @@
 """The usage forecast: levels that change, seasons, absences, new units."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -67,6 +69,32 @@ def test_a_fortnight_away_is_no_change() -> None:
     assert np.isnan(path.change_d).all()
 
 
+def test_who_is_away_when_everybody_is_comes_back_when_they_do() -> None:
+    """A week away that is usual then says nothing of the next; the same week away in a cohort without holidays does."""
+    level = np.where(np.arange(DAYS) < DAYS - 7, 4.0, 0.0)
+    days, week = noisy(level, 50), KNOTS.index(7)
+    holidays = np.ones(52)
+    holidays[51] = 12.0  # of the year, the last
+    usual = told(days, replace(COHORT, away_by_week=holidays / holidays.mean()), yearday=363)
+    odd = told(days, yearday=363)
+    assert np.median(usual.cumulative[:, week] / odd.cumulative[:, week]) > 1.15
+
+
+def test_a_change_of_late_and_a_unit_that_is_new_are_calibrated_apart() -> None:
+    """Regular units, those told of a change, and those that came within twelve weeks each have a group of their own."""
+    changed = told(noisy(np.where(np.arange(DAYS) < DAYS - 70, 4.0, 9.0), 50))
+    assert {0} == set(told(noisy(np.full(DAYS, 4.0), 5)).group)
+    assert {1} == set(changed.group[np.isfinite(changed.change_d)])
+    assert {3} == set(told(noisy(np.full(60, 4.0), 5)).group)
+
+
+def test_intervals_of_new_units_widen_where_those_like_them_turned_out_otherwise() -> None:
+    """Units whose first weeks look alike and whose years do not teach that a new one is less sure than it looks."""
+    wave = np.cos(2 * np.pi * (np.arange(2 * DAYS)[None, :] / 364 - np.random.default_rng(3).random(200)[:, None]))
+    cohort = usage_learn.learn(DailyUse.of(np.exp(0.8 * wave) * noisy(np.full(2 * DAYS, 4.0), 200), 6, 0), COHORT)
+    assert (cohort.scale[3, MONTH:] > cohort.scale[0, MONTH:]).all()
+
+
 def test_a_season_is_learned_from_the_cohort() -> None:
     """A cohort that uses twice as much in winter as in summer foretells more for December than its November was."""
     day = np.arange(DAYS + 40)
@@ -78,6 +106,34 @@ def test_a_season_is_learned_from_the_cohort() -> None:
     came = days[:, 320:348].sum(axis=1)
     assert pytest.approx(1.0, abs=0.08) == np.median(new.cumulative[:, MONTH] / came)
     assert np.median(came) > 1.12 * np.median(days[:, 292:320].sum(axis=1))
+
+
+def test_a_step_that_all_take_is_met_when_it_comes_again() -> None:
+    """Where all turn the heating on in the same weeks, the next autumn is foretold, and nobody is told of a change."""
+    day = np.arange(2 * DAYS + 91)
+    rng = np.random.default_rng(2)
+    start = 280 + rng.normal(0, 7, 200)[:, None]
+    on = (day % 365 >= start) | (day % 365 < start - 175)
+    days = noisy(np.full(day.size, 3.0), 200) * np.where(on, 2.0, 1.0)
+    last = 365 + 272
+    cohort = usage_learn.learn(DailyUse.of(days[:, :last], 0, 271), COHORT)
+    smooth = replace(cohort, steps=np.zeros(52))
+    came = days[:, last : last + 91].sum(axis=1)
+    off = {
+        name: told(days[:, last - 400 : last], c, weekday=0, yearday=271) for name, c in (("s", cohort), ("w", smooth))
+    }
+    error = {name: np.abs(np.log(path.cumulative[:, QUARTER] / came)).mean() for name, path in off.items()}
+    assert error["s"] < 0.7 * error["w"]
+    lit = told(days[:, last - 350 : last + 50], cohort, weekday=50 % 7, yearday=321)
+    assert np.isfinite(lit.change_d).mean() < 0.05
+
+
+def test_a_cohort_with_less_than_a_year_knows_no_steps() -> None:
+    """Of weeks of the year that nobody has seen, nothing is known; nor is anything made of noise."""
+    young = usage_learn.learn(DailyUse.of(noisy(np.full(300, 4.0), 100), 6, 0), COHORT)
+    assert not young.steps.any()
+    steady = usage_learn.learn(DailyUse.of(noisy(np.full(2 * DAYS, 4.0), 100), 6, 0), COHORT)
+    assert np.abs(steady.steps).max() < 0.05
 
 
 def test_weekdays_count_in_the_first_week() -> None:
@@ -129,6 +185,10 @@ def test_a_cohort_is_written_and_read() -> None:
     for damage in ({"level": None}, {"scale": [1.0]}, {"noise": float("nan")}):
         with pytest.raises(artifact.DamagedArtifact):
             UseCohort.read({**cohort.written(), **damage})
+    before = {**cohort.written(), "scale": cohort.scale[:3].tolist(), "restless": 0.05}
+    del before["steps"]
+    assert not UseCohort.read(before).steps.any()
+    assert [*cohort.scale[:3].tolist(), cohort.scale[0].tolist()] == UseCohort.read(before).scale.tolist()
 
 
 def test_a_cohort_is_the_same_in_any_order() -> None:
