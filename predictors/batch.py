@@ -1,5 +1,6 @@
 """Many slots at one moment, as columns."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -15,6 +16,7 @@ LEAST = 1e-9
 """Below this a quantity is zero."""
 
 
+BLOCK = 8000  # slots that are looked at at once; columns a power of two apart would share places in the cache
 MATRICES = ("hits", "reads", "use_path", "use_path_sd", "covariates", "covariates_recent")
 SIGNED = ("covariates", "covariates_recent")  # logarithms: they may be negative
 LATER = ("novel", "change_d", "change_ratio")  # columns that may be left out
@@ -77,24 +79,25 @@ class SlotBatch:
             shape = (n, column.shape[-1]) if matrix and column.ndim > 1 else (n,)
             if column.shape != shape or (matrix and column.ndim != 2):
                 raise ValueError(f"{field.name} has shape {column.shape}, run_h has {n} slots")
-            if field.name in SIGNED:
-                column[~(np.abs(column) <= UTMOST)] = np.nan
-            else:
-                column[~((column >= 0) & (column <= UTMOST))] = np.nan
-                column[column < LEAST] = 0.0
-            if field.name == "left_pct":
-                column[column > 100] = np.nan
+            most = 100.0 if field.name == "left_pct" else UTMOST
+            for some in blocks(n):
+                _believe(column[some], most, signed=field.name in SIGNED)
             column.flags.writeable = False
             object.__setattr__(self, field.name, column)
 
     def __len__(self) -> int:
         return int(self.run_h.size)
 
-    def take(self, rows: NDArray[np.bool_]) -> "SlotBatch":
-        """Return the slots where `rows` is True."""
-        given = {field.name: getattr(self, field.name) for field in fields(self)}
-        taken: dict[str, Any] = {name: None if column is None else column[rows] for name, column in given.items()}
-        return SlotBatch(**taken)
+    def take(self, rows: NDArray[np.bool_] | slice) -> "SlotBatch":
+        """Return the slots where `rows` is True, or those of a slice; nothing of them is looked at again."""
+        taken = object.__new__(SlotBatch)
+        for field in fields(self):
+            column = getattr(self, field.name)
+            some = None if column is None else column[rows]
+            if some is not None:
+                some.flags.writeable = False
+            object.__setattr__(taken, field.name, some)
+        return taken
 
     @classmethod
     def of(cls, n: int, **columns: Array | float | None) -> "SlotBatch":
@@ -105,3 +108,16 @@ class SlotBatch:
         }
         names = [field.name for field in fields(cls) if field.name not in {*MATRICES, *LATER}]
         return cls(**{name: known.pop(name, np.full(n, np.nan)) for name in names}, **known, **whole)
+
+
+def blocks(n: int) -> Iterator[slice]:
+    """Yield slices that cover n slots, each so small that what is computed of it stays in the cache."""
+    return (slice(start, min(start + BLOCK, n)) for start in range(0, n, BLOCK))
+
+
+def _believe(column: Array, most: float, *, signed: bool) -> None:
+    """Turn what cannot be, in place, into NaN, and what is hardly anything into zero."""
+    with np.errstate(invalid="ignore"):
+        np.copyto(column, np.nan, where=~((column >= (-most if signed else 0.0)) & (column <= most)))
+        if not signed:
+            np.copyto(column, 0.0, where=column < LEAST)

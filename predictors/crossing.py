@@ -20,7 +20,7 @@ from predictors import gaussian, lognormal
 from predictors.artifact import DamagedArtifact
 from predictors.batch import Array
 from predictors.family import Family
-from predictors.gaussian import PRIORS, Gaussian, Prior
+from predictors.gaussian import PRIORS, Conditionals, Gaussian, Prior
 from predictors.history import History
 from predictors.reckoning import Without
 
@@ -30,6 +30,7 @@ _INNER = 0.8  # the interval that calibration makes honest
 _HALF = float(norm.ppf(0.5 + _INNER / 2.0))
 _FACTORS = (0.5, 6.0)  # the least and the most that calibration may do
 _EXTREME = 4.0  # standard deviations of the fleet
+_NOWHERE = -100.0  # what a level that was not crossed deviates by: finite, for it counts zero times
 WAITED = (-np.inf, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 """Standard deviations past the expected crossing of the next level from which its absence counts."""
 
@@ -80,42 +81,34 @@ class LevelCrossing:
     @property
     def spread(self) -> Array:
         """Return the law's own standard deviation of log life, (L + 1,), by number of levels crossed."""
-        levels = self.widening.size - 1
-        return np.array([self.law.given(np.arange(levels) < crossed).sd for crossed in range(levels + 1)])
+        return self.law.told(in_order(self.widening.size - 1))[0].sd
 
     def expected(self, used: Array, hits: Array) -> Array:
         """Return the expected log exposure at the end of life, (n,), of parts that have come to `used`, (n,).
 
         That the next level is not crossed yet is part of it, as it stands at `used`.
         """
-        location = np.empty(used.size)
-        for crossed, rows in by_pattern(_reached(hits, used)):
-            z = np.log(hits[rows][:, crossed])
-            location[rows] = np.clip(self.law.given(crossed).mean(z), *self.law.range(_EXTREME))
-            following = int(np.flatnonzero(crossed)[-1]) + 1 if crossed.any() else 0
-            if following < crossed.size:
-                coming = self.law.given(crossed, following)
-                alpha = np.clip((np.log(used[rows]) - coming.mean(z)) / coming.sd, -_EXTREME, WAITED[-1])
-                location[rows] += coming.slope * gaussian.beyond(alpha)[0]
-        return location
+        told = self._told(used, hits)
+        rows = np.flatnonzero(told.waits)
+        kind = told.pattern[rows]
+        alpha = np.clip((np.log(used[rows]) - told.coming[rows]) / told.next.sd[kind], -_EXTREME, WAITED[-1])
+        told.location[rows] += told.next.slope[kind] * gaussian.beyond(alpha)[0]
+        return told.location
 
     def left(self, used: Array, hits: Array, quantiles: tuple[float, ...]) -> tuple[Array, Array]:
         """Return exposure left (n, q) and pace of wear (n,): conditional median life over the fleet's."""
-        left, pace = np.empty((used.size, len(quantiles))), np.empty(used.size)
-        for crossed, rows in by_pattern(_reached(hits, used)):
-            z, widening = np.log(hits[rows][:, crossed]), float(self.widening[int(crossed.sum())])
-            end = self.law.given(crossed)
-            # Hits far outside what was learned say no more than that this part is an extreme one.
-            location = np.clip(end.mean(z), *self.law.range(_EXTREME))
-            pace[rows] = np.exp(location - self.law.mean[-1])
-            following = int(np.flatnonzero(crossed)[-1]) + 1 if crossed.any() else 0
-            if following == crossed.size:
-                left[rows] = lognormal.left(used[rows], location, end.sd * widening, quantiles)
+        told = self._told(used, hits)
+        left = np.empty((used.size, len(quantiles)))
+        widening = self.widening[told.count]
+        for waits in (False, True):
+            rows = np.flatnonzero(told.waits == waits)
+            here, location, kind, sd = used[rows], told.location[rows], told.pattern[rows], told.end.sd * widening
+            if waits:
+                waited = _Waited(told.coming[rows], kind, told.next.sd * widening, told.next.slope * widening)
+                left[rows] = waited.left(here, location, sd, quantiles)
             else:
-                coming = self.law.given(crossed, following)
-                waited = _Waited(coming.mean(z), coming.sd * widening, coming.slope * widening)
-                left[rows] = waited.left(used[rows], location, end.sd * widening, quantiles)
-        return left, pace
+                left[rows] = lognormal.left(here, location, sd, quantiles, kind=kind)
+        return left, np.exp(told.location - self.law.mean[-1])
 
     def written(self) -> dict[str, Any]:
         """Return the numbers as plain lists."""
@@ -138,52 +131,93 @@ class LevelCrossing:
             raise DamagedArtifact("artifact's crossing law is no covariance")
         return cls(Gaussian(mean, covariance), widening)
 
+    def _told(self, used: Array, hits: Array) -> "_Told":
+        columns = np.ascontiguousarray(hits.T)
+        reached = _reached(columns, used)
+        patterns, pattern = distinct(reached)
+        end, coming = self.law.told(patterns)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            beyond = np.log((columns * np.exp(-self.law.mean[:-1, None])).astype(np.float32))
+        np.fmax(beyond, np.float32(_NOWHERE), out=beyond)
+        # Hits far outside what was learned say no more than that this part is an extreme one.
+        location = np.clip(end.mean(beyond, pattern), *self.law.range(_EXTREME))
+        waits = ~patterns[:, -1][pattern]
+        return _Told(pattern, patterns.sum(axis=1), waits, end, coming, location, coming.mean(beyond, pattern))
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """Hold what levels tell of n parts, which cross them in k patterns.
+
+    pattern: (n,) of each part. count: (k,) levels crossed. waits: (n,) whether a level is still to come. end, next:
+    what each pattern tells of the end of life and of the next level. location, coming: (n,) log exposure expected
+    there.
+    """
+
+    pattern: NDArray[np.int64]
+    count: NDArray[np.int64]
+    waits: NDArray[np.bool_]
+    end: Conditionals
+    next: Conditionals
+    location: Array
+    coming: Array
+
 
 @dataclass(frozen=True, slots=True)
 class _Waited:
-    """What a level not crossed yet tells: log exposure there ~ N(location, sigma^2), slope to the end of life.
+    """What a level not crossed yet tells: log exposure there ~ N(coming, sigma^2), slope to the end of life.
 
     Known to exceed alpha, the level's mean rises by mills(alpha) and pulls the end of life with it; the evidence counts
     in the steps of WAITED. As the wait alone must not lengthen the life left, a step's residual is bounded by what the
-    steps before left at their ends.
+    steps before left at their ends. coming: (n,). kind: (n,) which of sigma and slope, (k,) each, a part has.
     """
 
-    location: Array
-    sigma: float
-    slope: float
+    coming: Array
+    kind: NDArray[np.int64]
+    sigma: Array
+    slope: Array
 
-    def left(self, used: Array, location: Array, sigma: float, quantiles: tuple[float, ...]) -> Array:
+    def left(self, used: Array, location: Array, sigma: Array, quantiles: tuple[float, ...]) -> Array:
+        """Return exposure left, (n, q): log exposure at the end ~ N(location, sigma^2), (n,) and (k,)."""
         with np.errstate(divide="ignore"):
-            alpha = (np.log(used) - self.location) / self.sigma
+            alpha = (np.log(used) - self.coming) / self.sigma[self.kind]
         mills, drop = gaussian.beyond(np.array(WAITED))
         least = np.full((used.size, len(quantiles)), np.inf)
         for step, (start, stop) in enumerate(itertools.pairwise((*WAITED, np.inf))):
-            reached = alpha >= start
+            rows = np.flatnonzero(alpha >= start)
+            kind = self.kind[rows]
             with np.errstate(over="ignore"):
-                end = np.exp(self.location[reached] + self.sigma * stop)
-            spread = max(sigma**2 - self.slope**2 * float(drop[step]), gaussian.NUGGET) ** 0.5
-            mean = location[reached] + self.slope * float(mills[step])
-            here = lognormal.left(np.minimum(used[reached], end), mean, spread, quantiles)
-            least[reached] = np.minimum(least[reached], here)
+                end = np.exp(self.coming[rows] + self.sigma[kind] * stop)
+            spread = np.sqrt(np.maximum(sigma**2 - self.slope**2 * float(drop[step]), gaussian.NUGGET))
+            mean = location[rows] + self.slope[kind] * float(mills[step])
+            here = lognormal.left(np.minimum(used[rows], end), mean, spread, quantiles, kind=kind)
+            least[rows] = np.minimum(least[rows], here)
         return least
 
 
-def by_pattern(marks: NDArray[np.bool_]) -> list[tuple[NDArray[np.bool_], NDArray[np.int64]]]:
-    """Return the distinct rows of marks (n, p) and, for each, the indices of the rows that are like it."""
-    if not marks.shape[0]:
-        return []
-    bits = np.packbits(marks, axis=1)
-    codes = np.zeros((marks.shape[0], -(-bits.shape[1] // 8) * 8), dtype=np.uint8)
-    codes[:, : bits.shape[1]] = bits
-    words = codes.view(np.uint64)
-    order = np.lexsort(words.T) if words.shape[1] > 1 else np.argsort(words[:, 0], kind="stable")
-    starts = np.flatnonzero((np.diff(words[order], axis=0) != 0).any(axis=1)) + 1
-    return [(marks[rows[0]], rows) for rows in np.split(order, starts)]
+def distinct(marks: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Return distinct patterns, (k, p), and which of them each column of marks (p, n) is, (n,).
+
+    Those crossed in order come first, whether a column is one of them or not: most are.
+    """
+    first, pattern = in_order(len(marks)), marks.sum(axis=0)
+    odd = np.flatnonzero((marks[1:] > marks[:-1]).any(axis=0))
+    if not odd.size:
+        return first, pattern
+    others, place = np.unique(np.packbits(marks[:, odd].T, axis=1), axis=0, return_inverse=True)
+    pattern[odd] = len(first) + place.reshape(-1)
+    return np.concatenate([first, np.unpackbits(others, axis=1, count=len(marks)).astype(bool)]), pattern
+
+
+def in_order(levels: int) -> NDArray[np.bool_]:
+    """Return the patterns, (levels + 1, levels), in which levels are crossed one after another."""
+    return np.tri(levels + 1, levels, -1, dtype=bool)
 
 
 def _reached(hits: Array, exposure: Array) -> NDArray[np.bool_]:
+    """Return which levels were crossed by an exposure, (n,); hits: (L, n), the answer like it."""
     with np.errstate(invalid="ignore"):
-        return np.asarray((hits > 0) & (hits <= exposure[:, None]))
+        return np.asarray((hits > 0) & (hits <= exposure))
 
 
 def _logs(history: History, rows: NDArray[np.bool_]) -> tuple[Array, Array]:
@@ -193,7 +227,7 @@ def _logs(history: History, rows: NDArray[np.bool_]) -> tuple[Array, Array]:
     """
     assert history.hits is not None  # noqa: S101  # only asked of an indicator
     exposure, censored, hits = history.exposure[rows], history.censored[rows], history.hits[rows]
-    reached = np.where(_reached(hits, exposure), hits, np.nan)
+    reached = np.where(_reached(hits.T, exposure).T, hits, np.nan)
     rare = np.isfinite(reached).sum(axis=0) < gaussian.LEAST
     reached[np.ix_(~censored, rare)] = exposure[~censored, None]
     z = np.log(np.column_stack([reached, np.where(censored, np.nan, exposure)]))

@@ -29,6 +29,15 @@ class Forecasts:
     measured: NDArray[np.bool_]
     drivers: Mapping[str, Array]
 
+    @classmethod
+    def joined(cls, parts: Sequence["Forecasts"]) -> "Forecasts":
+        """Return the forecasts of some slots after one another; at least one part, all at the same quantiles."""
+        drivers = {name: np.concatenate([part.drivers[name] for part in parts]) for name in parts[0].drivers}
+        eol_d, pct_left, measured = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in ("eol_d", "pct_left", "measured")
+        )
+        return cls(parts[0].quantiles, eol_d, pct_left, measured, drivers)
+
     def __len__(self) -> int:
         return int(self.measured.size)
 

@@ -117,7 +117,8 @@ def dates(left: Array, left_median: Array, future: Use, silent_d: Array, quantil
     z = ndtri(np.asarray(quantiles))
     centre = np.log(np.maximum(left_median, _TINY))[:, None]
     deviation = np.log(np.maximum(left, _TINY)) - centre
-    log_d = centre - np.log(future.per_day)[:, None] + np.sign(z) * np.hypot(deviation, z * future.log_sd[:, None])
+    spread = np.sqrt(deviation**2 + z**2 * future.log_sd[:, None] ** 2)
+    log_d = centre - np.log(future.per_day)[:, None] + np.sign(z) * spread
     if future.path is not None and future.path_sd is not None:
         told = np.isfinite(future.path).all(axis=1)
         log_d[told] = _along(future.path[told], future.path_sd[told], centre[told], deviation[told], z)

@@ -26,7 +26,6 @@ from predictors.lognormal import recentred
 from predictors.reckoning import Without
 from predictors.trust import SHIFT, Seen, Trust
 
-CHUNK = 8192  # rows that the trees are asked about at once
 MARGIN = 0.5  # of the range of each feature: so far outside it the trees still speak
 
 
@@ -86,10 +85,13 @@ class Learner:
         at = np.maximum(reads[:, 0], path.LEAST * self.scale)
         count = np.isfinite(hits).sum(axis=1)
         location, share, strange = self._location(law, at, hits, reads, novel)
-        trusted = np.where(strange, self.strange.spread[count], self.known.spread[count])
-        wide, narrow = trusted * law.spread[count], np.minimum(trusted, 1.0) * law.spread[count]
-        past = recentred((np.log(at) - location) / narrow, wide / narrow)
-        left = lognormal.left(np.maximum(used, at), np.log(at) - past * wide, wide, quantiles)
+        trusted = np.concatenate([self.known.spread, self.strange.spread])
+        spread = np.tile(law.spread, 2)
+        wide, narrow = trusted * spread, np.minimum(trusted, 1.0) * spread
+        kind = count + strange * self.known.spread.size
+        past = recentred((np.log(at) - location) / narrow[kind], (wide / narrow)[kind])
+        centre = np.log(at) - past * wide[kind]
+        left = lognormal.left(np.maximum(used, at), centre, wide, quantiles, kind=kind)
         return left, np.exp(location - law.law.mean[-1]), share
 
     def written(self) -> dict[str, Any]:
@@ -138,17 +140,15 @@ class Learner:
         return np.where(share > 0, location + share * (trees - location), location), share, outside | new
 
     def _trees(self, at: Array, hits: Array, reads: Array) -> tuple[Array, NDArray[np.bool_]]:
-        """Return the log exposure at the end as trees expect it, (n,), and whose features are unlike any seen.
-
-        A CHUNK of rows at a time, so that they stay in the cache, those that are alike one after another.
-        """
-        trees, outside = np.empty(at.size), np.empty(at.size, dtype=bool)
+        """Return the log exposure at the end as trees expect it, (n,), and whose features are unlike any seen."""
+        table = path.features(hits, reads, self.way, self.scale)
         room = MARGIN * (self.high - self.low)
         low, high = (self.low - room).astype(path.SINGLE), (self.high + room).astype(path.SINGLE)
-        order = np.lexsort((np.isfinite(hits).sum(axis=1), at))
-        for start in range(0, at.size, CHUNK):
-            rows = order[start : start + CHUNK]
-            table = path.features(hits[rows], reads[rows], self.way, self.scale)
-            outside[rows] = ((table < low) | (table > high)).any(axis=1)
-            trees[rows] = self.forest.predict(table)
+        outside = np.zeros(at.size, dtype=bool)
+        for column, least, most in zip(table.T, low, high, strict=True):
+            outside |= (column < least) | (column > most)
+        # Those that are alike are asked for one after another: as many levels crossed, then as far used.
+        order = np.argsort(table[:, 1] + table[:, 0] / (1.0 + 2.0 * np.abs(table[:, 0]).max(initial=0.0)))
+        trees = np.empty(at.size)
+        trees[order] = self.forest.predict(np.ascontiguousarray(table)[order])
         return trees + np.log(at + SHIFT * self.scale), outside

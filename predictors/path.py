@@ -70,38 +70,34 @@ def width(levels: int) -> int:
     return 3 + levels + len(BACK) + READS
 
 
-def _mean(shares: Features, way: Array) -> Features:
-    # Column by column, so that a row's result does not depend on how many rows stand beside it.
-    total = np.zeros(shares.shape[0], dtype=SINGLE)
-    for column, step in zip(shares.T, way.astype(SINGLE), strict=True):
-        total += step * (SINGLE(1.0) - column)
-    return total
-
-
 def features(hits: Array, reads: Array, way: Array, scale: float) -> Features:
     """Return what is known at looks `reads`, (r, 5), of parts that crossed levels at `hits`, (r, L): (r, width).
 
-    In single precision, which is what trees compare in.
+    In single precision, which is what trees compare in; a column's rows lie beside each other.
 
     way: (L,) by how much of its way to the end the indicator moves from level to level, from the first on. Columns: log
     exposure; levels crossed; mean of the indicator so far by its levels, log; log exposure at each level, at now where
     it is not crossed; share of the exposure that the last 1, 2, 4 and 8 levels took, log; the reads, as log.
     """
-    crossed = np.isfinite(hits)
-    count = crossed.sum(axis=1)
+    levels, rows = hits.shape[::-1]
+    columns = hits.T.astype(SINGLE, order="C")
+    count = np.add.reduce(np.isfinite(columns), axis=0, dtype=np.int16).astype(np.intp)
+    # Column by column, so that a row's result does not depend on how many rows stand beside it.
+    table = np.empty((width(levels), rows), dtype=SINGLE)
     x = np.maximum(reads[:, 0] / scale, LEAST).astype(SINGLE)
-    reached = (hits / scale).astype(SINGLE)
-    np.copyto(reached, x[:, None], where=~crossed)
-    np.clip(reached, SINGLE(LEAST), x[:, None], out=reached)
-    shares = reached / x[:, None]
-    table = np.empty((x.size, width(hits.shape[1])), dtype=SINGLE)
-    table[:, 0] = np.log(x)
-    table[:, 1] = count
-    table[:, 2] = np.log(_mean(shares, way) + SINGLE(0.002))
-    np.log(reached, out=table[:, 3 : 3 + hits.shape[1]])
-    rows = np.arange(x.size)
-    for column, back in enumerate(BACK, start=3 + hits.shape[1]):
-        since = np.where(count > back, shares[rows, np.maximum(count - 1 - back, 0)], SINGLE(0.0))
-        table[:, column] = np.log(np.maximum(SINGLE(1.0) - since, SINGLE(0.002)))
-    table[:, -READS:] = np.log(reads[:, 1:].astype(SINGLE) + SINGLE(FAINT))
-    return table
+    reached = table[3 : 3 + levels]
+    np.divide(columns, SINGLE(scale), out=reached)
+    np.fmin(reached, x, out=reached)
+    np.maximum(reached, SINGLE(LEAST), out=reached)
+    shares = reached / x
+    mean = np.zeros(rows, dtype=SINGLE)
+    for share, step in zip(shares, way.astype(SINGLE), strict=True):
+        mean += step * (SINGLE(1.0) - share)
+    table[0], table[1], table[2] = x, count, mean + SINGLE(0.002)
+    for column, back in enumerate(BACK, start=3 + levels):
+        since = shares[np.maximum(count - 1 - back, 0), np.arange(rows)]
+        table[column] = np.maximum(SINGLE(1.0) - np.where(count > back, since, SINGLE(0.0)), SINGLE(0.002))
+    np.add(reads[:, 1:].T.astype(SINGLE), SINGLE(FAINT), out=table[-READS:])
+    np.log(table[0], out=table[0])
+    np.log(table[2:], out=table[2:])
+    return table.T

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from predictors import artifact as artifacts
-from predictors.batch import Array, SlotBatch
+from predictors.batch import BLOCK, Array, SlotBatch, blocks
 from predictors.clock import ExposureClock
 from predictors.declaration import Declaration
 from predictors.drivers import clock_drivers, drivers
@@ -81,10 +81,16 @@ class Predictor:
         alive: (n,) True where an end of life would have shown itself, so that having run so far is knowledge; None =
         all. Where nothing would show it, life is what it was for a new part, less what is used: such a part does end.
         """
-        told = batch
-        batch = self._on_clock(batch)
-        known_alive = np.ones(len(batch), dtype=bool) if alive is None else alive
         asked = ascending(quantiles)
+        known_alive = np.ones(len(batch), dtype=bool) if alive is None else alive
+        if len(batch) <= BLOCK:
+            return self._forecast(batch, asked, known_alive)
+        return Forecasts.joined(
+            [self._forecast(batch.take(some), asked, known_alive[some]) for some in blocks(len(batch))]
+        )
+
+    def _forecast(self, told: SlotBatch, asked: tuple[float, ...], known_alive: NDArray[np.bool_]) -> Forecasts:
+        batch = self._on_clock(told)
         n, q = len(batch), len(asked)
         wide = tuple(sorted({*asked, 0.5}))
         pick, middle = [wide.index(quantile) for quantile in asked], wide.index(0.5)

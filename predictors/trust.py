@@ -15,7 +15,7 @@ from scipy.special import log_ndtr
 from predictors import path
 from predictors.batch import Array
 from predictors.crossing import LevelCrossing
-from predictors.forest import TREES, Forest
+from predictors.forest import Forest
 from predictors.gaussian import Prior
 from predictors.history import History
 from predictors.lognormal import recentred
@@ -126,7 +126,7 @@ def _said(history: History, out: NDArray[np.bool_], prior: Prior, way: Array) ->
     at, stages = seen.looks.at[here], seen.stages[here]
     trees = np.full(at.size, np.nan)
     if np.unique(unit[~here]).size >= ENOUGH // 2:
-        grown = Forest.grow(seen.features[~here], seen.target[~here], trees=TREES // 2)
+        grown = Forest.grow(seen.features[~here], seen.target[~here])
         trees = grown.predict(seen.features[here]) + np.log(at + SHIFT * seen.scale)
     expected = law.expected(at, seen.looks.hits[here])
     return _Said(unit[here], at, seen.ends[here], stages, expected, law.spread[stages], trees)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.ensemble import ExtraTreesRegressor
 
 from predictors.artifact import DamagedArtifact
-from predictors.forest import LEAST_IN_LEAF, TREES, Forest
+from predictors.forest import LEAST_IN_LEAF, LEAVES, TREES, Forest
 
 WIDTH = 5
 INDICES = ("feature", "left", "right", "roots")
@@ -38,7 +38,7 @@ def test_a_forest_says_what_scikit_learn_says() -> None:
     """The arrays walked with numpy come to the prediction of the trees they were taken from."""
     table, target = sample(400)
     order = np.lexsort(np.column_stack([table, target]).T)
-    theirs = ExtraTreesRegressor(TREES, min_samples_leaf=LEAST_IN_LEAF, random_state=0)
+    theirs = ExtraTreesRegressor(TREES, min_samples_leaf=LEAST_IN_LEAF, max_leaf_nodes=LEAVES, random_state=0)
     theirs.fit(table[order], target[order])
     asked, _ = sample(2000, 2)
     assert pytest.approx(theirs.predict(asked), rel=1e-9) == Forest.grow(table, target).predict(asked)
@@ -49,7 +49,7 @@ def test_numbers_that_hardly_differ_part_as_they_do_there() -> None:
     table, target = sample(300)
     table = (1e6 + np.round(table * 4.0) / 16.0).astype(np.float32)
     order = np.lexsort(np.column_stack([table, target]).T)
-    theirs = ExtraTreesRegressor(20, min_samples_leaf=LEAST_IN_LEAF, random_state=0)
+    theirs = ExtraTreesRegressor(20, min_samples_leaf=LEAST_IN_LEAF, max_leaf_nodes=LEAVES, random_state=0)
     theirs.fit(table[order], target[order])
     mine = Forest.grow(table, target, trees=20).predict(table)
     assert pytest.approx(theirs.predict(table), rel=1e-9) == mine

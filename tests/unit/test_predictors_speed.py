@@ -7,10 +7,9 @@ from scipy.optimize import minimize_scalar
 
 from predictors import lognormal, treewalk
 from predictors.artifact import DamagedArtifact
-from predictors.batch import Array
+from predictors.batch import BLOCK, Array
 from predictors.forest import Forest
 from predictors.fused import Fused
-from predictors.learner import CHUNK
 from tests.benchmarks import wear_speed
 
 
@@ -52,11 +51,11 @@ def test_another_release_of_the_trees_is_walked_by_numpy(monkeypatch: pytest.Mon
 
 def test_a_slot_is_forecast_alike_alone_and_in_a_fleet() -> None:
     """Neither the order of slots nor where a chunk of them ends changes a bit."""
-    batch, history = wear_speed.fleet(CHUNK + 300, cycles=60)
+    batch, history = wear_speed.fleet(BLOCK + 300, cycles=60)
     model = Fused(wear_speed.DECLARED).fit(history)
     assert model.learner is not None
     whole = model.forecast(batch).eol_d
-    for some in (np.arange(len(batch)) % 977 == 0, np.arange(len(batch)) >= CHUNK - 2):
+    for some in (np.arange(len(batch)) % 977 == 0, np.arange(len(batch)) >= BLOCK - 2):
         assert np.array_equal(whole[some], model.forecast(batch.take(some)).eol_d)
 
 
