@@ -22,7 +22,7 @@ LIMIT_S = 60.0
 
 
 class Drained(NamedTuple):
-    """How long it took, and the most memory that the process held, in MiB (0 where nobody looked)."""
+    """How long it took, and the most memory that its processes held, in MiB (0 where nobody looked)."""
 
     seconds: float
     peak_mib: float = 0.0
@@ -97,6 +97,7 @@ class Wearwell:
 
 
 def peak_mib(pid: int) -> float:
-    """Return the most memory that a process has held so far, in MiB."""
+    """Return the most memory that a process and those it started have held so far, each at its own peak, in MiB."""
     found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    return int(found[1]) / 1024 if found else 0.0
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return (int(found[1]) / 1024 if found else 0.0) + sum(peak_mib(int(child)) for child in children)

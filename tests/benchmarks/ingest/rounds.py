@@ -30,7 +30,7 @@ ONE, TEN = Shape(1, 1), Shape(5, 2)
 
 
 class Round(NamedTuple):
-    """What one round came to, in messages per second; `copy_rows_per_s` in rows, `peak_mib` of the gateway."""
+    """In messages per second; `copy_rows_per_s` in rows, `peak_mib` of all the gateway's processes."""
 
     mosquitto_sub: float
     wearwell: float
