@@ -1,5 +1,7 @@
 """The process `wearwell ingest`: from the source of messages into the store."""
 
+import gc
+from contextlib import closing
 from functools import partial
 
 from gateway.db.pool import Role, dsn_for
@@ -17,8 +19,12 @@ def run(settings: Settings, *, drain: bool = False) -> None:
     """
     settings = join(settings)
     dsn = database.dsn(settings)
-    annex = Annex.start(dsn)  # before there are threads
     stored = partial(readiness.database, dsn_for(dsn, Role.GATEWAY))
     checks: exporter.Checks = {"broker": readiness.broker, "database": stored}
-    with exporter.exported(settings.metrics_port, checks=checks, host=settings.metrics_host):
+    gc.freeze()  # what is loaded by now stays, here and in the annex
+    gc.set_threshold(100_000, 50, 50)  # a batch makes many objects that live as long as it and hold no cycles
+    with (
+        closing(Annex.start(dsn)) as annex,  # before there are threads; however this ends, the annex does
+        exporter.exported(settings.metrics_port, checks=checks, host=settings.metrics_host),
+    ):
         service.run(settings, dsn, annex=annex, drain=drain)

@@ -1,8 +1,8 @@
 """A lane in a process of its own: while one interpreter works on its share of a large batch, another works on the rest.
 
 A share goes there over a pipe, and its outcome or its error comes back. The process is forked before there are threads,
-and ends with the one that forked it. Where it has gone, the batch is tried again, and from then on the lane here does
-everything.
+and ends with the one that forked it, after the share it is at. Where it has gone, the batch is tried again, and from
+then on the lane here does everything.
 """
 
 import multiprocessing
@@ -13,11 +13,14 @@ from multiprocessing.connection import Connection
 from typing import Any, Self
 
 import psycopg
+import structlog
 
 from gateway.ingest import payload
 from gateway.ingest.envelope import Envelope
 from gateway.ingest.lane import Lane
 from gateway.ingest.outcome import Outcome
+
+log = structlog.get_logger()
 
 
 class Annex:
@@ -64,6 +67,7 @@ class Annex:
             yield
         except (EOFError, OSError) as gone:
             self.close()
+            log.warning("the annex has gone: this process stores alone; restart ingest to have it back")
             raise psycopg.OperationalError("the process that stores a share of large batches has gone") from gone
 
 

@@ -54,9 +54,8 @@ def take(conn: psycopg.Connection, directory: Directory, envelopes: Iterable[Env
     stood = store.append(conn, readings, all_fresh=haul.all_fresh)
     hourly.roll_up(conn, readings, all_new=not stood)
     if stood:
-        haul.duplicates.note_found(
-            stood, {p.sender.unit.unit_id for p in parcels if p.sender and not p.envelope.resent}
-        )
+        again = {said.sender.unit.unit_id for said in haul.gathered.said if not said.parcel.envelope.resent}
+        haul.duplicates.note_found(stood, again)
     haul.outcome.stored = len(readings) - stood.total()
     note_changes(conn, haul, readings)
     keep_refused(conn, haul.outcome, parcels)

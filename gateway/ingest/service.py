@@ -1,6 +1,5 @@
 """The process `wearwell ingest`: from the broker to the store, acknowledged and receipted after COMMIT."""
 
-import gc
 import random
 import signal
 import threading
@@ -38,8 +37,6 @@ def run(settings: Settings, dsn: str, *, annex: Annex | None = None, drain: bool
     client id is stored, then its session ends.
     """
     stop = threading.Event()
-    gc.freeze()  # what is loaded by now stays
-    gc.set_threshold(100_000, 50, 50)  # a batch makes many objects that live as long as it and hold no cycles
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     ingest = Ingest(settings, dsn, annex)
@@ -93,7 +90,7 @@ class Ingest:
             self.tell(time.monotonic())
         finally:
             self.source.stop()
-            self.close()
+            self.lane.hang_up()
         log.info("ingest stopped", left_to_the_broker=len(self.inbox))
 
     def drain(self, stop: threading.Event) -> None:
@@ -117,7 +114,7 @@ class Ingest:
             log.info("drained", session_ended=self.source.stage is Stage.ENDING and self.source.done)
         finally:
             self.source.stop()
-            self.close()
+            self.lane.hang_up()
 
     def store(self, batch: Sequence[Envelope], stop: threading.Event) -> bool:
         """Settle a batch, trying until the database takes it, then acknowledge and receipt it.
@@ -159,12 +156,6 @@ class Ingest:
     def acknowledge(self, batch: Sequence[Envelope]) -> None:
         """Let the broker forget messages that are committed."""
         self.source.acknowledge(envelope.handle for envelope in batch)
-
-    def close(self) -> None:
-        """Close the connections to the database."""
-        self.lane.hang_up()
-        if self.annex:
-            self.annex.close()
 
     def in_order(self) -> None:
         """Note that the database takes what it is given."""

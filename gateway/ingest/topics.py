@@ -18,6 +18,8 @@ SHAPES = (
     ),
 )
 
+USUAL = 128  # bytes of a topic; longer ones are not kept, for units may make up as many as they like
+
 
 class Address(NamedTuple):
     """Where a message came from: adapter, device name, and the kind of message ('' where the topic names none)."""
@@ -36,13 +38,18 @@ def parse(topic: str) -> Address:
     raise UnknownTopic(repr(topic[:200]))
 
 
-@lru_cache(maxsize=65_536)
 def read(raw: bytes) -> tuple[str, bool]:
     """Return a topic as text, and whether it carries telemetry of our own protocol."""
+    return _known(raw) if len(raw) <= USUAL else _read(raw)
+
+
+def _read(raw: bytes) -> tuple[str, bool]:
     return raw.decode("utf-8", "replace"), raw.endswith(b"/tlm")
 
 
-@lru_cache(maxsize=65_536)
+_known = lru_cache(maxsize=65_536)(_read)
+
+
 def spread(topic: str) -> int:
     """Return a number for whoever speaks on a topic: always the same while this process runs, and spread evenly."""
     try:

@@ -144,7 +144,8 @@ class Child:
         if self._reader is not None:
             self._reader.join(2)
         if process is not None:
-            for pipe in (process.stdin, process.stdout):
+            reading = self._reader is not None and self._reader.is_alive()  # a child of its own still holds its output
+            for pipe in (process.stdin, None if reading else process.stdout):
                 if pipe is not None:
                     try:
                         pipe.close()

@@ -30,3 +30,21 @@ def test_ingest_loads_neither_the_web_nor_the_wear_models() -> None:
     loaded = set(line.split())
     assert "gateway.ingest.broker" in loaded
     assert [] == [name for name in NOT_FOR_INGEST if name in loaded]
+
+
+def test_a_start_that_fails_ends() -> None:
+    """What ingest had begun ends with it: a process that stayed would never be started again."""
+    code = (
+        "import sys; sys.modules['aiokafka'] = None; sys.argv = ['wearwell', 'ingest'];"
+        " from gateway.cli import main; main()"
+    )
+    env = os.environ | {
+        "WEARWELL_DATABASE_DSN": "postgresql://nobody@127.0.0.1:1/none",
+        "WEARWELL_KAFKA_URL": "kafka://127.0.0.1:1",
+        "WEARWELL_METRICS_PORT": "0",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert 3 == done.returncode, done.stderr
+    assert "wearwell[kafka]" in done.stderr

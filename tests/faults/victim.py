@@ -6,6 +6,7 @@ fault that all of this is against: it acknowledges before it commits. Where WEAR
 connections are given up after so many seconds and a half; WEARWELL_TEST_SESSION is how long a Kafka group waits for us.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -13,7 +14,7 @@ import time
 from collections.abc import Sequence
 
 from gateway import log, settings
-from gateway.ingest import broker, pipeline, service
+from gateway.ingest import broker, pipeline, service, shares
 from gateway.ingest.annex import Annex
 from gateway.ingest.envelope import Envelope
 from gateway.ingest.kafka import clients
@@ -71,7 +72,9 @@ def main(point: str, nth: int) -> None:
     found = settings.load()
     assert found.database_dsn
     dsn = found.database_dsn.get_secret_value()
-    service.run(found, dsn, annex=Annex.start(dsn), drain=point == DRAIN)
+    shares.WORTH_IT = 2  # so that the annex has its part in everything
+    with contextlib.closing(Annex.start(dsn)) as annex:
+        service.run(found, dsn, annex=annex, drain=point == DRAIN)
 
 
 if __name__ == "__main__":

@@ -2,19 +2,22 @@
 
 import multiprocessing
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import psycopg
 import pytest
 
-from gateway.ingest import pipeline, quarantine, receipts, shares
+from gateway.ingest import annex as annexed
+from gateway.ingest import payload, pipeline, quarantine, receipts, shares, topics
 from gateway.ingest.annex import Annex
 from gateway.ingest.directory import Directory
 from gateway.ingest.lane import Lane
+from gateway.ingest.outcome import Outcome
 from tests.faults import fleet
 from tests.faults.fleet import batch
+from tests.faults.machinery import wait_for
 
-SERIALS = [str(number) for number in range(8)]
+SERIALS = [str(number) for number in range(32)]
 MESSAGES = [batch(1 + q, serial=serial) for q in range(3) for serial in SERIALS]
 COUNTED = "select count(*), count(distinct unit_id) from reading"
 
@@ -44,17 +47,17 @@ def annex(dsn: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Annex]:
 def test_a_shared_batch_is_stored_whole(conn: psycopg.Connection, lane: Lane, annex: Annex) -> None:
     """Every message is stored once, every unit receipted up to its last, nothing seen as a gap; both had some."""
     outcome = shares.settle(lane, annex, MESSAGES)
-    assert (24, 0, 0) == (outcome.stored, outcome.duplicates, outcome.gaps_opened)
+    assert (96, 0, 0) == (outcome.stored, outcome.duplicates, outcome.gaps_opened)
     assert {receipts.through(f"acme.{serial}", 7, 3) for serial in SERIALS} == set(outcome.messages)
-    assert (24, 8) == conn.execute(COUNTED).fetchone()
+    assert (96, 32) == conn.execute(COUNTED).fetchone()
     assert {2} == {conn.execute("select count(distinct xmin::text) from reading").fetchone()[0]}  # type: ignore[index]
 
 
 def test_what_is_odd_is_refused_alike_in_both(conn: psycopg.Connection, lane: Lane, annex: Annex) -> None:
     """Released, sent again or malformed: a message means there what it means here."""
-    odd = [each._replace(payload=b"{", again=True) for each in MESSAGES[:8]]
+    odd = [each._replace(payload=b"{", again=True) for each in MESSAGES[:32]]
     outcome = shares.settle(lane, annex, [*odd, *(batch(1, [{"pm25": 1e9}], serial=serial) for serial in SERIALS)])
-    assert {"bad_json": 8, "unbelievable": 8} == outcome.refused
+    assert {"bad_json": 32, "unbelievable": 32} == outcome.refused
     assert outcome.refused == quarantine.counted(conn)
 
 
@@ -68,20 +71,77 @@ def test_a_share_that_fails_fails_the_batch_and_doubles_nothing(
             shares.settle(lane, annex, MESSAGES)
     kept = conn.execute(COUNTED).fetchone()
     assert kept is not None
-    assert 0 < kept[0] < 24
-    assert 24 - kept[0] == shares.settle(lane, annex, MESSAGES).stored
+    assert 0 < kept[0] < 96
+    assert 96 - kept[0] == shares.settle(lane, annex, MESSAGES).stored
     conn.rollback()
-    assert (24, 8) == conn.execute(COUNTED).fetchone()
+    assert (96, 32) == conn.execute(COUNTED).fetchone()
+
+
+def test_a_message_means_there_what_it_means_here() -> None:
+    """What the broker and the log said of a message goes along; its handle stays, and what was read is read anew."""
+    told = MESSAGES[0]
+    odd = told._replace(content_type="application/cbor", retained=True, again=True, released="x", key="k", tried=True)
+    there = annexed._batch([annexed._row(told), annexed._row(odd)])
+    assert [told._replace(batch=payload.quick(told.payload)), odd] == there
+    assert there[0].batch is not None
+
+
+@pytest.fixture
+def held_up(dsn: str, lane: Lane, annex: Annex) -> Iterator[tuple[psycopg.Connection, Future[Outcome]]]:
+    """A batch that the lane has committed while the annex waits for a unit that somebody else has locked."""
+    there = [serial for serial in SERIALS if topics.spread(batch(1, serial=serial).topic) % 2]
+    waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+    stored = "select count(*) from wearwell.reading"
+    with (
+        psycopg.connect(dsn) as other,
+        psycopg.connect(dsn, autocommit=True) as look,
+        ThreadPoolExecutor(1) as aside,
+    ):
+        other.execute("select from wearwell.unit where serial = %s for update", (there[0],))
+        running = aside.submit(shares.settle, lane, annex, MESSAGES)
+        wait_for(lambda: look.execute(waiting).fetchone() == (1,))
+        wait_for(lambda: look.execute(stored).fetchone() == (96 - 3 * len(there),))
+        yield look, running
+        other.rollback()
+
+
+BREAK_OFF = """select pg_terminate_backend(pid) from pg_stat_activity
+    where wait_event_type = 'Lock' and datname = current_database()"""
+
+
+def test_what_the_annex_could_not_store_is_not_settled(
+    annex: Annex, held_up: tuple[psycopg.Connection, Future[Outcome]]
+) -> None:
+    """Its connection broken off, the batch fails although this process committed its share; the annex stays."""
+    look, running = held_up
+    look.execute(BREAK_OFF)
+    with pytest.raises(psycopg.OperationalError, match="terminating connection"):
+        running.result(20)
+    assert annex.open
+
+
+def test_an_annex_killed_at_its_share_fails_the_batch(
+    annex: Annex, held_up: tuple[psycopg.Connection, Future[Outcome]]
+) -> None:
+    """Its share is not taken for stored, and it gets none any more."""
+    look, running = held_up
+    [process] = multiprocessing.active_children()
+    process.kill()
+    with pytest.raises(psycopg.OperationalError, match="has gone"):
+        running.result(20)
+    assert not annex.open
+    look.execute(BREAK_OFF)
 
 
 def test_errors_of_the_database_come_back_from_the_annex(dsn: str, lane: Lane, annex: Annex) -> None:
     """What the database says there is said here, and once it takes messages again, so does the annex."""
     with psycopg.connect(dsn, autocommit=True) as owner:
         owner.execute("alter table wearwell.reading rename to elsewhere")
+        annex.begin(MESSAGES)
         with pytest.raises(psycopg.errors.UndefinedTable):
-            shares.settle(lane, annex, MESSAGES)
+            annex.end()
         owner.execute("alter table wearwell.elsewhere rename to reading")
-    assert 24 == shares.settle(lane, annex, MESSAGES).stored
+    assert 96 == shares.settle(lane, annex, MESSAGES).stored
 
 
 def test_where_the_annex_has_gone_the_lane_does_everything(conn: psycopg.Connection, lane: Lane, annex: Annex) -> None:
@@ -93,8 +153,8 @@ def test_where_the_annex_has_gone_the_lane_does_everything(conn: psycopg.Connect
         shares.settle(lane, annex, MESSAGES)
     assert not annex.open
     outcome = shares.settle(lane, annex, MESSAGES)
-    assert 24 == outcome.stored + outcome.duplicates
-    assert (24, 8) == conn.execute(COUNTED).fetchone()
+    assert 96 == outcome.stored + outcome.duplicates
+    assert (96, 32) == conn.execute(COUNTED).fetchone()
 
 
 def test_two_lanes_may_need_the_same_new_month(lane: Lane, dsn: str, conn: psycopg.Connection) -> None:

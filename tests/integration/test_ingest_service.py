@@ -227,7 +227,7 @@ def test_broker_that_refuses_mqtt_5_is_asked_again_in_3_1_1(dsn: str) -> None:
             wait_for(lambda: ingest.source.connected)
         finally:
             ingest.source.stop()
-            ingest.close()
+            ingest.lane.hang_up()
             server.shutdown()
     assert 5 == versions[0]
     assert 4 == versions[-1]
