@@ -67,8 +67,8 @@ def rollback(conn: psycopg.Connection, slot_id: int, *, actor: str, note: str, n
     stands = learn.topmost(conn, replace(slot, predictor=gone.predictor_before), below).version
     back = stands.model_version_id if stands else None
     releases.record(conn, slot, "rollback", back, gone.predictor_before, actor=actor, note=note.strip(), now=now)
-    detail = {"model_version_id": back, "instead_of": gone.model_version_id, "note": note.strip()}
-    detail |= {"not_asked": unasked(conn, slot_id, back)}
+    told = {"model_version_id": back, "instead_of": gone.model_version_id, "note": note.strip()}
+    detail = {**told, "not_asked": unasked(conn, slot_id, back)}
     _note(conn, slot, "model_rolled_back", actor, detail)
     return back
 
