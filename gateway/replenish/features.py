@@ -368,7 +368,8 @@ def _unheard(row: dict[str, Any]) -> float:
         return counted
     if row["start_runtime_h"] is not None:
         return 0.0
-    return min(counted, max((row["first_hour"] - row["began"]) / timedelta(hours=1), 0.0))
+    days: timedelta = row["first_hour"] - row["began"]
+    return min(counted, max(days / timedelta(hours=1), 0.0))
 
 
 def _worth_keeping(row: dict[str, Any]) -> bool:
