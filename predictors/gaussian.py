@@ -123,9 +123,10 @@ class Gaussian:
         rows = []
         for pattern in patterns:
             key = pattern.tobytes()
-            if key not in self._told:
-                self._told[key] = np.array([self._row(pattern, -1), self._row(pattern, following(pattern))])
-            rows.append(self._told[key])
+            row = self._told.get(key)  # looked up once: another thread may clear what is kept
+            if row is None:
+                row = self._told[key] = np.array([self._row(pattern, -1), self._row(pattern, following(pattern))])
+            rows.append(row)
         table = np.array(rows).reshape(len(patterns), 2, self.mean.size + 2).transpose(1, 2, 0)
         end, coming = (
             Conditionals(np.ascontiguousarray(one[:-3], dtype=np.float32), *np.ascontiguousarray(one[-3:]))

@@ -1,6 +1,8 @@
 """Release and roll-back: which version forecasts a slot, by whom, with a note; both are rows that are only added."""
 
+import itertools
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 import psycopg
@@ -51,6 +53,7 @@ def release(conn: psycopg.Connection, version_id: int, *, actor: str, note: str,
 def rollback(conn: psycopg.Connection, slot_id: int, *, actor: str, note: str, now: datetime) -> int | None:
     """Take the last release off again and return the version in force then, None for the declaration alone.
 
+    That is not the version released before where that one does not answer any more; unasked() tells which those are.
     Raises Conflict where nothing is released.
     """
     slot = _held(conn, slot_id)
@@ -60,11 +63,25 @@ def rollback(conn: psycopg.Connection, slot_id: int, *, actor: str, note: str, n
             f"nothing is released for the slot {slot.code!r}: it is forecast from its declaration;"
             " release a version with: wearwell model release VERSION"
         )
-    gone, back = stack[-1], stack[-2].model_version_id if len(stack) > 1 else None
+    gone, below = stack[-1], stack[:-1]
+    stands = learn.topmost(conn, replace(slot, predictor=gone.predictor_before), below).version
+    back = stands.model_version_id if stands else None
     releases.record(conn, slot, "rollback", back, gone.predictor_before, actor=actor, note=note.strip(), now=now)
-    detail = {"model_version_id": back, "instead_of": gone.model_version_id, "note": note.strip()}
+    told = {"model_version_id": back, "instead_of": gone.model_version_id, "note": note.strip()}
+    detail = {**told, "not_asked": unasked(conn, slot_id, back)}
     _note(conn, slot, "model_rolled_back", actor, detail)
     return back
+
+
+def unasked(conn: psycopg.Connection, slot_id: int, stands: int | None) -> list[int]:
+    """Return the versions released above the one that stands, the last first.
+
+    They are not asked: they were made for another predictor, end, levels or covariates than are declared now, or cannot
+    be read.
+    """
+    stack = reversed(releases.standing(releases.log(conn, slot_id)))
+    above = [each.model_version_id for each in itertools.takewhile(lambda one: one.model_version_id != stands, stack)]
+    return [version_id for version_id in above if version_id is not None]
 
 
 def in_force(conn: psycopg.Connection, slot: Slot) -> Release | None:

@@ -131,7 +131,8 @@ def _with_threshold(record: Record, slot: Slot) -> Record:
 
     def moved(row: Mapping[str, Any], end: float | None) -> dict[str, Any]:
         told = {**row, "levels": becomes}
-        if not features.same_way(row, was):  # measured on a way before: nothing to read off
+        as_many = len(row.get("hits") or old.levels) == len(old.levels)
+        if not (as_many and features.same_way(row, was)):  # measured on a way before: nothing to read off
             told |= {"hits": None, "reads": None, "looks": None}
         hits = [*(told.get("hits") or [None] * len(old.levels)), end]
         return {**told, "hits": _read_off(old_way, hits, new.levels), **_reads(told, old.span, new.span)}

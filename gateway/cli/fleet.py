@@ -2,9 +2,8 @@
 
 import secrets
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -12,10 +11,6 @@ from gateway import clock, settings
 from gateway.cli import bench, talk
 from gateway.errors import ConfigurationError, Exit, NotFound, Unreachable, WearwellError
 
-if TYPE_CHECKING:
-    from gateway.registry.declarations import Change
-
-HEARD = ("indicator_eol", "indicator_baseline", "levels", "covariates")  # what a version learned to hear
 app = typer.Typer()
 parts = typer.Typer(help="Parts, what they fit, and what they cost.")
 staff = typer.Typer(help="People of the manufacturer's console.")
@@ -44,38 +39,30 @@ def declare(
     if check:
         talk.say(f"{file} can be declared: {count}")
         return
+    from gateway.bench import read
+
     with database.connect(settings.load()) as conn:
         known = conn.execute("select tenant_id from tenant where slug = %s", (declared.tenant,)).fetchone()
         before = declarations.stands(conn, known[0]) if known else None
+        heard = read.heard(conn, known[0]) if known else {}
         declaration.declare(conn, declared)
         after = declarations.latest(conn, tenants.by_slug(conn, declared.tenant).tenant_id)
         changes = declarations.difference(before, after.content) if after and before else []
+        now = read.heard(conn, known[0]) if known else {}
+        anew = [name for name, was in heard.items() if now.get(name, was) != was]
     talk.table([change._asdict() for change in changes], json=as_json, nothing="")
     for change in changes:
         if change.was and change.what.endswith(".predictor"):
             talk.say(
                 f"{change.what}: a released version of {change.was!r} forecasts no more, one of {change.becomes!r} does"
             )
-    for slot in _heard_anew(before or {}, changes):
+    for slot in anew:
         talk.say(
             f"{slot}: versions fitted for another end, other levels or covariates are not asked any more;"
             f" fit and release one: wearwell model fit {slot}, wearwell model release NUMBER"
         )
     version = f"; version {after.version}" if after else ""
     talk.say(f"declared {count}{version}{'' if before is None or changes else ', which changes nothing'}")
-
-
-def _heard_anew(before: Mapping[str, Any], changes: list["Change"]) -> list[str]:
-    """Return the slots, as GTIN/code, that stood before and whose models hear something else from now on."""
-    found = {}
-    for change in changes:
-        path = change.what.split(".")
-        if path[0] != "models" or path[2:3] != ["slots"] or path[4] not in HEARD:
-            continue
-        stood = before.get("models", {}).get(path[1], {}).get("slots", {}).get(path[3])
-        if stood is not None and not (path[4] == "indicator_baseline" and stood["levels"]):
-            found[f"{path[1]}/{path[3]}"] = True
-    return list(found)
 
 
 @app.command("declarations")

@@ -83,7 +83,7 @@ class Seen:
 
     `looks` are what each indicator read on the way (course.py), where that was asked for. `unkept` are the units whose
     exposure was summed hour by hour, and is worth keeping (exposure.py); `unkept_days` the days that were (days.py).
-    `unheard_h` are the hours that a factory part is thought to have run before its unit's first word.
+    `unheard_h` are the hours that a part may have run before its unit's first word; a factory part's count as run.
     """
 
     slot: Slot
@@ -124,6 +124,7 @@ class Seen:
 
         The part that a unit has at its first word is taken for the one it came with. For a forecast that is the careful
         guess; as a lesson it would teach a fleet that is enrolled in mid-life the ages of its units as lives of parts.
+        One that is told as fitted long before that word would teach a life without the hours that nobody counted.
         """
         rated = self.slot.life_h or self.batch.run_h
         with np.errstate(invalid="ignore"):
@@ -356,10 +357,19 @@ def _features(row: dict[str, Any], slot: Slot, at: datetime) -> tuple[float, ...
 
 
 def _unheard(row: dict[str, Any]) -> float:
-    """Return the hours that a part ran before its unit's first word, if it is the one that the unit came with."""
-    if row["source"] != "factory" or row["head"] is None:
+    """Return the hours that a part ran before its unit's first word: all that were counted, if it came with the unit.
+
+    Of a part that was told as fitted before that word only the days are known: the most that they can have held.
+    """
+    if row["head"] is None:
         return 0.0
-    return max(float(row["head"]) - (row["start_runtime_h"] or 0.0), 0.0)
+    counted = max(float(row["head"]) - (row["start_runtime_h"] or 0.0), 0.0)
+    if row["source"] == "factory":
+        return counted
+    if row["start_runtime_h"] is not None:
+        return 0.0
+    days: timedelta = row["first_hour"] - row["began"]
+    return min(counted, max(days / timedelta(hours=1), 0.0))
 
 
 def _worth_keeping(row: dict[str, Any]) -> bool:

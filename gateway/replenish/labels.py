@@ -6,8 +6,8 @@ parts when we tell them to, so each generation would teach a shorter life. A lab
 
 - censored False: the unit showed it, by its indicator or by its own report, or the part failed;
 - censored True, witnessed True: the unit would have shown it, and had not: the part would have lasted longer;
-- witnessed False: nothing would have shown it, or nobody heard when the part began (a unit that had run before it was
-  enrolled), so its removal teaches nothing about its life, only about its use.
+- witnessed False: nothing would have shown it, or nobody heard how the part began (its unit had run before its
+  first word), so its removal teaches nothing about its life, only about its use.
 
 A part that stays in place after its end has run longer than it lived: its exposure and age are those of the first
 forecast whose inputs showed the end.

@@ -16,8 +16,10 @@ import structlog
 from gateway.registry import models
 from gateway.registry.models import Slot
 from gateway.replenish import features, releases, siblings, versions
+from gateway.replenish.releases import Release
 from gateway.replenish.versions import Version
 from predictors.artifact import DamagedArtifact
+from predictors.declaration import Declaration
 from predictors.future import exposure
 from predictors.history import History
 from predictors.predictor import Predictor
@@ -26,15 +28,17 @@ from predictors.registry import named
 LEAST_LABELS = 5
 GROWTH = 1.1
 MOST_RUNNING = 5_000  # running cycles looked at: beyond that they say the same again
+Heard = tuple[float | None, tuple[float, ...], tuple[str, ...]]
 log = structlog.get_logger()
 
+# Slots with labels enough, and the declarations of those versions that have learned nearly as much already.
 RIPE = """
-select s.slot_id from slot s
-join lateral (select count(*) as n from cycle c
-              where c.slot_id = s.slot_id and (c.label ->> 'witnessed')::boolean) l on true
-left join lateral (select max(labels) as n from model_version v
-                   where v.slot_id = s.slot_id and v.predictor = s.predictor) had on true
-where l.n >= %s and l.n >= coalesce(had.n, 0) * %s::float8 and l.n > coalesce(had.n, 0)"""
+select s.slot_id, array(
+  select distinct v.artifact -> 'declaration' from model_version v
+  where v.slot_id = s.slot_id and v.predictor = s.predictor and (l.n < v.labels * %s::float8 or l.n <= v.labels))
+from slot s join lateral (select count(*) as n from cycle c
+                          where c.slot_id = s.slot_id and (c.label ->> 'witnessed')::boolean) l on true
+where l.n >= %s"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,12 @@ def in_force(conn: psycopg.Connection, slot: Slot) -> InForce:
     A version that cannot be read, or that was made for another end, other levels or covariates than are declared now,
     is logged, and the one released before it stays in force.
     """
-    for release in reversed(releases.standing(releases.log(conn, slot.slot_id))):
+    return topmost(conn, slot, releases.standing(releases.log(conn, slot.slot_id)))
+
+
+def topmost(conn: psycopg.Connection, slot: Slot, standing: list[Release]) -> InForce:
+    """Return the model that a slot is forecast with while these releases stand, the last one on top."""
+    for release in reversed(standing):
         if release.model_version_id is None or release.predictor != slot.predictor:
             continue
         try:
@@ -70,14 +79,26 @@ def answers(model: Predictor, slot: Slot) -> bool:
 
     Levels are compared by value: the third of five says something else once it lies elsewhere, though five there are.
     """
-    had, now = model.declaration, features.declared(slot)
-    heard = (had.indicator_eol, had.levels, had.covariates)
-    return heard == (now.indicator_eol, now.levels, now.covariates)
+    return heard(model.declaration) == heard(features.declared(slot))
+
+
+def heard(declared: Declaration) -> Heard:
+    """Return what of a declaration a model learns to hear: the end, the levels and the covariates."""
+    return declared.indicator_eol, declared.levels, declared.covariates
 
 
 def ripe(conn: psycopg.Connection) -> list[int]:
-    """Return the slots that have enough new labels to be learned again."""
-    return [row[0] for row in conn.execute(RIPE, (LEAST_LABELS, GROWTH)).fetchall()]
+    """Return the slots that have enough new labels to be learned again.
+
+    What versions learned that are not asked any more does not count: declared anew, a slot is learned anew.
+    """
+    rows = conn.execute(RIPE, (GROWTH, LEAST_LABELS)).fetchall()
+    return [slot_id for slot_id, had in rows if not had or not _any_answers(had, models.get_slot(conn, slot_id))]
+
+
+def _any_answers(had: list[dict[str, Any]], slot: Slot) -> bool:
+    now = heard(features.declared(slot))
+    return any(now == (each["indicator_eol"], tuple(each["levels"]), tuple(each.get("covariates", ()))) for each in had)
 
 
 def learn(conn: psycopg.Connection, slot_id: int, now: datetime) -> int | None:

@@ -33,6 +33,7 @@ def slot(request: Request, services: Asked, slot_id: int) -> Response:
     with at_desk(services, request) as desk:
         of = own(desk, slot_id)
         rows = listing.listed(desk.conn, of)
+        champion = next((row["version"] for row in rows if row["stands"] == "champion"), None)
         return desk.page(
             "console/model.html",
             "models",
@@ -40,7 +41,8 @@ def slot(request: Request, services: Asked, slot_id: int) -> Response:
             product=read.product(desk.conn, of),
             rows=rows,
             others=[row for row in rows if row["stands"] != "champion"],
-            released=any(row["stands"] == "champion" for row in rows),
+            released=champion is not None,
+            unasked=release.unasked(desk.conn, of.slot_id, champion),
             shadowed=next((row["version"] for row in rows if row["stands"] == "shadow"), None),
             log=listing.audit(desk.conn, of),
             asked=comparisons.latest(desk.conn, of),

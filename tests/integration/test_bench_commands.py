@@ -16,6 +16,7 @@ from gateway.errors import ConfigurationError
 from gateway.operate import database
 from gateway.registry import declaration, models, staff, units
 from gateway.replenish import cycles
+from predictors.declaration import LEVEL_FRACTIONS
 from tests import bench_field
 from tests.bench_field import at
 
@@ -168,12 +169,17 @@ def test_a_slot_without_an_end_says_that_nothing_was_learned_or_judged(shell: Sh
 
 
 @pytest.mark.parametrize(
-    ("change", "asked"), [(("eol = 200", "eol = 190"), False), (("life_d = 125", "life_d = 120"), True)]
+    ("change", "asked"),
+    [
+        (("eol = 200", "eol = 190"), False),
+        (("life_d = 125", "life_d = 120"), True),
+        (("eol = 200", f"eol = 200\nlevels = {[share * 200.0 for share in LEVEL_FRACTIONS]}"), True),
+    ],
 )
 def test_declaring_says_which_versions_are_not_asked_any_more(
     shell: Shell, tmp_path: Path, change: tuple[str, str], asked: bool
 ) -> None:
-    """Another end is another question, other rated days are not."""
+    """Another end is another question; other rated days are not, nor are the levels that it had undeclared."""
     (tmp_path / "maker.toml").write_text(bench_field.TOML.replace(*change))
     with shell.patch.context() as patch:
         patch.setattr(sys, "argv", ["wearwell", "declare", "maker.toml"])

@@ -85,6 +85,36 @@ def test_release_and_rollback_are_one_step_each(conn: psycopg.Connection, slot: 
     assert [("staff:1", "model_released"), ("staff:2", "model_released")] == noted[:2]
 
 
+def test_a_rollback_says_what_is_truly_in_force(conn: psycopg.Connection, slot: Slot) -> None:
+    """The version released before was made for another end: it is not asked, and no log says that it is."""
+    one = fitted(conn, slot)
+    release.release(conn, one, actor="staff:1", note="first", now=NOW)
+    conn.execute("update slot set indicator_eol = 190")
+    two = fitted(conn, models.get_slot(conn, slot.slot_id))
+    release.release(conn, two, actor="staff:1", note="the other end", now=NOW)
+    assert [] == release.unasked(conn, slot.slot_id, two)
+    assert release.rollback(conn, slot.slot_id, actor="staff:1", note="", now=LATER) is None
+    assert [one] == release.unasked(conn, slot.slot_id, None)
+    assert ("rollback", None) == tuple(listing.audit(conn, slot)[0][name] for name in ("what", "in_force"))
+    noted = conn.execute("select detail from audit order by audit_id desc limit 1").fetchone()
+    assert noted
+    assert (None, two, [one]) == tuple(noted[0][name] for name in ("model_version_id", "instead_of", "not_asked"))
+
+
+def test_a_slot_declared_anew_is_ripe_until_it_is_learned_anew(conn: psycopg.Connection, slot: Slot) -> None:
+    """What a version learned that is not asked any more does not count; other rated days let it count."""
+    assert [slot.slot_id] == learn.ripe(conn)
+    one = learn.learn(conn, slot.slot_id, NOW)
+    assert [] == learn.ripe(conn)
+    conn.execute("update slot set life_d = 120")
+    assert [] == learn.ripe(conn)
+    conn.execute("update slot set indicator_eol = 190")
+    assert [slot.slot_id] == learn.ripe(conn)
+    two = learn.learn(conn, slot.slot_id, LATER)
+    assert (True, two) == (one != two, _version(conn, models.get_slot(conn, slot.slot_id)))
+    assert [] == learn.ripe(conn)
+
+
 def _version(conn: psycopg.Connection, slot: Slot) -> int | None:
     chosen = learn.in_force(conn, slot)
     return chosen.version.model_version_id if chosen.version else None

@@ -376,6 +376,25 @@ def test_a_fleet_enrolled_in_mid_life_does_not_teach_its_units_ages(conn: psycop
     assert 6 == versions.get(conn, version).fitted_on["ends"]
 
 
+@pytest.mark.parametrize(("days", "counted", "teaches"), [(300, 5000.0, False), (300, 40.0, True), (3, 5000.0, True)])
+def test_a_part_told_as_fitted_long_before_the_first_word_teaches_no_life(
+    conn: psycopg.Connection, house: House, days: int, counted: float, teaches: bool
+) -> None:
+    """What the days unheard of may have held is missing from its hours; less than a tenth of its life may be."""
+    unit_id, slot_id = fleet.enrol(conn, house, "O1"), house.slot.slot_id
+    fleet.report(conn, unit_id, "runtime", [(BORN, counted)])
+    cycles.fitted(conn, cycles.Fitting(unit_id, slot_id, BORN - days * DAY, "owner"), BORN)
+    now = fleet.run(conn, unit_id, 50, since=BORN + DAY)
+    told = [(now - timedelta(hours=h), 1.0) for h in (3, 2, 1)]
+    fleet.report(conn, unit_id, "left_pct", told, slot_id=slot_id)
+    assert [teaches] == features.read(conn, house.slot, [unit_id], now).heard.tolist()
+    fleet.scored(conn, unit_id, now)
+    cycles.fitted(conn, cycles.Fitting(unit_id, slot_id, now, "device"), now)
+    label = conn.execute("select label from cycle where label is not null").fetchone()
+    assert label
+    assert (teaches, 400.0) == (label[0]["witnessed"], label[0]["run_h"])
+
+
 def test_a_part_that_nothing_watches_comes_to_its_end(conn: psycopg.Connection, house: House) -> None:
     """Run past its rated hours, with nobody looking at it, it is overdue: that it still runs says nothing."""
     unit_id = fleet.enrol(conn, house)

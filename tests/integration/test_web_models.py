@@ -122,6 +122,18 @@ def test_an_editor_releases_with_a_note_and_rolls_back_in_one_step(of: Field) ->
     assert 409 == of.press(client, "rollback").status_code
 
 
+def test_a_released_version_that_is_not_asked_is_told_as_one(of: Field) -> None:
+    """Declared with another end, the page does not leave the reader to think that it forecasts."""
+    client = of.house.at_desk("editor")
+    assert 303 == of.press(client, "release", version=str(of.early), note="first").status_code
+    assert "released, not asked" not in client.get(of.path).text
+    of.house.conn.execute("update slot set indicator_eol = 190")
+    of.house.conn.commit()
+    page = client.get(of.path).text
+    assert "released, not asked" in page
+    assert "made for another predictor, end, levels or covariates" in page
+
+
 def test_a_shadow_is_begun_and_ended(of: Field) -> None:
     """One at a time, told in the list."""
     client = of.house.at_desk("editor")

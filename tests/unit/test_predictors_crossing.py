@@ -5,6 +5,7 @@ import pytest
 
 from predictors import gaussian, indicator
 from predictors.crossing import LevelCrossing
+from predictors.gaussian import Gaussian
 from predictors.history import History
 
 TRUE_MEAN = np.log(np.array([300.0, 600.0, 850.0, 1000.0]))
@@ -133,3 +134,22 @@ def test_levels_are_not_trusted_before_enough_parts_ended(m: int) -> None:
     """Three ends of life are too few; without hits there is nothing to learn."""
     assert LevelCrossing.learn(history(m, 4)) is None
     assert LevelCrossing.learn(History.of(np.ones(9), np.zeros(9, dtype=bool))) is None
+
+
+class _Cleared(dict[bytes, np.ndarray]):
+    """What is kept, cleared by another thread after each look whether it is there."""
+
+    def __contains__(self, key: object) -> bool:
+        found = super().__contains__(key)
+        self.clear()
+        return found
+
+
+def test_what_another_thread_lets_go_meanwhile_is_worked_out_again() -> None:
+    """A model is shared by threads, and what it keeps of patterns is cleared when that grows."""
+    law = Gaussian(np.zeros(3), np.eye(3) + 0.5)
+    pattern = np.array([[True, False]])
+    expected = law.told(pattern)[0].base
+    object.__setattr__(law, "_told", _Cleared())
+    for _ in range(2):
+        assert expected.tolist() == law.told(pattern)[0].base.tolist()

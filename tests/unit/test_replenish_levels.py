@@ -34,7 +34,10 @@ def test_what_was_stored_before_levels_were_kept_beside_it_counts_as_before() ->
 
 
 def test_another_threshold_reads_nothing_off_levels_that_no_longer_stand() -> None:
-    """What if the end lay elsewhere: rows of a way before are not taken for crossings of today's."""
+    """What if the end lay elsewhere: rows of a way before are not taken for crossings of today's.
+
+    Nor are rows of earlier builds, which do not say their levels, where those were fewer.
+    """
     whole = record_of(field(homes=4))
     marked = [dict(row) | {"levels": "another way"} for row in whole.snapshots.inputs]
     stale = replace(whole, snapshots=replace(whole.snapshots, inputs=tuple(marked)))
@@ -43,8 +46,10 @@ def test_another_threshold_reads_nothing_off_levels_that_no_longer_stand() -> No
         hits = changed(of, Change(threshold=150.0)).batch.hits
         return 0 if hits is None else int(np.isfinite(hits).sum())
 
+    other = [dict(row) | {"hits": [5.0, 9.0, None]} for row in whole.snapshots.inputs]
+    fewer = replace(whole, snapshots=replace(whole.snapshots, inputs=tuple(other)))
     assert known(whole) > 100
-    assert 0 == known(stale)
+    assert (0, 0) == (known(stale), known(fewer))
 
 
 @pytest.mark.parametrize(("hours", "heard"), [(0.0, True), (99.0, True), (101.0, False), (5000.0, False)])
