@@ -71,8 +71,8 @@ def _forecast(daily: DailyUse, cohort: UseCohort) -> UsePath:
     days = middles(daily, 0, AHEAD)
     waves = harmonics(days)
     away_ahead = _away(known, daily, cohort, waves, week_of_year(days))
-    common = cohort.steps[week_of_year(days)]
-    cumulative = _cumulative(known, waves, common, away_ahead[0])
+    common = cohort.steps[week_of_year(middles(daily, -1, 1 + AHEAD))]  # from the last known week on
+    cumulative = _cumulative(known, waves, common[:, 1:], away_ahead[0])
     first = cumulative[:, :1] * np.cumsum(_weekdays(daily, cohort), axis=1)[:, FIRST_DAYS - 1] / WEEK
     rising = np.maximum.accumulate(np.maximum(np.concatenate([first, cumulative], axis=1), LEAST_USE), axis=1)
     variance = _variance(known, cohort, waves, common, away_ahead)
@@ -105,8 +105,8 @@ def _variance(known: Known, cohort: UseCohort, waves: Array, common: Array, ahea
     seen = known.weekly.waves[:, -SEASON_NOW:]
     off = mean_waves - (seen.mean(axis=1) if seen.shape[1] else np.zeros((len(known.home), waves.shape[2])))[:, None]
     season = np.einsum("nki,nij,nkj->nk", off, known.season.cov, off)
-    # A step comes when the weather turns: what the mean to come gains where it comes a week earlier.
-    shifted = (common[:, KNOT_WEEKS - 1] - common[:, :1]) / weeks
+    # A step comes when the weather turns: what the mean to come loses where it comes a week later.
+    shifted = (common[:, KNOT_WEEKS] - common[:, :1]) / weeks
     season += (EARLY_SD * shifted) ** 2
     drifted = drift(cohort.walk, known.hazard, KNOT_WEEKS.tolist())
     factor = known.noise / (_weeks_here(known) + FACTOR_WEIGHT)

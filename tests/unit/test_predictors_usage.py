@@ -128,6 +128,22 @@ def test_a_step_that_all_take_is_met_when_it_comes_again() -> None:
     assert np.isfinite(lit.change_d).mean() < 0.05
 
 
+def test_a_step_that_is_due_widens_the_week_to_come() -> None:
+    """When the weather turns is not known: the week in which heating is usually turned on is less sure than July's."""
+    cohort = replace(COHORT, steps=np.interp(np.arange(52), (14, 18, 37, 41), (0.35, -0.35, -0.35, 0.35)))
+    week = KNOTS.index(7)
+
+    def log_sd(yearday: int) -> float:
+        weeks = (yearday - np.arange(DAYS)[::-1]) % 365 // 7 % 52
+        return float(
+            np.median(told(noisy(4.0 * np.exp(cohort.steps[weeks]), 50), cohort, yearday=yearday).log_sd[:, week])
+        )
+
+    july = log_sd(190)
+    for due in (38, 39, 40, 41):
+        assert log_sd(7 * due - 1) > 1.5 * july
+
+
 def test_a_cohort_with_less_than_a_year_knows_no_steps() -> None:
     """Of weeks of the year that nobody has seen, nothing is known; nor is anything made of noise."""
     young = usage_learn.learn(DailyUse.of(noisy(np.full(300, 4.0), 100), 6, 0), COHORT)
