@@ -64,7 +64,7 @@ def test_a_stored_500_is_replayed(client: StripeClient, standin: StandIn) -> Non
 def test_a_refusal_before_the_work_is_not_stored(client: StripeClient) -> None:
     """A request that failed validation may be put right under the same key."""
     with pytest.raises(stripe.InvalidRequestError):
-        client.v1.payment_intents.create({**MANUAL, "nonsense": 1}, {"idempotency_key": "a:1"})  # type: ignore[typeddict-unknown-key]
+        client.v1.payment_intents.create({**MANUAL, "nonsense": 1}, {"idempotency_key": "a:1"})
     assert client.v1.payment_intents.create(MANUAL, {"idempotency_key": "a:1"}).id
 
 

@@ -84,7 +84,7 @@ class StormUnit:
         base = self.sent_at[self.through]
         told = {"v": 1, "s": 1, "q": self.through + 1, "t": base / 1_000, "c": "synced"}
         samples = zip(self.sent_at[self.through :], self.journal[self.through :], strict=True)
-        told["r"] = [[(ms - base) / 1_000, values] for ms, values in samples]  # type: ignore[assignment]
+        told["r"] = [[(ms - base) / 1_000, values] for ms, values in samples]
         # The message's id is the last sample in it, so that its acknowledgement says what it was for.
         self._writer.write(wire.publish(f"ww/v1/{self.device}/tlm", json.dumps(told).encode(), len(self.journal)))
 

@@ -197,7 +197,7 @@ def test_only_editors_and_admins_of_the_maker_release(conn: psycopg.Connection, 
     """A reader, a stranger, and somebody who left may not."""
     ids = {
         role: members.create(
-            conn, tenant_id=slot.tenant_id, email=f"{role}@example.com", password="long enough 1", role=role,  # type: ignore[arg-type]
+            conn, tenant_id=slot.tenant_id, email=f"{role}@example.com", password="long enough 1", role=role,
             wall=datetime(2026, 1, 1, tzinfo=UTC),
         )
         for role in ("admin", "editor", "reader")

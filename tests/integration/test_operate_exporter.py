@@ -44,11 +44,11 @@ def closed(dsn: str) -> Iterator[None]:
     """Let nobody into a database for the time of a `with`."""
     name = conninfo.conninfo_to_dict(dsn)["dbname"]
     with psycopg.connect(conninfo.make_conninfo(dsn, dbname="postgres"), autocommit=True) as owner:
-        owner.execute(f"alter database {name} allow_connections false")  # type: ignore[arg-type]
+        owner.execute(f"alter database {name} allow_connections false")
         try:
             yield
         finally:
-            owner.execute(f"alter database {name} allow_connections true")  # type: ignore[arg-type]
+            owner.execute(f"alter database {name} allow_connections true")
 
 
 @pytest.mark.parametrize(

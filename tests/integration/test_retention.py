@@ -92,7 +92,7 @@ def test_an_event_that_nothing_followed_from_is_seen(conn: psycopg.Connection, h
     figure = next(figure for figure in FIGURES if figure.name == "events_stuck")
 
     def seen() -> tuple[int, float]:
-        metrics = FleetFigures(conn.transaction, clock.now)  # type: ignore[arg-type,return-value]
+        metrics = FleetFigures(conn.transaction, clock.now)
         return figures.wants(conn, clock.now()).stuck, metrics._asked(conn, figure).samples[0].value
 
     assert (0, 0) == seen()

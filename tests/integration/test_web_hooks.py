@@ -112,7 +112,7 @@ def test_without_its_database_the_house_is_alive_and_says_so(house: WebHouse, ds
     name = conninfo.conninfo_to_dict(dsn)["dbname"]
     _, _, token = house.due()
     with psycopg.connect(conninfo.make_conninfo(dsn, dbname="postgres"), autocommit=True) as owner:
-        owner.execute(f"alter database {name} allow_connections false")  # type: ignore[arg-type]
+        owner.execute(f"alter database {name} allow_connections false")
         try:
             owner.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", (name,))
             client = house.client()
@@ -123,7 +123,7 @@ def test_without_its_database_the_house_is_alive_and_says_so(house: WebHouse, ds
             assert all("Traceback" not in page.text and "psycopg" not in page.text for page in pages)
             assert "30" == pages[0].headers["retry-after"]
         finally:
-            owner.execute(f"alter database {name} allow_connections true")  # type: ignore[arg-type]
+            owner.execute(f"alter database {name} allow_connections true")
 
 
 def test_the_demos_mailbox_is_there_in_the_demo_only(house: WebHouse) -> None:

@@ -233,7 +233,7 @@ async def test_a_worker_waits_for_a_database_that_comes_later(shop: Shop, worker
                 worker = Worker(worker.settings, late, waiting, worker.desk)
                 async with working(worker):
                     await asyncio.sleep(1)
-                    owner.execute(f"create database {name} template {template_db}")  # type: ignore[arg-type]
+                    owner.execute(f"create database {name} template {template_db}")
 
                     def there() -> bool:
                         with psycopg.connect(late) as conn:
@@ -243,7 +243,7 @@ async def test_a_worker_waits_for_a_database_that_comes_later(shop: Shop, worker
                         while not await asyncio.to_thread(there):  # noqa: ASYNC110  # it happens in the database
                             await asyncio.sleep(0.2)
         finally:
-            owner.execute(f"drop database if exists {name} with (force)")  # type: ignore[arg-type]
+            owner.execute(f"drop database if exists {name} with (force)")
 
 
 async def test_a_worker_told_to_end_while_its_database_is_away_ends(shop: Shop, worker: Worker) -> None:

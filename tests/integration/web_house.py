@@ -267,7 +267,7 @@ def open_house(
             till = standin_app.build(webhook=f"{public_url}/webhooks/stripe", secret=HOOK_SECRET, books=books)
             standin = stack.enter_context(serving(till))
         settings = Settings(
-            _env_file=None,  # type: ignore[call-arg]
+            _env_file=None,
             public_url=public_url,
             stripe_key="sk_test_web" if pay else None,
             stripe_webhook_secrets=[HOOK_SECRET],

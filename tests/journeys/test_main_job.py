@@ -73,7 +73,7 @@ class Letterbox:
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802  # aiosmtpd's
         mail = email.message_from_bytes(envelope.content or b"", policy=email.policy.default)  # type: ignore[arg-type]
-        self.mails.append(mail)  # type: ignore[arg-type]
+        self.mails.append(mail)
         return "250 taken"
 
 

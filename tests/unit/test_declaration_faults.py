@@ -193,7 +193,7 @@ def test_any_text_is_taken_or_refused(text: str) -> None:
     said = []
     for form in ("toml", "yaml"):
         try:
-            declaration.read(text, form)  # type: ignore[arg-type]
+            declaration.read(text, form)
         except BadDeclaration as wrong:
             said.append(str(wrong))
     assert all(said)

@@ -56,11 +56,7 @@ def score(forecasts: Sequence[Forecast]) -> Score:
     units: dict[str, list[float]] = {}
     for one in forecasts:
         units.setdefault(one.unit, []).append(one.error)
-    means: Score = {
-        name: float(np.mean([part[name] for part in told]))  # type: ignore[literal-required,misc]  # its own names
-        for name in told[0]
-        if name != "pit"
-    }
+    means: Score = {name: float(np.mean([part[name] for part in told])) for name in told[0] if name != "pit"}
     eol, truth, left = _columns(forecasts)
     foreseen = prognosis.prognosis(
         eol, truth, left, truth,
