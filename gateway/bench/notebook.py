@@ -38,18 +38,18 @@ def connect(dsn: str | None = None) -> psycopg.Connection:
     That is WEARWELL_DATABASE_DSN, else what `wearwell up` embedded in WEARWELL_DATA_DIR, started if it does not run.
     Raises ConfigurationError where there is neither.
     """
-    return pool.connect(dsn or _usual(settings.load()), pool.Role.GATEWAY)
-
-
-def _usual(of: settings.Settings) -> str:
-    if of.database_dsn:
-        return of.database_dsn.get_secret_value()
-    if not (of.data_dir / "postgres").is_dir():
-        raise ConfigurationError(
-            f"there is no database in {of.data_dir}; name one: notebook.connect(DSN), or set WEARWELL_DATABASE_DSN,"
-            " or WEARWELL_DATA_DIR as for wearwell up"
-        )
-    return embedded.start(of.data_dir.resolve())
+    if dsn is None:
+        usual = settings.load()
+        if usual.database_dsn:
+            dsn = usual.database_dsn.get_secret_value()
+        elif (usual.data_dir / "postgres").is_dir():
+            dsn = embedded.login(usual.data_dir.resolve())
+        else:
+            raise ConfigurationError(
+                f"there is no database in {usual.data_dir}; name one: notebook.connect(DSN), or set"
+                " WEARWELL_DATABASE_DSN, or WEARWELL_DATA_DIR as for wearwell up"
+            )
+    return pool.connect(dsn, pool.Role.GATEWAY)
 
 
 def load(conn: psycopg.Connection, slot: str, until: datetime | None = None) -> Record:

@@ -3,14 +3,11 @@
 from pathlib import Path
 
 import psycopg
-from psycopg import conninfo
 
 from gateway.db import embedded, migrate, pool
 from gateway.errors import ConfigurationError, Unreachable
 from gateway.operate import data_folder
 from gateway.settings import Settings
-
-SERVICE = "wearwell_service"
 
 
 def dsn(settings: Settings) -> str:
@@ -49,12 +46,7 @@ def migrate_embedded(data_dir: Path) -> list[str]:
 
 def start_embedded(data_dir: Path) -> str:
     """Start (or join) the embedded server, bring it up to date, and return a DSN without a superuser's rights."""
-    admin = embedded.start(data_folder.make(data_dir))
-    migrate.migrate(admin)
-    with psycopg.connect(admin, autocommit=True) as conn:
-        if not conn.execute("select 1 from pg_roles where rolname = %s", (SERVICE,)).fetchone():
-            conn.execute(f"create role {SERVICE} login noinherit in role wearwell_app, wearwell_gateway")
-    return conninfo.make_conninfo(admin, user=SERVICE)
+    return embedded.login(data_folder.make(data_dir))
 
 
 def leave_embedded(data_dir: Path) -> None:

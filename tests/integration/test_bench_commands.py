@@ -226,6 +226,7 @@ def test_a_notebook_finds_the_database_that_the_commands_use(monkeypatch: pytest
     database.start_embedded(tmp_path / "here")
     with notebook.connect() as conn:
         assert [("wearwell", "wearwell_gateway")] == conn.execute("select current_database(), current_user").fetchall()
+        assert (False,) == conn.execute("select rolsuper from pg_roles where rolname = session_user").fetchone()
     database.leave_embedded(tmp_path / "here")
 
 
