@@ -100,7 +100,7 @@ class Spread(Collector):
         (family,) = self.describe()
         with self._lock:
             upto, total = np.cumsum(self._counts).tolist(), self._sum
-        names = [floatToGoString(bound) for bound in (*self.metric.bounds, math.inf)]  # type: ignore[no-untyped-call]
+        names = [floatToGoString(bound) for bound in (*self.metric.bounds, math.inf)]  # type: ignore[no-untyped-call]  # the library says no types
         family.add_metric([], list(zip(names, upto, strict=True)), total)
         yield family
 

@@ -12,7 +12,7 @@ from gateway.bench.record import Record
 from gateway.bench.release import Damaged
 from gateway.errors import NotFound
 from gateway.registry.models import Slot
-from gateway.replenish import features, versions
+from gateway.replenish import versions, way
 from predictors.artifact import DamagedArtifact
 from predictors.registry import MODELS, named
 
@@ -78,5 +78,5 @@ def of_version(conn: psycopg.Connection, record: Record, version_id: int) -> Con
 
 def declared(record: Record) -> Contender:
     """Return the slot's declaration alone, which has learned nothing and may be judged from the first day."""
-    model = named(record.slot.predictor)(features.declared(record.slot))
+    model = named(record.slot.predictor)(way.declared(record.slot))
     return contender.version(f"declaration ({record.slot.predictor})", model, -float("inf"))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gateway.bench.crew import Crew, Lesson, fit
 from gateway.bench.record import Record
-from gateway.replenish import features
+from gateway.replenish import way
 from predictors.predictor import Predictor
 from predictors.registry import named
 
@@ -46,7 +46,7 @@ def fitted(record: Record, predictor: str, day: float) -> Predictor:
     if (predictor, day) in record.fits:
         return record.fits[predictor, day]
     if not _enough(record, day):
-        return named(predictor)(features.declared(record.slot))
+        return named(predictor)(way.declared(record.slot))
     lesson = _lesson(record, predictor, day)
     model = record.fits[predictor, day] = named(predictor)(lesson.declaration).fit(lesson.history, lesson.family)
     return model
@@ -67,4 +67,4 @@ def _enough(record: Record, day: float) -> bool:
 
 def _lesson(record: Record, predictor: str, day: float) -> Lesson:
     history = record.history_by(day, hours_only=named(predictor).hours_only)
-    return Lesson(predictor, features.declared(record.slot), history, record.family_by(day))
+    return Lesson(predictor, way.declared(record.slot), history, record.family_by(day))

@@ -25,7 +25,7 @@ class Dask:
     def do(self, work: Callable[[Chunk], Result], chunks: Sequence[Chunk]) -> list[Result]:
         """Return the results; raise NoCluster, CrewLost where workers keep dying, and what the work itself raises."""
         try:
-            client = Client(self.address, timeout=self.timeout_s, set_as_default=False)  # type: ignore[no-untyped-call]
+            client = Client(self.address, timeout=self.timeout_s, set_as_default=False)  # type: ignore[no-untyped-call]  # so is Dask
         except (OSError, ValueError) as error:
             raise NoCluster(f"no Dask scheduler answers at {self.address}: {error}") from None
         with client, warnings.catch_warnings():
@@ -33,7 +33,7 @@ class Dask:
             warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
             futures = [client.submit(work, chunk, pure=False, retries=PATIENCE) for chunk in chunks]
             try:
-                results: list[Result] = client.gather(futures)  # type: ignore[no-untyped-call]
+                results: list[Result] = client.gather(futures)  # type: ignore[no-untyped-call]  # so is Dask
             except KilledWorker as error:
                 raise CrewLost(f"workers of {self.address} keep dying: {error}") from None
             return results

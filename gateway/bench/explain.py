@@ -18,7 +18,7 @@ from gateway.notify.words import span
 from gateway.registry import declarations, models
 from gateway.registry.models import Slot
 from gateway.registry.units import Unit
-from gateway.replenish import features, versions, why
+from gateway.replenish import features, versions, way, why
 from gateway.replenish.shares import COVARIATE, shares
 from predictors.drivers import DRIVERS
 from predictors.predictor import Predictor
@@ -99,7 +99,7 @@ def explain(conn: psycopg.Connection, unit: Unit, code: str | None, at: datetime
     version = versions.get(conn, made.model_version_id) if made.model_version_id else None
     model = versions.model(conn, made.model_version_id) if made.model_version_id else None
     if model is None:
-        model = named(made.predictor)(features.declared(replace(slot, predictor=made.predictor)))
+        model = named(made.predictor)(way.declared(replace(slot, predictor=made.predictor)))
     numbers = _numbers(slot, model, made)
     per_day = _trend(conn, made)
     numbers["indicator_per_d"] = per_day
@@ -186,7 +186,7 @@ def _kept(slot: Slot, made: _Forecast, numbers: dict[str, float | None]) -> list
 
 
 def _numbers(slot: Slot, model: Predictor, made: _Forecast) -> dict[str, float | None]:
-    seen = features.recalled(features.heard_by(slot, model), [made.inputs], made.made_at)
+    seen = features.recalled(way.heard_by(slot, model), [made.inputs], made.made_at)
     said = model.forecast(seen.batch, (0.1, 0.5, 0.9), alive=replace(seen, slot=slot).alive)
     numbers = {name: _plain(column[0]) for name, column in said.drivers.items()}
     indicator, eol = made.inputs.get("indicator"), slot.indicator_eol

@@ -13,7 +13,7 @@ from gateway.bench.record import Record
 from gateway.bench.release import Damaged
 from gateway.errors import Conflict
 from gateway.registry.models import Slot
-from gateway.replenish import features, versions
+from gateway.replenish import versions, way
 from gateway.replenish.versions import Version
 from predictors.artifact import DamagedArtifact
 from predictors.registry import load, named
@@ -51,7 +51,7 @@ def fit_all(
 
 def _lesson(record: Record, predictor: str) -> Lesson:
     history = record.history_by(record.until_d, hours_only=named(predictor).hours_only)
-    return Lesson(predictor, features.declared(record.slot), history, record.family_by(record.until_d))
+    return Lesson(predictor, way.declared(record.slot), history, record.family_by(record.until_d))
 
 
 def export(conn: psycopg.Connection, version_id: int) -> dict[str, Any]:
@@ -77,10 +77,10 @@ def take_in(conn: psycopg.Connection, slot: Slot, text: str, *, note: str, now: 
         raise Damaged(
             f"the artifact is refused: {damaged}; what is in force stays. Export it again with: wearwell model export"
         ) from None
-    if model.declaration != features.declared(slot):
+    if model.declaration != way.declared(slot):
         raise Conflict(
             f"the artifact was made for {_said(model.declaration)}, and the slot {slot.code!r} is declared as"
-            f" {_said(features.declared(slot))}; what is in force stays. Fit one here with: wearwell model fit"
+            f" {_said(way.declared(slot))}; what is in force stays. Fit one here with: wearwell model fit"
         )
     said = note or "taken in from a file"
     return _kept(conn, slot, dict(sealed), labels=0, note=said, fitted_on={"from": "a file"}, now=now)

@@ -11,7 +11,7 @@ from gateway.bench.record import Cycles, Money, Record, Snapshots
 from gateway.errors import NotFound, WearwellError
 from gateway.registry import gtin, models
 from gateway.registry.models import Slot
-from gateway.replenish import delivery, features, labels, learn, siblings
+from gateway.replenish import delivery, labels, learn, siblings, way
 
 MOST_CYCLES = 5_000  # the latest ones; beyond that they say the same again
 OF_A_CYCLE = 40  # forecasts of one cycle, evenly over its life, its first and last among them
@@ -65,7 +65,7 @@ def called(conn: psycopg.Connection, of: Slot) -> str:
 def heard(conn: psycopg.Connection, tenant_id: int) -> dict[str, learn.Heard]:
     """Return what models of a tenant's slots, by GTIN/code, have to have learned to hear in order to be asked."""
     rows = conn.execute(SLOTS, (tenant_id, tenant_id)).fetchall()
-    return {f"{row[1]}/{row[2]}": learn.heard(features.declared(models.get_slot(conn, row[0]))) for row in rows}
+    return {f"{row[1]}/{row[2]}": learn.heard(way.declared(models.get_slot(conn, row[0]))) for row in rows}
 
 
 def record(conn: psycopg.Connection, of: Slot, until: datetime) -> Record:
@@ -98,7 +98,7 @@ def record(conn: psycopg.Connection, of: Slot, until: datetime) -> Record:
         "most": OF_A_CYCLE,
         "at_end": labels.AT_END,
         "eol": of.indicator_eol,
-        "way": -1.0 if features.declared(of).falling else 1.0,
+        "way": -1.0 if way.declared(of).falling else 1.0,
     }
     made = [row for row in conn.execute(SNAPSHOTS, asked) if _in_place(row, place, began)]
     snapshots = Snapshots(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.registry.models import Slot
-from gateway.replenish import features, labels, learn
+from gateway.replenish import features, labels, learn, way
 from gateway.replenish.siblings import ALONE, Siblings
 from predictors.batch import SlotBatch
 from predictors.family import Family
@@ -113,7 +113,7 @@ class Record:
 
     def asked(self, model: Predictor) -> SlotBatch:
         """Return the snapshots as the columns that a model's own declaration has; what they do not hold is unknown."""
-        slot = features.heard_by(self.slot, model)
+        slot = way.heard_by(self.slot, model)
         inputs = [dict(row) for row in self.snapshots.inputs]
         return self.batch if slot is self.slot else features.batch_of(slot, inputs)
 

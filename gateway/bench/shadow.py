@@ -16,7 +16,7 @@ from gateway.bench.release import Damaged
 from gateway.errors import NotFound
 from gateway.registry import audit, models
 from gateway.registry.models import Slot
-from gateway.replenish import delivery, features, versions
+from gateway.replenish import delivery, features, versions, way
 from predictors.artifact import DamagedArtifact
 from predictors.decision import order_quantile
 
@@ -114,7 +114,7 @@ def _beside(conn: psycopg.Connection, shadow: Shadow) -> int:
         return 0
     slot = models.get_slot(conn, shadow.slot_id)
     model = versions.model(conn, shadow.model_version_id)
-    seen = features.recalled(features.heard_by(slot, model), [row[3] for row in rows], rows[-1][2])
+    seen = features.recalled(way.heard_by(slot, model), [row[3] for row in rows], rows[-1][2])
     declared = replace(seen, slot=slot)  # what shows an end is what is declared, not what the challenger learned
     s = order_quantile(slot.cost_early, slot.cost_late)
     quantiles = sorted({0.1, 0.5, 0.9, s})

@@ -19,7 +19,7 @@ from gateway.bench.record import Array, Record
 from gateway.bench.replay import Outcome
 from gateway.errors import WearwellError
 from gateway.registry.models import Slot
-from gateway.replenish import features, labels
+from gateway.replenish import features, labels, way
 
 ORDERS = (0.5,)  # a replay looks at the order date alone
 REPLAYED = 6  # days on which models are fitted anew
@@ -115,7 +115,7 @@ def changed(record: Record, change: Change) -> Record:
 
 def _threshold_slot(slot: Slot, threshold: float) -> Slot:
     """Return the slot with another end; its levels keep their place on the way there."""
-    old = features.declared(slot)
+    old = way.declared(slot)
     eol = float(slot.indicator_eol or 0.0)
     start = slot.indicator_baseline if slot.indicator_baseline is not None else old.levels[0] if old.falling else 0.0
     share = (threshold - start) / (eol - start)
@@ -125,14 +125,14 @@ def _threshold_slot(slot: Slot, threshold: float) -> Slot:
 
 
 def _with_threshold(record: Record, slot: Slot) -> Record:
-    old, new = features.declared(record.slot), features.declared(slot)
+    old, new = way.declared(record.slot), way.declared(slot)
     old_way = (*old.levels, float(old.indicator_eol or 0.0))
-    was, becomes = features.way_of(record.slot), features.way_of(slot)
+    was, becomes = way.mark(record.slot), way.mark(slot)
 
     def moved(row: Mapping[str, Any], end: float | None) -> dict[str, Any]:
         told = {**row, "levels": becomes}
         as_many = len(row.get("hits") or old.levels) == len(old.levels)
-        if not (as_many and features.same_way(row, was)):  # measured on a way before: nothing to read off
+        if not (as_many and way.same(row, was)):  # measured on a way before: nothing to read off
             told |= {"hits": None, "reads": None, "looks": None}
         hits = [*(told.get("hits") or [None] * len(old.levels)), end]
         return {**told, "hits": _read_off(old_way, hits, new.levels), **_reads(told, old.span, new.span)}

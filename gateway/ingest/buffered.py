@@ -67,4 +67,4 @@ class BufferedClient(Client):
 
     def send_packets(self, packets: bytes) -> None:
         """Send packets as they are, from any thread."""
-        self._packet_queue(PUBACK, packets, 0, 0)  # type: ignore[no-untyped-call, unused-ignore]
+        self._packet_queue(PUBACK, packets, 0, 0)  # type: ignore[no-untyped-call, unused-ignore]  # paho's own, untyped

@@ -5,9 +5,7 @@ and adds nothing. A factory part has also run what its unit's counter said at it
 future of `at` are not looked at.
 """
 
-import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,14 +15,12 @@ from numpy.typing import NDArray
 from psycopg.rows import dict_row
 
 from gateway.registry.models import Slot
-from gateway.replenish import conditions, course, days, habits
+from gateway.replenish import conditions, course, days, habits, way
 from gateway.replenish.days import Days
 from gateway.replenish.exposure import HOURS, KEPT_FOR, RECENT, WORTH_KEEPING
 from predictors.batch import SlotBatch
-from predictors.declaration import LEVEL_FRACTIONS, Declaration
 from predictors.history import padded
 from predictors.indicator import READS
-from predictors.predictor import Predictor
 from predictors.usage import UsePath, forecast
 
 UNHEARD = 0.1  # of the rated hours: a part that had run longer before its unit's first word teaches no life
@@ -107,7 +103,7 @@ class Seen:
             eol = self.slot.indicator_eol
             if eol is None:
                 return np.asarray(told)
-            past = self.indicator <= eol if declared(self.slot).falling else self.indicator >= eol
+            past = self.indicator <= eol if way.declared(self.slot).falling else self.indicator >= eol
             return np.asarray(told | past)
 
     @property
@@ -142,7 +138,7 @@ class Seen:
                 for row, line in zip(rows, table, strict=True):
                     row[name] = [_plain(cell) for cell in line]
         if self.batch.hits is not None:
-            rows = [row | {"levels": way_of(self.slot)} for row in rows]
+            rows = [row | {"levels": way.mark(self.slot)} for row in rows]
         for name in COVARIATES:
             if (table := getattr(self.batch, name)) is not None:
                 for row, line in zip(rows, table, strict=True):
@@ -155,30 +151,19 @@ def batch_of(slot: Slot, rows: list[dict[str, Any]]) -> SlotBatch:
     columns = {name: np.array([row.get(name) for row in rows], dtype=np.float64) for name in NAMES}
     if slot.covariates:
         columns |= {name: _named(rows, name, slot.covariates) for name in COVARIATES}
-    count = len(declared(slot).levels) if slot.indicator_channel else 0
+    count = len(way.declared(slot).levels) if slot.indicator_channel else 0
     if count:
-        way = way_of(slot)
-        here = [row if same_way(row, way) else {} for row in rows]
+        mark = way.mark(slot)
+        here = [row if way.same(row, mark) else {} for row in rows]
         columns |= {"hits": _table(here, "hits", count), "reads": _table(here, "reads", 1 + READS)}
     return SlotBatch(**columns)
 
 
 def looks_of(slot: Slot, rows: list[dict[str, Any]]) -> Array:
     """Return the looks that finished cycles were stored with, (n, G, 5); none of a row that has none of this way."""
-    way = way_of(slot)
-    told = [(row.get("looks") if same_way(row, way) else None) or [] for row in rows]
+    mark = way.mark(slot)
+    told = [(row.get("looks") if way.same(row, mark) else None) or [] for row in rows]
     return padded([np.array(looks, dtype=np.float64).reshape(-1, 1 + READS) for looks in told])
-
-
-def way_of(slot: Slot) -> str:
-    """Return a short hash of the levels and the end that a slot's indicator is measured against, kept beside them."""
-    had = declared(slot)
-    return hashlib.sha256(repr((*had.levels, had.indicator_eol)).encode()).hexdigest()[:12]
-
-
-def same_way(row: Mapping[str, Any], way: str) -> bool:
-    """Tell whether a stored row was measured on that way; of rows from before the way was kept, nobody can tell."""
-    return bool(row.get("levels", way) == way)
 
 
 def _table(rows: list[dict[str, Any]], name: str, width: int) -> Array:
@@ -212,35 +197,6 @@ def recalled(slot: Slot, rows: list[dict[str, Any]], at: datetime) -> Seen:
     )
 
 
-def declared(slot: Slot) -> Declaration:
-    """Return what the manufacturer declared about a slot, as predictors take it."""
-    return Declaration(slot.life_h, slot.life_d, slot.indicator_eol, levels(slot), tuple(slot.covariates))
-
-
-def heard_by(slot: Slot, model: Predictor) -> Slot:
-    """Return a slot as a model hears it: with the covariates, the levels and the end that its own declaration has.
-
-    So a version made before the slot was declared anew can still be asked about what was known then.
-    """
-    own, now = model.declaration, declared(slot)
-    if (own.levels, own.indicator_eol) != (now.levels, now.indicator_eol):
-        slot = replace(slot, levels=list(own.levels), indicator_eol=own.indicator_eol)
-    return slot if list(own.covariates) == slot.covariates else replace(slot, covariates=list(own.covariates))
-
-
-def levels(slot: Slot) -> tuple[float, ...]:
-    """Return the levels on the way to the end: those declared, else shares of the way from the baseline.
-
-    Empty, which leaves them to the predictors, where neither is declared.
-    """
-    if slot.levels:
-        return tuple(slot.levels)
-    if slot.indicator_eol is None or slot.indicator_baseline is None:
-        return ()
-    way = slot.indicator_eol - slot.indicator_baseline
-    return tuple(slot.indicator_baseline + share * way for share in LEVEL_FRACTIONS)
-
-
 def read(conn: psycopg.Connection, slot: Slot, unit_ids: list[int], at: datetime, *, exact: bool = False) -> Seen:
     """Return what is known at `at` of the running cycles in this slot of these units; those without one are absent.
 
@@ -265,7 +221,7 @@ def read(conn: psycopg.Connection, slot: Slot, unit_ids: list[int], at: datetime
     shown = None
     if slot.indicator_channel and slot.indicator_eol is not None:
         shown = course.read(
-            conn, slot, declared(slot), {row["unit_id"]: _head(row) for row in rows}, asked, whole=exact
+            conn, slot, way.declared(slot), {row["unit_id"]: _head(row) for row in rows}, asked, whole=exact
         )
         indicator = shown.latest if slot.flow_channel else indicator
     kept, unkept_days = days.read(conn, slot, {**asked, "units": [row["unit_id"] for row in rows]}, exact=exact)

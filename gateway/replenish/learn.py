@@ -15,7 +15,7 @@ import structlog
 
 from gateway.registry import models
 from gateway.registry.models import Slot
-from gateway.replenish import features, releases, siblings, versions
+from gateway.replenish import features, releases, siblings, versions, way
 from gateway.replenish.releases import Release
 from gateway.replenish.versions import Version
 from predictors.artifact import DamagedArtifact
@@ -71,7 +71,7 @@ def topmost(conn: psycopg.Connection, slot: Slot, standing: list[Release]) -> In
         if answers(model, slot):
             return InForce(model, versions.get(conn, release.model_version_id))
         log.warning("version was made for another declaration", model_version_id=release.model_version_id)
-    return InForce(named(slot.predictor)(features.declared(slot)), None)
+    return InForce(named(slot.predictor)(way.declared(slot)), None)
 
 
 def answers(model: Predictor, slot: Slot) -> bool:
@@ -79,7 +79,7 @@ def answers(model: Predictor, slot: Slot) -> bool:
 
     Levels are compared by value: the third of five says something else once it lies elsewhere, though five there are.
     """
-    return heard(model.declaration) == heard(features.declared(slot))
+    return heard(model.declaration) == heard(way.declared(slot))
 
 
 def heard(declared: Declaration) -> Heard:
@@ -97,7 +97,7 @@ def ripe(conn: psycopg.Connection) -> list[int]:
 
 
 def _any_answers(had: list[dict[str, Any]], slot: Slot) -> bool:
-    now = heard(features.declared(slot))
+    now = heard(way.declared(slot))
     return any(now == (each["indicator_eol"], tuple(each["levels"]), tuple(each.get("covariates", ()))) for each in had)
 
 
@@ -116,7 +116,7 @@ def learn(conn: psycopg.Connection, slot_id: int, now: datetime) -> int | None:
         )
     ]
     under_way = features.read(conn, slot, units, now)
-    model = named(slot.predictor)(features.declared(slot))
+    model = named(slot.predictor)(way.declared(slot))
     teaches = under_way.alive & under_way.heard
     running = [row for row, teaching in zip(under_way.as_json(), teaches, strict=True) if teaching]
     related = siblings.of(conn, slot)

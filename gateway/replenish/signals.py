@@ -14,7 +14,7 @@ import psycopg
 from numpy.typing import NDArray
 
 from gateway.registry.models import Slot
-from gateway.replenish import course, features
+from gateway.replenish import course, features, way
 from gateway.replenish.features import Seen
 from predictors import changepoint
 from predictors.batch import Array
@@ -139,12 +139,12 @@ def read(conn: psycopg.Connection, seen: Seen, rows: list[int]) -> Signals:
 
 def log_scale(slot: Slot, indicator: Array) -> Array:
     """Return a slot's indicator on the scale on which changes of level are judged."""
-    return changepoint.log_scale(indicator, floor=floor(slot), falling=features.declared(slot).falling)
+    return changepoint.log_scale(indicator, floor=floor(slot), falling=way.declared(slot).falling)
 
 
 def floor(slot: Slot) -> float:
     """Return what is nothing beside the end of life, in the indicator's unit; an indicator that falls has none."""
-    if slot.indicator_eol is None or features.declared(slot).falling:
+    if slot.indicator_eol is None or way.declared(slot).falling:
         return 0.0
     return changepoint.FLOOR * abs(slot.indicator_eol)
 

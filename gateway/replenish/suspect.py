@@ -20,8 +20,8 @@ from gateway.events import Event, EventType
 from gateway.notify import outbox
 from gateway.registry import doubts, history, owners
 from gateway.registry.doubts import Doubt, Kind, State
-from gateway.replenish import signals
-from gateway.replenish.features import Seen, declared
+from gateway.replenish import signals, way
+from gateway.replenish.features import Seen
 from gateway.replenish.signals import Signals
 from gateway.replenish.suspicion import Suspicion
 from predictors import replacement, sensor
@@ -198,7 +198,7 @@ class Bench:
         if not np.isfinite(log):
             return None
         slot = self.found.seen.slot
-        return round(float(np.exp(-log if declared(slot).falling else log)) - signals.floor(slot), 3)
+        return round(float(np.exp(-log if way.declared(slot).falling else log)) - signals.floor(slot), 3)
 
     def _notice(self, kind: Kind, state: State, p: float, at: datetime, evidence: dict[str, Any]) -> None:
         seen, cycle_id = self.found.seen, self.found.seen.cycle_ids[self.row]

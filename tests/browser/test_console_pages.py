@@ -13,7 +13,7 @@ from gateway import clock
 from gateway.bench import release, shadow
 from gateway.registry import channels, models
 from gateway.registry.units import Unit
-from gateway.replenish import features, versions
+from gateway.replenish import versions, way
 from predictors.registry import named
 from tests.browser.conftest import Open
 from tests.integration.web_house import PASSWORD, WebHouse
@@ -89,7 +89,7 @@ def decided(house: WebHouse) -> None:
     kept = []
     for i, name in enumerate(("rated", "weibull", "hit", "fused")):
         at = clock.now() - timedelta(days=90 - 25 * i)
-        sealed = named(name)(features.declared(slot)).to_artifact()
+        sealed = named(name)(way.declared(slot)).to_artifact()
         note = f"fitted from {120 + 31 * i} finished and 212 running cycles"
         version = versions.keep(house.conn, slot, sealed, labels=120 + 31 * i, note=note, fitted_on={}, now=at)
         assert version

@@ -8,7 +8,7 @@ import pytest
 from gateway.bench import compare
 from gateway.errors import NotFound
 from gateway.registry import declaration, declarations, models
-from gateway.replenish import delivery, features, releases
+from gateway.replenish import delivery, releases, way
 from predictors.declaration import LEVEL_FRACTIONS
 from tests import bench_field
 
@@ -47,9 +47,9 @@ def test_what_is_declared_reaches_the_models(conn: psycopg.Connection) -> None:
     """Levels as given, else shares of the way from the baseline; a delivery time where no part is sold."""
     declare(conn, TOML.replace("indicator_eol = 200", "indicator_eol = 200\nindicator_baseline = 40\ndelivery_d = 9"))
     slot = models.slots(conn, models.by_gtin(conn, bench_field.GTIN).model_id)[0]
-    assert tuple(40 + share * 160 for share in LEVEL_FRACTIONS) == features.declared(slot).levels
+    assert tuple(40 + share * 160 for share in LEVEL_FRACTIONS) == way.declared(slot).levels
     given = replace(slot, levels=[50.0, 100.0])
-    assert (50.0, 100.0) == features.declared(given).levels
+    assert (50.0, 100.0) == way.declared(given).levels
     unit = bench_field.store(conn, bench_field.field(homes=1, days=30.0), TOML)
     ids = [row[0] for row in conn.execute("select unit_id from unit")]
     assert {9.0} == set(delivery.days(conn, slot, ids, bench_field.at(1.0)).values())

@@ -16,7 +16,7 @@ from gateway.bench import fit as fits
 from gateway.errors import Conflict
 from gateway.registry import declaration
 from gateway.registry.models import Slot
-from gateway.replenish import cycles, features, learn, releases, siblings, versions
+from gateway.replenish import cycles, features, learn, releases, siblings, versions, way
 from tests import bench_field
 from tests.bench_field import Worn
 from tests.integration import replenish_fleet as fleet
@@ -130,7 +130,7 @@ def errors(record: read.Record, predictor: str) -> np.ndarray[tuple[int], np.dty
     later = np.isin(record.cycles.unit_id, units[units.size // 2 :])
     told = [dict(label) for label, late in zip(record.cycles.labels, later, strict=True) if label and not late]
     history = learn.history(record.slot, told, [], hours_only=False)
-    model = fits.named(predictor)(features.declared(record.slot)).fit(history)
+    model = fits.named(predictor)(way.declared(record.slot)).fit(history)
     cycle = record.snapshots.cycle
     judged = later[cycle] & record.ended[cycle] & (record.snapshots.made_d < record.end_d[cycle])
     left = model.forecast(record.batch.take(judged)).eol_d[:, 1]
@@ -239,7 +239,7 @@ def test_a_new_product_model_starts_from_its_family(conn: psycopg.Connection, fa
         float(model.life.left(np.zeros(1), (0.5,))[0, 0])
         for model in (
             versions.model(conn, version.model_version_id),
-            fits.named("weibull")(features.declared(slot)).fit(record.history_by(501.0, hours_only=False)),
+            fits.named("weibull")(way.declared(slot)).fit(record.history_by(501.0, hours_only=False)),
         )
         if model.life
     ]

@@ -12,7 +12,7 @@ from gateway import clock
 from gateway.db import pool
 from gateway.registry import units as enrolled
 from gateway.registry.models import Slot
-from gateway.replenish import cycles, delivery, features, learn, releases, score, versions
+from gateway.replenish import cycles, delivery, features, learn, releases, score, versions, way
 from predictors.fused import Fused
 from tests.integration import replenish_fleet as fleet
 from tests.integration.replenish_fleet import BORN, House
@@ -126,7 +126,7 @@ def test_an_indicator_crosses_levels_at_exposures(conn: psycopg.Connection, hous
     cycles.ensure_open(conn, [unit_id])
     seen = features.read(conn, slot, [unit_id], BORN + 3 * DAY)
     assert seen.batch.hits is not None
-    levels = np.array(features.declared(slot).levels)
+    levels = np.array(way.declared(slot).levels)
     crossed = levels <= 44
     assert np.isfinite(seen.batch.hits[0]).tolist() == crossed.tolist()
     assert seen.batch.hits[0][crossed] == pytest.approx(levels[crossed], abs=2)

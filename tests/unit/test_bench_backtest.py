@@ -9,7 +9,7 @@ from gateway.bench import censoring, leak, pit, replay, scores
 from gateway.bench.backtest import GRID, Backtest, backtest, origins
 from gateway.bench.contender import Contender, fitted, recipe, version
 from gateway.bench.record import Record
-from gateway.replenish import features
+from gateway.replenish import way
 from predictors.predictor import Predictor
 from predictors.registry import named
 from tests import bench_field
@@ -67,7 +67,7 @@ def test_a_forecast_is_made_by_the_model_of_the_origin_before_it(record: Record)
 
 def test_a_version_is_judged_since_it_was_made(record: Record) -> None:
     """What was forecast before a version existed says nothing about it."""
-    model = named("weibull")(features.declared(record.slot))
+    model = named("weibull")(way.declared(record.slot))
     said = backtest(record, version("1", model, 300.0))
     assert 300.0 <= record.snapshots.made_d[said.rows].min()
 

@@ -10,7 +10,7 @@ from gateway.bench.contender import Contender, recipe, version
 from gateway.bench.evaluate import evaluate
 from gateway.bench.record import Record
 from gateway.bench.whatif import CannotReplay, Change, trade_off, whatif
-from gateway.replenish import features
+from gateway.replenish import way
 from predictors.registry import named
 from tests import bench_field
 
@@ -54,7 +54,7 @@ def test_a_leaky_challenger_is_not_let_through(record: Record) -> None:
     """It looks ahead, so it costs less; that is why it is refused."""
 
     def ahead(of: Record, day: float) -> object:
-        model = named("hit")(features.declared(of.slot))
+        model = named("hit")(way.declared(of.slot))
         return model.fit(of.history_by(of.until_d, hours_only=False))
 
     planted = Contender("ahead", "hit", -np.inf, refitted=True, model_on=ahead)  # type: ignore[arg-type]
@@ -64,7 +64,7 @@ def test_a_leaky_challenger_is_not_let_through(record: Record) -> None:
 
 def test_only_shared_snapshots_count(record: Record) -> None:
     """A version that is young is compared on what was forecast since; the rest is counted as left out."""
-    model = named("weibull")(features.declared(record.slot))
+    model = named("weibull")(way.declared(record.slot))
     found = compare(record, recipe("rated"), version("young", model, 350.0), at=DAYS)
     assert found.left_out > 0
     assert found.snapshots == int((record.snapshots.made_d >= 350.0).sum())

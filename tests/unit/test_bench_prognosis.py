@@ -9,7 +9,7 @@ from gateway.bench import evaluate, prognosis, scores
 from gateway.bench.backtest import GRID, Backtest, backtest
 from gateway.bench.contender import recipe, version
 from gateway.bench.record import Record
-from gateway.replenish import features
+from gateway.replenish import way
 from predictors.registry import named
 from tests import bench_field
 
@@ -150,7 +150,7 @@ def test_an_evaluation_tells_all_of_it_beside_the_timer(record: Record) -> None:
 
 def test_a_version_is_judged_on_its_own_forecasts_beside_the_timer(record: Record) -> None:
     """Where a contender may be judged on a part of the snapshots, the timer is judged on that part."""
-    since = version("1", named("rated")(features.declared(record.slot)), 300.0)
+    since = version("1", named("rated")(way.declared(record.slot)), 300.0)
     found = evaluate.evaluate(record, since, [100.0])
     assert found.scores
     assert [each.forecasts for each in found.scores] == [each.forecasts for each in found.timer_scores]

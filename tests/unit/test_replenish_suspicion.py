@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from gateway.replenish import features
+from gateway.replenish import features, way
 from gateway.replenish.suspicion import Suspicion
 from tests.bench_field import SLOT
 
@@ -14,7 +14,7 @@ AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 def test_a_part_whose_levels_are_not_believed_has_read_nothing() -> None:
     """Before a cleaning or under a sensor that lies, hits, reads and looks are gone; the other part's stay."""
-    count = len(features.declared(SLOT).levels)
+    count = len(way.declared(SLOT).levels)
     row = {"hits": [5.0] * count, "reads": [9.0, 0.2, 0.2, 0.2, 0.1]}
     looks = np.array([[4.0, 0.1, 0.1, 0.1, 0.05]])
     seen = replace(features.recalled(SLOT, [row, row], AT), unit_ids=[1, 2], looks=[looks, looks])

@@ -10,7 +10,7 @@ Slots: `filter` (the one filter of Link models, in hours left of about 4300), `h
 
 import re
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from gateway.events import EventType
 from gateway.ingest import payload, rejection
@@ -55,8 +55,8 @@ def read(_: Address, envelope: Envelope) -> list[Content]:
     contents: list[Content] = []
     if message in BIRTHS:
         firmware = told.get("version")
-        state = "online" if BIRTHS[message] == "online" else "lost"
-        return [UnitState(UNNUMBERED, state, firmware if isinstance(firmware, str) else None)]  # type: ignore[arg-type]
+        state: Literal["online", "lost"] = "online" if BIRTHS[message] == "online" else "lost"
+        return [UnitState(UNNUMBERED, state, firmware if isinstance(firmware, str) else None)]
     values = _values(message, told)
     if values:
         contents.append(Batch(1, UNNUMBERED, digest(envelope), t, clock, [(0.0, values)]))
