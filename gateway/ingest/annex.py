@@ -10,12 +10,11 @@ import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
-from typing import Any, Self
+from typing import Self
 
 import psycopg
 import structlog
 
-from gateway.ingest import payload
 from gateway.ingest.envelope import Envelope
 from gateway.ingest.lane import Lane
 from gateway.ingest.outcome import Outcome
@@ -46,7 +45,7 @@ class Annex:
     def begin(self, batch: Sequence[Envelope]) -> None:
         """Let messages be committed there; raises psycopg.OperationalError where the process has gone."""
         with self._gone_is_away():
-            self._pipe.send([_row(envelope) for envelope in batch])
+            self._pipe.send([envelope[:-1] for envelope in batch])  # without their handles
 
     def end(self) -> Outcome:
         """Wait for what it came to; raises what `Lane.settle` raises, and as `begin` does."""
@@ -79,7 +78,7 @@ def _serve(pipe: Connection, other: Connection, dsn: str) -> None:
     lane = Lane(dsn)
     with suppress(EOFError, OSError):
         while True:
-            batch = _batch(pipe.recv())
+            batch = [Envelope(*row) for row in pipe.recv()]
             answer: Outcome | Exception
             try:
                 answer = lane.settle(batch)
@@ -88,20 +87,3 @@ def _serve(pipe: Connection, other: Connection, dsn: str) -> None:
                     lane.hang_up()
                 answer = error
             pipe.send(answer)
-
-
-def _row(envelope: Envelope) -> tuple[Any, ...]:
-    """Return of a message what storing it needs: neither its handle nor what was read of it, which is read anew."""
-    topic, body, received_at, content_type, retained, again, released, _, _, key, tried = envelope
-    return topic, body, received_at, content_type, retained, again, released, key, tried
-
-
-def _batch(rows: list[tuple[Any, ...]]) -> list[Envelope]:
-    quick = payload.quick_for([row[1] for row in rows])
-    found: list[Envelope] = []
-    for topic, body, received_at, content_type, retained, again, released, key, tried in rows:
-        read = quick(body) if content_type is None and topic.endswith("/tlm") else None
-        found.append(
-            Envelope(topic, body, received_at, content_type, retained, again, released, None, read, key, tried)
-        )
-    return found

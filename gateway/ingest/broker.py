@@ -19,7 +19,6 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from gateway import clock, metrics
-from gateway.ingest import payload, topics
 from gateway.ingest.buffered import BufferedClient
 from gateway.ingest.envelope import Envelope, Handle
 from gateway.ingest.inbox import Inbox
@@ -186,16 +185,14 @@ class Broker:
             log.warning("the connection to the broker is lost", reason=str(reason))
 
     def _arrived(self, messages: list[Published]) -> None:
-        """Put messages into the inbox; telemetry is read on the way, while who stores waits for the store."""
+        """Put messages into the inbox."""
         connection, now = self._connection, clock.now()
-        quick = payload.quick_for([message.payload for message in messages])
         envelopes: list[Envelope] = []
         for raw, body, mid, flags, kind in messages:
-            topic, telemetry = topics.read(raw)
             handle = None if mid is None else new(Handle, (connection, mid, None))
-            read = quick(body) if telemetry and kind is None else None
             retained, again = flags & RETAIN != 0, flags & DUP != 0
-            envelopes.append(new(Envelope, (topic, body, now, kind, retained, again, None, handle, read, None, False)))
+            topic = raw.decode("utf-8", "replace")
+            envelopes.append(new(Envelope, (topic, body, now, kind, retained, again, None, None, False, handle)))
         self.inbox.put(envelopes)
 
     def _large(self, _: Client, __: object, message: MQTTMessage) -> None:

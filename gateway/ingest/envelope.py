@@ -3,8 +3,6 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from gateway.ingest.content import Numbers
-
 
 class Handle(NamedTuple):
     """What acknowledges a message: its id, and the connection on which alone that id means anything.
@@ -22,8 +20,8 @@ class Envelope(NamedTuple):
 
     `again` is the broker's own word that it may have delivered this before; `released` names the reason for which
     it lay in quarantine until somebody let it through; `tried` says that we may have stored it already, when the
-    database broke off. `batch` is what telemetry says, where that was read ahead. `key` is the device that a log filed
-    it under; None where a broker's access rules have seen to who speaks.
+    database broke off. `key` is the device that a log filed it under; None where a broker's access rules have seen to
+    who speaks.
     """
 
     topic: str
@@ -33,10 +31,9 @@ class Envelope(NamedTuple):
     retained: bool = False
     again: bool = False
     released: str | None = None
-    handle: Handle | None = None
-    batch: Numbers | None = None
     key: str | None = None
     tried: bool = False
+    handle: Handle | None = None  # the last: it means nothing to whoever only stores
 
     @property
     def resent(self) -> bool:

@@ -1,7 +1,6 @@
 """Bytes to plain values, in JSON (RFC 8259) or CBOR (RFC 8949): strictly, so that two readers cannot disagree."""
 
 import json
-from collections.abc import Callable, Sequence
 from math import isfinite
 from typing import Any, NoReturn, TypeVar
 
@@ -34,27 +33,13 @@ def check_size(payload: bytes) -> None:
 
 
 def quick(payload: bytes) -> Numbers | None:
-    """Read a batch of our own protocol in JSON whose every value is a number, as most are; None: look closer."""
-    return _numbered(payload) if _plain(payload) else None
-
-
-def quick_for(payloads: Sequence[bytes]) -> Callable[[bytes], Numbers | None]:
-    """Return what does as `quick` does for these payloads: where one look at them all suffices, none at each."""
-    return _numbered if _plain(b"".join(payloads), max(map(len, payloads), default=0)) else quick
-
-
-def _plain(signs: bytes, longest: int | None = None) -> bool:
-    """Tell whether none of the payloads is large, and all are ASCII without a backslash or a NUL."""
-    size = len(signs) if longest is None else longest
-    return size <= LARGEST and signs.isascii() and b"\\" not in signs and b"\x00" not in signs
-
-
-def _numbered(payload: bytes) -> Numbers | None:
-    """Read a batch of numbers out of plain signs.
+    """Read a batch of our own protocol in JSON whose every value is a number, as most are; None: look closer.
 
     Nothing is let through that `batch` refuses. Counting colons proves that no key was named twice, without a
     backslash there is no escaped NUL, and what is decoded has no other.
     """
+    if len(payload) > LARGEST or b"\\" in payload or b"\x00" in payload or not payload.isascii():
+        return None
     try:
         read = _numbers.decode(payload)
     except (msgspec.MsgspecError, RecursionError):

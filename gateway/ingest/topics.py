@@ -18,8 +18,6 @@ SHAPES = (
     ),
 )
 
-USUAL = 128  # bytes of a topic; longer ones are not kept, for units may make up as many as they like
-
 
 class Address(NamedTuple):
     """Where a message came from: adapter, device name, and the kind of message ('' where the topic names none)."""
@@ -36,18 +34,6 @@ def parse(topic: str) -> Address:
         if found := shape.fullmatch(topic):
             return Address(adapter, found["device"], found["kind"] or "")
     raise UnknownTopic(repr(topic[:200]))
-
-
-def read(raw: bytes) -> tuple[str, bool]:
-    """Return a topic as text, and whether it carries telemetry of our own protocol."""
-    return _known(raw) if len(raw) <= USUAL else _read(raw)
-
-
-def _read(raw: bytes) -> tuple[str, bool]:
-    return raw.decode("utf-8", "replace"), raw.endswith(b"/tlm")
-
-
-_known = lru_cache(maxsize=65_536)(_read)
 
 
 def spread(topic: str) -> int:

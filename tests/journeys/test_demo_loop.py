@@ -54,7 +54,7 @@ def test_the_loop_closes_without_mosquitto(tmp_path: Path) -> None:
 
 
 def _totals() -> dict[str, str]:
-    """Return what each part costs with its shipping: which one wears out first depends on how far the world has gone."""
+    """Return what each part costs with its shipping: which wears out first depends on how far the world has gone."""
     parts = csv.DictReader((resources.files("gateway.demo") / "parts.csv").read_text("utf-8").splitlines())
     return {part["name"]: f"€{Decimal(part['price']) + Decimal(part['shipping'])}" for part in parts}
 

@@ -1,7 +1,5 @@
 """What is made of thousands of batches at once is what each of them says."""
 
-import json
-from collections.abc import Sequence
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.ingest import believe, clocks, payload
+from gateway.ingest import believe, clocks
 from gateway.ingest.arrays import NO_TIME
 from gateway.ingest.content import UNNUMBERED, Batch, Numbers
 from gateway.ingest.directory import Catalogue, Shelf
@@ -101,25 +99,6 @@ def test_many_batches_say_what_each_says(told: list[Said]) -> None:
         whose = (place, int(row["unit_id"]), int(row["session"]), int(row["seq"]))
         found.append((*whose, where if stays else None, stands if stays else None))
     assert expected == found
-
-
-samples = st.lists(st.tuples(numbers, st.dictionaries(names, words, min_size=1, max_size=2)), min_size=1, max_size=2)
-messages = samples.map(
-    lambda told: json.dumps({"v": 1, "s": 1, "q": 1, "t": 0, "c": "none", "r": told}, ensure_ascii=False).encode()
-)
-odd = st.sampled_from([
-    b'{"v":1,"s":1,"q":1,"t":0,"c":"none","r":[[0,{"a":1,"a":2}]]}', b'{"v":1', b"", b'{"a\\u0000":1}', "é".encode(),
-    b'{"v":1,"s":1,"q":1,"t":0,"c":"none","r":[[0,{"\\u0061":1}]]}',
-    b'{"v":1,"s":1,"q":1,"t":0,"c":"none","r":[[0,{"a\x00":1}]]}',
-    b'{"v":1,"s":1,"q":1,"t":0,"c":"none","r":[[0,{"a":1}]],"x":"' + b"x" * payload.LARGEST + b'"}',
-])  # fmt: skip
-
-
-@given(st.lists(messages | odd, max_size=6))
-def test_payloads_are_read_together_as_each_alone(told: Sequence[bytes]) -> None:
-    """One look at many payloads lets nothing through that a look at each does not."""
-    quick = payload.quick_for(told)
-    assert [payload.quick(each) for each in told] == [quick(each) for each in told]
 
 
 @given(st.lists(st.tuples(st.integers(1, 30), st.integers(0, 5)), max_size=20))

@@ -84,7 +84,7 @@ def read(address: Address, envelope: Envelope) -> list[Content]:
 def _telemetry(envelope: Envelope) -> list[Content]:
     if envelope.retained:
         raise rejection.RetainedTelemetry
-    batch: Batch | None = envelope.batch
+    batch: Batch | None = None if envelope.content_type else payload.quick(envelope.payload)
     if batch is None:
         first = envelope.payload.lstrip()[:1]
         if first and (first == JSON_LIST or first[0] in CBOR_LISTS):

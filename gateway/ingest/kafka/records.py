@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
 from gateway import clock
-from gateway.ingest import payload
 from gateway.ingest.envelope import Envelope, Handle
 from gateway.ingest.receipts import Message
 
@@ -51,7 +50,6 @@ def envelope(record: Record, assignment: int) -> Envelope:
         kind,
         headers.get(RETAIN) in (b"1", b"true"),
         handle=Handle(assignment, record.offset, (record.topic, record.partition)),
-        batch=payload.quick(body) if kind is None and topic.endswith("/tlm") else None,
         key=(record.key or b"").decode("utf-8", "replace"),
     )
 
