@@ -4,6 +4,8 @@ import gc
 from contextlib import closing
 from functools import partial
 
+import numpy.ma  # noqa: F401  # np.unique asks for it: now, not in the first batch here and in the annex
+
 from gateway.db.pool import Role, dsn_for
 from gateway.ingest import readiness, service
 from gateway.ingest.annex import Annex
@@ -22,7 +24,7 @@ def run(settings: Settings, *, drain: bool = False) -> None:
     stored = partial(readiness.database, dsn_for(dsn, Role.GATEWAY))
     checks: exporter.Checks = {"broker": readiness.broker, "database": stored}
     gc.freeze()  # what is loaded by now stays, here and in the annex
-    gc.set_threshold(100_000, 50, 50)  # a batch makes many objects that live as long as it and hold no cycles
+    gc.set_threshold(1_000_000, 50, 50)  # more objects than a batch makes: they go with it and hold no cycles
     with (
         closing(Annex.start(dsn)) as annex,  # before there are threads; however this ends, the annex does
         exporter.exported(settings.metrics_port, checks=checks, host=settings.metrics_host),
