@@ -55,6 +55,7 @@ METRICS = (
     Metric("database_trouble_total", "counter", "times that a batch had to wait for the database"),
     Metric("broker_connected", "gauge", "1 while this process is connected to the broker"),
     Metric("database_takes", "gauge", "1 while the database takes what ingest gives it"),
+    Metric("annex_serves", "gauge", "1 while a second process of ingest stores a share of large batches"),
     Metric("broker_reconnects_total", "counter", "connections made to the broker"),
     Metric("data_free_bytes", "gauge", "room left where the data folder lies"),
     Metric("broker_spilled_total", "counter", "messages let go unacknowledged because the buffer was full"),

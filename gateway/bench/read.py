@@ -11,7 +11,7 @@ from gateway.bench.record import Cycles, Money, Record, Snapshots
 from gateway.errors import NotFound, WearwellError
 from gateway.registry import gtin, models
 from gateway.registry.models import Slot
-from gateway.replenish import delivery, labels, learn, siblings, way
+from gateway.replenish import delivery, labels, siblings, way
 
 MOST_CYCLES = 5_000  # the latest ones; beyond that they say the same again
 OF_A_CYCLE = 40  # forecasts of one cycle, evenly over its life, its first and last among them
@@ -62,10 +62,10 @@ def called(conn: psycopg.Connection, of: Slot) -> str:
     return of.code if len(same) == 1 else next(f"{row[1]}/{row[2]}" for row in same if row[0] == of.slot_id)
 
 
-def heard(conn: psycopg.Connection, tenant_id: int) -> dict[str, learn.Heard]:
+def heard(conn: psycopg.Connection, tenant_id: int) -> dict[str, way.Heard]:
     """Return what models of a tenant's slots, by GTIN/code, have to have learned to hear in order to be asked."""
     rows = conn.execute(SLOTS, (tenant_id, tenant_id)).fetchall()
-    return {f"{row[1]}/{row[2]}": learn.heard(way.declared(models.get_slot(conn, row[0]))) for row in rows}
+    return {f"{row[1]}/{row[2]}": way.heard(way.declared(models.get_slot(conn, row[0]))) for row in rows}
 
 
 def record(conn: psycopg.Connection, of: Slot, until: datetime) -> Record:

@@ -12,7 +12,7 @@ from gateway.bench import read
 from gateway.errors import Conflict
 from gateway.registry import audit, models
 from gateway.registry.models import Slot
-from gateway.replenish import learn, releases, versions
+from gateway.replenish import learn, releases, versions, way
 from gateway.replenish.releases import Release
 from predictors.artifact import DamagedArtifact
 
@@ -37,7 +37,7 @@ def release(conn: psycopg.Connection, version_id: int, *, actor: str, note: str,
         stands = in_force(conn, slot)
         raise Damaged(f"version {version_id} is not released: {damaged}; {_named(stands)} stays in force") from None
     stands = in_force(conn, slot)
-    if not learn.answers(model, slot):
+    if not way.answers(model, slot):
         raise Conflict(
             f"version {version_id} is not released: it was made for another end, other levels or covariates than"
             f" {slot.code!r} declares now, and would not be asked; {_named(stands)} stays in force."

@@ -37,9 +37,10 @@ class Annex:
         there.close()  # so that its end is seen here
         return cls(here)
 
-    @property
-    def open(self) -> bool:
-        """Whether shares can be given to it."""
+    def serves(self) -> bool:
+        """Look whether shares can be given to it: between them, nothing comes from it but its end."""
+        if not self._pipe.closed and self._pipe.poll():
+            self._leave()
         return not self._pipe.closed
 
     def begin(self, batch: Sequence[Envelope]) -> None:
@@ -59,14 +60,17 @@ class Annex:
         """Let the process end."""
         self._pipe.close()
 
+    def _leave(self) -> None:
+        self.close()
+        log.warning("the annex has gone: this process stores alone; restart ingest to have it back")
+
     @contextmanager
     def _gone_is_away(self) -> Iterator[None]:
         """Say of a process that has gone what one says of a database: the batch is tried again."""
         try:
             yield
         except (EOFError, OSError) as gone:
-            self.close()
-            log.warning("the annex has gone: this process stores alone; restart ingest to have it back")
+            self._leave()
             raise psycopg.OperationalError("the process that stores a share of large batches has gone") from gone
 
 

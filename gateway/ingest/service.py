@@ -182,6 +182,8 @@ class Ingest:
         if now - self._asked < ASK_EVERY:
             return
         self._asked = now
+        if self.annex is not None:
+            metrics.put("annex_serves", self.annex.serves())
         try:
             self.ask_and_release(now)
             self.in_order()

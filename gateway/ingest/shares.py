@@ -20,7 +20,7 @@ def settle(lane: Lane, annex: Annex | None, batch: Sequence[Envelope]) -> Outcom
 
     What one of them committed is a duplicate when the batch is tried again because of the other.
     """
-    if len(batch) < WORTH_IT or annex is None or not annex.open:
+    if len(batch) < WORTH_IT or annex is None or not annex.serves():
         return lane.settle(batch)
     shares: tuple[list[Envelope], list[Envelope]] = ([], [])
     for envelope in batch:

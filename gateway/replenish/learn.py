@@ -19,7 +19,6 @@ from gateway.replenish import features, releases, siblings, versions, way
 from gateway.replenish.releases import Release
 from gateway.replenish.versions import Version
 from predictors.artifact import DamagedArtifact
-from predictors.declaration import Declaration
 from predictors.future import exposure
 from predictors.history import History
 from predictors.predictor import Predictor
@@ -28,7 +27,6 @@ from predictors.registry import named
 LEAST_LABELS = 5
 GROWTH = 1.1
 MOST_RUNNING = 5_000  # running cycles looked at: beyond that they say the same again
-Heard = tuple[float | None, tuple[float, ...], tuple[str, ...]]
 log = structlog.get_logger()
 
 # Slots with labels enough, and the declarations of those versions that have learned nearly as much already.
@@ -68,23 +66,10 @@ def topmost(conn: psycopg.Connection, slot: Slot, standing: list[Release]) -> In
         except DamagedArtifact:
             log.exception("version cannot be read", model_version_id=release.model_version_id)
             continue
-        if answers(model, slot):
+        if way.answers(model, slot):
             return InForce(model, versions.get(conn, release.model_version_id))
         log.warning("version was made for another declaration", model_version_id=release.model_version_id)
     return InForce(named(slot.predictor)(way.declared(slot)), None)
-
-
-def answers(model: Predictor, slot: Slot) -> bool:
-    """Tell whether a model can be asked about a slot as it is declared now: its artifact says what it learned to hear.
-
-    Levels are compared by value: the third of five says something else once it lies elsewhere, though five there are.
-    """
-    return heard(model.declaration) == heard(way.declared(slot))
-
-
-def heard(declared: Declaration) -> Heard:
-    """Return what of a declaration a model learns to hear: the end, the levels and the covariates."""
-    return declared.indicator_eol, declared.levels, declared.covariates
 
 
 def ripe(conn: psycopg.Connection) -> list[int]:
@@ -97,7 +82,7 @@ def ripe(conn: psycopg.Connection) -> list[int]:
 
 
 def _any_answers(had: list[dict[str, Any]], slot: Slot) -> bool:
-    now = heard(way.declared(slot))
+    now = way.heard(way.declared(slot))
     return any(now == (each["indicator_eol"], tuple(each["levels"]), tuple(each.get("covariates", ()))) for each in had)
 
 

@@ -1,7 +1,8 @@
 """Siblings: what fitted models of one family lend a product model that is new (predictors/family.py).
 
 A family is the slots of one tenant that declare the same `family`. A sibling speaks through the version that was in
-force for it at the moment asked about, so that what is judged by the past learns from no later one.
+force for it at the moment asked about, so that what is judged by the past learns from no later one. What was made for
+another end, other levels or covariates than the sibling declares now says nothing, here as in its own forecasts.
 """
 
 from collections.abc import Mapping
@@ -12,8 +13,9 @@ from typing import Any
 import psycopg
 import structlog
 
+from gateway.registry import models
 from gateway.registry.models import Slot
-from gateway.replenish import releases, versions
+from gateway.replenish import releases, versions, way
 from gateway.replenish.releases import Release
 from predictors.artifact import DamagedArtifact
 from predictors.family import Family, Sibling
@@ -26,9 +28,9 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Siblings:
-    """Hold the releases of each sibling slot, and the artifacts of the versions that they name."""
+    """Hold each sibling slot with its releases, and the artifacts of the versions that they name."""
 
-    logs: tuple[tuple[Release, ...], ...] = ()
+    logs: tuple[tuple[Slot, tuple[Release, ...]], ...] = ()
     artifacts: Mapping[int, Mapping[str, Any]] | None = None
 
     def family(self, at: datetime) -> Family | None:
@@ -41,16 +43,19 @@ class Siblings:
         return list(self._told(at))
 
     def _told(self, at: datetime) -> dict[int, Sibling]:
-        return {found[0]: found[1] for rows in self.logs if (found := self._in_force(rows, at)) is not None}
+        return {found[0]: found[1] for log in self.logs if (found := self._in_force(*log, at)) is not None}
 
-    def _in_force(self, rows: tuple[Release, ...], at: datetime) -> tuple[int, Sibling] | None:
+    def _in_force(self, slot: Slot, rows: tuple[Release, ...], at: datetime) -> tuple[int, Sibling] | None:
         for release in reversed(releases.standing([row for row in rows if row.released_at <= at])):
             if release.model_version_id is None or self.artifacts is None:
                 return None
             try:
-                return release.model_version_id, load(self.artifacts[release.model_version_id]).sibling()
+                model = load(self.artifacts[release.model_version_id])
             except DamagedArtifact:
                 log.exception("a sibling's version cannot be read", model_version_id=release.model_version_id)
+                continue
+            if way.answers(model, slot):
+                return release.model_version_id, model.sibling()
         return None
 
 
@@ -62,6 +67,6 @@ def of(conn: psycopg.Connection, slot: Slot) -> Siblings:
     if slot.family is None:
         return ALONE
     found = conn.execute(SLOTS, (slot.tenant_id, slot.family, slot.slot_id)).fetchall()
-    logs = tuple(tuple(releases.log(conn, slot_id)) for (slot_id,) in found)
-    named = {row.model_version_id for rows in logs for row in rows if row.model_version_id is not None}
+    logs = tuple((models.get_slot(conn, slot_id), tuple(releases.log(conn, slot_id))) for (slot_id,) in found)
+    named = {row.model_version_id for _, rows in logs for row in rows if row.model_version_id is not None}
     return Siblings(logs, {version_id: versions.artifact(conn, version_id) for version_id in sorted(named)})

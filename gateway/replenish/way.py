@@ -9,10 +9,25 @@ from gateway.registry.models import Slot
 from predictors.declaration import LEVEL_FRACTIONS, Declaration
 from predictors.predictor import Predictor
 
+Heard = tuple[float | None, tuple[float, ...], tuple[str, ...]]
+
 
 def declared(slot: Slot) -> Declaration:
     """Return what the manufacturer declared about a slot, as predictors take it."""
     return Declaration(slot.life_h, slot.life_d, slot.indicator_eol, levels(slot), tuple(slot.covariates))
+
+
+def heard(of: Declaration) -> Heard:
+    """Return what of a declaration a model learns to hear: the end, the levels and the covariates."""
+    return of.indicator_eol, of.levels, of.covariates
+
+
+def answers(model: Predictor, slot: Slot) -> bool:
+    """Tell whether a model can be asked about a slot as it is declared now: its artifact says what it learned to hear.
+
+    Levels are compared by value: the third of five says something else once it lies elsewhere, though five there are.
+    """
+    return heard(model.declaration) == heard(declared(slot))
 
 
 def heard_by(slot: Slot, model: Predictor) -> Slot:

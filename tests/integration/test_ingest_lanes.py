@@ -7,12 +7,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import psycopg
 import pytest
 
-from gateway.ingest import pipeline, quarantine, receipts, shares, topics
+from gateway import metrics
+from gateway.ingest import pipeline, quarantine, receipts, service, shares, topics
 from gateway.ingest.annex import Annex
 from gateway.ingest.directory import Directory
 from gateway.ingest.envelope import Envelope, Handle
 from gateway.ingest.lane import Lane
 from gateway.ingest.outcome import Outcome
+from gateway.settings import Settings
 from tests.faults import fleet
 from tests.faults.fleet import batch
 from tests.faults.machinery import wait_for
@@ -117,7 +119,7 @@ def test_what_the_annex_could_not_store_is_not_settled(
     look.execute(BREAK_OFF)
     with pytest.raises(psycopg.OperationalError, match="terminating connection"):
         running.result(20)
-    assert annex.open
+    assert annex.serves()
 
 
 def test_an_annex_killed_at_its_share_fails_the_batch(
@@ -129,7 +131,7 @@ def test_an_annex_killed_at_its_share_fails_the_batch(
     process.kill()
     with pytest.raises(psycopg.OperationalError, match="has gone"):
         running.result(20)
-    assert not annex.open
+    assert not annex.serves()
     look.execute(BREAK_OFF)
 
 
@@ -145,16 +147,28 @@ def test_errors_of_the_database_come_back_from_the_annex(dsn: str, lane: Lane, a
 
 
 def test_where_the_annex_has_gone_the_lane_does_everything(conn: psycopg.Connection, lane: Lane, annex: Annex) -> None:
-    """Killed, it fails the batch once; tried again, nothing is lost and nothing doubled."""
+    """Killed between two batches, it is missed at a look, and gets no share of the next."""
+    [process] = multiprocessing.active_children()
+    assert annex.serves()
+    process.kill()
+    process.join()
+    assert not annex.serves()
+    assert 96 == shares.settle(lane, annex, MESSAGES).stored
+    assert (96, 32) == conn.execute(COUNTED).fetchone()
+
+
+def test_an_annex_that_has_gone_is_seen_from_outside(annex: Annex, lane: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ingest looks between its batches, so that an alert need not wait for a large one."""
+    monkeypatch.setattr(service, "ASK_EVERY", 0.0)
+    ingest = service.Ingest(Settings(mqtt_url="mqtt://127.0.0.1:9"), lane.dsn, annex)
+    ingest.do_chores()
+    assert 1 == metrics.value("annex_serves")
     [process] = multiprocessing.active_children()
     process.kill()
     process.join()
-    with pytest.raises(psycopg.OperationalError, match="has gone"):
-        shares.settle(lane, annex, MESSAGES)
-    assert not annex.open
-    outcome = shares.settle(lane, annex, MESSAGES)
-    assert 96 == outcome.stored + outcome.duplicates
-    assert (96, 32) == conn.execute(COUNTED).fetchone()
+    ingest.do_chores()
+    assert 0 == metrics.value("annex_serves")
+    ingest.lane.hang_up()
 
 
 def test_two_lanes_may_need_the_same_new_month(lane: Lane, dsn: str, conn: psycopg.Connection) -> None:

@@ -256,3 +256,12 @@ def test_a_family_is_heard_as_it_stood_then(conn: psycopg.Connection, families: 
     assert of.family(bench_field.at(501.0)) is not None
     assert siblings.of(conn, replace(families[2], tenant_id=families[2].tenant_id + 1)).logs == ()
     assert siblings.of(conn, replace(families[2], family=None)).family(bench_field.at(501.0)) is None
+
+
+def test_a_sibling_declared_anew_lends_nothing_that_it_would_not_ask(
+    conn: psycopg.Connection, families: list[Slot]
+) -> None:
+    """Its version was made for another end: its levels would be blended with those of another way."""
+    conn.execute("update slot set indicator_eol = indicator_eol * 2 where slot_id = %s", (families[0].slot_id,))
+    other = [row.model_version_id for row in releases.log(conn, families[1].slot_id)]
+    assert other == siblings.of(conn, families[2]).versions(bench_field.at(501.0))
