@@ -80,6 +80,8 @@ def _serve(pipe: Connection, other: Connection, dsn: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # who forked us says when it is over
     lane = Lane(dsn)
+    with suppress(psycopg.Error):
+        lane.connection()  # now, and not while the first batch waits
     with suppress(EOFError, OSError):
         while True:
             batch = [Envelope(*row) for row in pipe.recv()]
