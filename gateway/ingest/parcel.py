@@ -43,5 +43,6 @@ class Parcel(Struct):
         self.leave_out(reason)
 
     def leave_out(self, reason: Rejected) -> None:
-        """Refuse a part of the message."""
+        """Refuse a part of the message; where that was found out is forgotten, since its frames hold the message."""
+        reason.__traceback__ = reason.__context__ = None
         self.refused = (*self.refused, reason)

@@ -1,5 +1,6 @@
 """From a message to rows: once, in the right place, at the right time, with its reason where it is refused."""
 
+import gc
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -302,3 +303,28 @@ def test_real_dyson_messages_land(conn: psycopg.Connection) -> None:
     assert outcome.stored > 100
     assert 0 == again.stored
     assert {"nothing_to_store"} >= set(outcome.refused)
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload"),
+    [
+        ("ww/v1/acme.1/tlm", b"{"),
+        ("ww/v1/acme.1/tlm", b'{"v":1}'),
+        ("ww/v1/acme.1/tlm", b"\xa1\x01"),
+        ("ww/v1/acme.1/tlm", b""),
+        ("ww/v1/acme.1/evt", b"[]"),
+        ("ww/v1/nobody/tlm", batch(1).payload),
+        ("elsewhere", b"{}"),
+    ],
+)
+def test_what_is_refused_is_let_go_at_once(conn: psycopg.Connection, topic: str, payload: bytes) -> None:
+    """No circle of exception, frames and message waits for the collector, which looks once in a million objects."""
+    fleet.enrol(conn)
+    take(conn, Envelope(topic, payload, NOW))
+    gc.collect()
+    gc.disable()
+    try:
+        assert 100 == take(conn, *[Envelope(topic, payload, NOW)] * 100).refused.total()
+        assert gc.collect() < 100
+    finally:
+        gc.enable()
