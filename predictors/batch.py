@@ -16,7 +16,7 @@ LEAST = 1e-9
 """Below this a quantity is zero."""
 
 
-BLOCK = 8000  # slots that are looked at at once; columns a power of two apart would share places in the cache
+BLOCK = 16_000  # slots that are looked at at once; columns a power of two apart would share places in the cache
 MATRICES = ("hits", "reads", "use_path", "use_path_sd", "covariates", "covariates_recent")
 SIGNED = ("covariates", "covariates_recent")  # logarithms: they may be negative
 LATER = ("novel", "change_d", "change_ratio")  # columns that may be left out

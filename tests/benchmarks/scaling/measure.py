@@ -79,12 +79,12 @@ def _messages(here: Ground, profile: Profile, units: int) -> dict[str, float]:
         assert backend
         broker, server = listener(here.port), parent(backend[0])
         with gateway.running() as process:
-            before = cpu_s(process.pid), tree_cpu_s(server), cpu_s(broker)
+            before = tree_cpu_s(process.pid), tree_cpu_s(server), cpu_s(broker)
             wal = _scalar(conn, "select pg_current_wal_lsn() - '0/0'")
             with Publisher(here.port) as publisher:
                 publisher.publish(sent)
             wait_for(lambda: readings(here.dsn) == units * profile.readings, 120, every=0.5)
-            after = cpu_s(process.pid), tree_cpu_s(server), cpu_s(broker)
+            after = tree_cpu_s(process.pid), tree_cpu_s(server), cpu_s(broker)
             wal = _scalar(conn, "select pg_current_wal_lsn() - '0/0'") - wal
         conn.execute("vacuum")
         stored = _scalar(conn, SIZE.format("reading"))
@@ -111,10 +111,10 @@ def _from_log(here: Ground, profile: Profile, units: int, log: Log) -> float:
     start = time.time() // 3_600 * 3_600 - 7_200
     sent = [Envelope(*profile.message(unit, start), now) for unit in range(units)]
     with gateway.running() as process:
-        before = cpu_s(process.pid)
+        before = tree_cpu_s(process.pid)
         log.say(*sent)
         wait_for(lambda: readings(here.dsn) == units * profile.readings, 120, every=0.5)
-        after = cpu_s(process.pid)
+        after = tree_cpu_s(process.pid)
     log.close()
     return round((after - before) * 1e6 / units, 1)
 

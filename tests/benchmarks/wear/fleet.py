@@ -1,14 +1,11 @@
-"""The fleet's gate: a million slots forecast on one core."""
+"""The fleet's gate: a million slots updated and forecast on one core, as `tests.benchmarks.wear_speed` measures it."""
 
 import os
-import time
 
-from predictors import registry
 from tests.benchmarks import wear_speed
 from tests.benchmarks.wear.gates import Verdict
 
 SLOTS = 1_000_000
-AIM_S = 2.0
 
 
 def fleet(model: str, slots: int = SLOTS) -> Verdict:
@@ -16,16 +13,12 @@ def fleet(model: str, slots: int = SLOTS) -> Verdict:
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(cores)})
     try:
-        batch, history = wear_speed.fleet(slots)
-        fitted = registry.named(model)(wear_speed.DECLARED).fit(history)
-        start = time.process_time()
-        fitted.forecast(wear_speed.updated(batch))
-        taken = time.process_time() - start
+        (speed,) = wear_speed.measure(slots, models=(model,))
     finally:
         os.sched_setaffinity(0, cores)
     return {
         "aim": "a million slots updated and forecast in <= 2 s on one core",
-        "limits": {"s": (None, AIM_S)},
-        "seen": {"s": taken},
-        "met": taken <= AIM_S,
+        "limits": {"s": (None, wear_speed.AIM_S)},
+        "seen": {"s": speed.update_s},
+        "met": speed.meets_aim,
     }
