@@ -12,6 +12,7 @@ from gateway.registry.units import Unit
 
 FRESH = 10.0  # seconds that an answer is believed
 UNDECLARED = -1  # the number of a name that leads nowhere
+NOWHERE = (0, 0, np.nan, np.nan, False)  # so that what leads nowhere can be looked up where nothing else is known
 TARGET = np.dtype([("slot_id", "i4"), ("channel_id", "i4"), ("low", "f8"), ("high", "f8"), ("counter", "?")])
 
 
@@ -47,22 +48,29 @@ class Catalogue:
                 (slot, channel.channel_id, channel.low, channel.high, channel.kind == "counter")
                 for slot, channel in self.targets
             ]
-            self._columns = np.array(rows, TARGET)
+            self._columns = np.array(rows or [NOWHERE], TARGET)
         return self._columns
 
 
 class Names(dict[str, int]):
-    """Names that units use, with the numbers of their targets: `channel` or `slot.channel`."""
+    """Names that units use, `channel` or `slot.channel`, with the numbers of their targets.
 
-    def __init__(self, shelf: "Shelf") -> None:
+    Only declared ones are kept: the others are the units' own, of any length and number.
+    """
+
+    def __init__(self, catalogue: Catalogue, channels: dict[str, Channel], slots: dict[str, int]) -> None:
         super().__init__()
-        self.shelf = shelf
+        self.catalogue = catalogue
+        self.channels = channels
+        self.slots = slots
 
     def __missing__(self, name: str) -> int:
-        if len(self) >= 10_000:  # names are the units' own: they must not fill our memory
-            self.clear()
-        target = self.shelf.find(name)
-        found = self[name] = UNDECLARED if target is None else self.shelf.catalogue.code(target)
+        slot, dot, channel_name = name.rpartition(".")
+        channel = self.channels.get(channel_name)
+        slot_id = self.slots.get(slot) if dot else 0
+        if channel is None or slot_id is None:
+            return UNDECLARED
+        found = self[name] = self.catalogue.code(Target(slot_id, channel))
         return found
 
 
@@ -71,21 +79,13 @@ class Shelf:
 
     def __init__(self, catalogue: Catalogue, channels: dict[str, Channel], slots: dict[str, int]) -> None:
         self.catalogue = catalogue
-        self.channels = channels
         self.slots = slots
-        self.codes = Names(self)
+        self.codes = Names(catalogue, channels, slots)
 
     def target(self, name: str) -> Target | None:
         """Return where a value of this name goes, or None where it is not declared."""
         code = self.codes[name]
         return None if code == UNDECLARED else self.catalogue.targets[code]
-
-    def find(self, name: str) -> Target | None:
-        """Look a name up, past everything that is known of it."""
-        slot, dot, channel_name = name.rpartition(".")
-        channel = self.channels.get(channel_name)
-        slot_id = self.slots.get(slot) if dot else 0
-        return Target(slot_id, channel) if channel and slot_id is not None else None
 
 
 class Directory:

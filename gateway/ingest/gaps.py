@@ -19,7 +19,7 @@ DUE = """select g.gap_id, g.session, lower(g.seqs), upper(g.seqs) - 1, g.asks, u
     from gap g join unit u using (tenant_id, unit_id)
     where g.closed_at is null and u.device is not null and g.found_at <= %(settled)s
         and (g.asked_at is null
-             or g.asked_at + make_interval(secs => least(%(first)s * 2 ^ (g.asks - 1), %(longest)s)) <= %(now)s)
+             or g.asked_at + least(%(first)s * 2 ^ least(g.asks - 1, 30), %(longest)s) * interval '1 second' <= %(now)s)
     order by g.gap_id limit %(limit)s for update of g skip locked"""
 
 

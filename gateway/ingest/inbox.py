@@ -11,6 +11,7 @@ from gateway.ingest.envelope import Envelope
 
 LINGER = 0.02  # seconds that a batch waits for company
 PATIENCE = 10.0  # seconds that the broker's thread waits for room, well within the keepalive
+WEIGHTY = 8_388_608  # bytes of payloads in a batch: what is made of them takes up to thirty times as much
 HEAVY = 134_217_728  # bytes of payloads that are held at most, one read of the network aside
 
 
@@ -57,14 +58,19 @@ class Inbox:
                 self._news.set()
 
     def take(self, limit: int, wait: float) -> list[Envelope]:
-        """Return up to `limit` messages, oldest first; none where none came within `wait` seconds."""
+        """Return up to `limit` messages, oldest first; none where none came within `wait` seconds, fewer heavy ones."""
         if not self._held and not self._news.wait(wait):
             return []
         if 0 < len(self._held) < limit:
             time.sleep(LINGER)
         self._news.clear()
         found = [self._held.popleft() for _ in range(min(limit, len(self._held)))]
-        self._weight[1] += sum([len(envelope.payload) for envelope in found])
+        weights = [len(envelope.payload) for envelope in found]
+        weight = sum(weights)
+        while weight > WEIGHTY and len(found) > 1:
+            self._held.appendleft(found.pop())
+            weight -= weights.pop()
+        self._weight[1] += weight
         if self._held:
             self._news.set()
         self._room.set()

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import psycopg
+import structlog
 
 from gateway import clock
 from gateway.ingest import (
@@ -33,6 +34,8 @@ from gateway.ingest.parcel import Parcel, Sender
 from gateway.ingest.readings import Readings
 from gateway.ingest.rejection import Fate, Rejected
 from gateway.registry import units
+
+log = structlog.get_logger()
 
 
 def take(conn: psycopg.Connection, directory: Directory, envelopes: Iterable[Envelope]) -> Outcome:
@@ -66,14 +69,22 @@ def opened(envelope: Envelope) -> Parcel:
     """Read a message; whatever is wrong with it stands in `refused`."""
     parcel = Parcel(envelope, clocks.micros(envelope.received_at))
     try:
-        address = topics.parse(envelope.topic)
-        if envelope.key is not None and envelope.key != address.device:
-            raise rejection.OtherKey(f"Its key says {envelope.key[:64]!r}, its topic {address.device!r}.")
-        parcel.address = address
-        parcel.contents = ADAPTERS[address.adapter](address, envelope)
+        open_up(parcel, envelope)
     except Rejected as reason:
         parcel.refuse(reason)
+    except Exception as error:  # what an adapter did not expect is one message's fault, and holds up no other
+        log.exception("a message cannot be read", topic=envelope.topic)
+        parcel.refuse(rejection.Indigestible.because(error))
     return parcel
+
+
+def open_up(parcel: Parcel, envelope: Envelope) -> None:
+    """Find out who speaks, and what is said; raises a Rejected."""
+    address = topics.parse(envelope.topic)
+    if envelope.key is not None and envelope.key != address.device:
+        raise rejection.OtherKey(f"Its key says {envelope.key[:64]!r}, its topic {address.device!r}.")
+    parcel.address = address
+    parcel.contents = ADAPTERS[address.adapter](address, envelope)
 
 
 def know_senders(conn: psycopg.Connection, directory: Directory, parcels: Iterable[Parcel]) -> None:
@@ -102,7 +113,7 @@ def locked(conn: psycopg.Connection, parcels: Iterable[Parcel]) -> Haul:
         return Haul({}, counters.Highs({}))
     presences = presence.lock(conn, {sender.unit.unit_id for _, sender in sent})
     haul = Haul(presences, counters.load(conn, list(presences)))
-    keys: dict[tuple[int, int, int], None] = {}
+    spans: dict[tuple[int, int, int], sessions.Spans] = {}
     for parcel, sender in sent:
         unit = sender.unit
         if unit.unit_id not in presences:  # it was removed since we looked
@@ -118,9 +129,9 @@ def locked(conn: psycopg.Connection, parcels: Iterable[Parcel]) -> Haul:
                 haul.heard[unit.unit_id, session] = sender
                 haul.outcome.gaps_lost += 1
             if session != UNNUMBERED:
-                keys[unit.tenant_id, unit.unit_id, session] = None
-    if keys:
-        haul.sessions = sessions.load(conn, keys)
+                sessions.add_to(spans.setdefault((unit.tenant_id, unit.unit_id, session), []), content)
+    if spans:
+        haul.sessions = sessions.load(conn, spans)
     return haul
 
 

@@ -69,6 +69,7 @@ def keep(conn: psycopg.Connection, refusals: Sequence[Refusal]) -> None:
         )
         for refusal in refusals
     ]
+    rows.sort(key=lambda row: (row[2], row[8], row[5]))  # in one order for every process: a row that stands is locked
     with conn.cursor() as cursor:
         cursor.executemany(KEEP, rows)
 

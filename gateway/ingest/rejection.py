@@ -2,7 +2,7 @@
 
 import re
 from enum import Enum
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from gateway.errors import WearwellError
 
@@ -136,6 +136,11 @@ class NothingToStore(Rejected):
 
 class Indigestible(Rejected):
     """The message was understood but could not be stored; this is a fault of the gateway, please report it."""
+
+    @classmethod
+    def because(cls, error: Exception) -> Self:
+        """Say what it was that the gateway choked on."""
+        return cls(f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}")
 
 
 PARTIAL = frozenset(kind.code for kind in Rejected.__subclasses__() if kind.partial)

@@ -5,7 +5,7 @@ from datetime import datetime
 import psycopg
 
 from gateway.errors import Conflict
-from gateway.ingest import quarantine
+from gateway.ingest import presence, quarantine
 from gateway.ingest.directory import Directory
 from gateway.ingest.outcome import Outcome
 from gateway.ingest.quarantine import Kept
@@ -31,6 +31,8 @@ def release_enrolled(conn: psycopg.Connection, directory: Directory, now: dateti
 
 def _through(conn: psycopg.Connection, directory: Directory, kept: list[Kept], now: datetime) -> Outcome:
     whole = Outcome()
+    known = directory.units(conn, {one.device for one in kept if one.device})
+    presence.lock(conn, {known[one.device].unit_id for one in kept if one.device in known})  # all, in everybody's order
     for one in kept:
         outcome = settle(conn, directory, [one.envelope()])
         if not outcome.refused[one.reason]:

@@ -1,25 +1,42 @@
 """Sequence sessions and their gaps as rows."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 import psycopg
 
 from gateway.ingest.arrays import MICROS, NO_TIME, Int4s, Int8s, Times, columns
+from gateway.ingest.content import Batch, Content
 from gateway.ingest.sequence import Changes, Gap, Sequence, changes
 
 SELECT = f"""select s.unit_id, s.session, s.high_seq, {MICROS.format("s.anchor")}
     from unit_session s join unnest(%s, %s) k(unit_id, session)
         on s.unit_id = k.unit_id and s.session = k.session
     order by s.unit_id, s.session"""
-# The newest of a session's gaps; a unit that leaves more behind has given up the older ones.
-GAPS = """select k.unit_id, k.session, lower(g.seqs), upper(g.seqs) - 1, g.gap_id, g.outcome is not null
-    from unnest(%s, %s) k(unit_id, session)
-    cross join lateral (select seqs, gap_id, outcome from gap
-        where unit_id = k.unit_id and session = k.session and outcome is distinct from 'filled'
-        order by gap_id desc limit 1000) g
-    order by lower(g.seqs)"""
+# Of a session's gaps, which may be many: those that a span of numbers meets, and what its receipt may stand at then,
+# the first open one of all and the first one after the span. `from` is where a gap begins that holds the span's first.
+GAPS = """with missing as materialized (
+        select k.* from unnest(%s, %s, %s, %s) k(unit_id, session, low, high)
+        where exists (select from gap g where g.unit_id = k.unit_id and g.session = k.session
+                      and g.outcome is distinct from 'filled'))
+    select distinct on (unit_id, session, lower(seqs))
+        unit_id, session, lower(seqs), upper(seqs) - 1, gap_id, outcome is not null
+    from missing k cross join lateral (
+        (select seqs, gap_id, outcome from gap g
+         where g.unit_id = k.unit_id and g.session = k.session and g.outcome is distinct from 'filled'
+             and lower(g.seqs) <= k.high and upper(g.seqs) > k.low and lower(g.seqs) >= coalesce(
+                 (select lower(b.seqs) from gap b
+                  where b.unit_id = k.unit_id and b.session = k.session and b.outcome is distinct from 'filled'
+                      and lower(b.seqs) <= k.low order by lower(b.seqs) desc limit 1), k.low))
+        union all
+        (select seqs, gap_id, outcome from gap g
+         where g.unit_id = k.unit_id and g.session = k.session and g.outcome is null order by lower(g.seqs) limit 1)
+        union all
+        (select seqs, gap_id, outcome from gap g
+         where g.unit_id = k.unit_id and g.session = k.session and g.outcome is null and lower(g.seqs) > k.high
+         order by lower(g.seqs) limit 1)) g
+    order by unit_id, session, lower(seqs)"""
 UPSERT = """insert into unit_session (tenant_id, unit_id, session, high_seq, anchor, opened_at)
     select tenant_id, unit_id, session, high, nullif(anchor, '-infinity'), %s from unnest(%s, %s, %s, %s, %s)
         t(tenant_id, unit_id, session, high, anchor)
@@ -35,6 +52,18 @@ SPLIT = """insert into gap (tenant_id, unit_id, session, seqs, found_at, asked_a
 FILL = "update gap set closed_at = %s, outcome = 'filled' where gap_id = any(%s)"
 
 SessionKey = tuple[int, int]  # unit, session
+Spans = list[tuple[int, int]]  # first and last sequence number of what comes one right after another
+NOTHING = (0, 0)  # a span that no number lies in
+
+
+def add_to(spans: Spans, content: Content) -> None:
+    """Note the numbers of what a unit says, as it says them; most come right after the last."""
+    if isinstance(content, Batch):
+        last = content.q + len(content.r) - 1
+        if spans and spans[-1][1] == content.q - 1:
+            spans[-1] = (spans[-1][0], last)
+        else:
+            spans.append((content.q, last))
 
 
 @dataclass(slots=True)
@@ -55,18 +84,20 @@ class Session:
         return self.new or self.was != (self.sequence.high, self.anchor)
 
 
-def load(conn: psycopg.Connection, keys: Iterable[tuple[int, int, int]]) -> dict[SessionKey, Session]:
-    """Return the sessions of (tenant, unit, session) keys; those that have no row yet are new ones.
+def load(conn: psycopg.Connection, spans: Mapping[tuple[int, int, int], Spans]) -> dict[SessionKey, Session]:
+    """Return the sessions of (tenant, unit, session) keys, ready to take in the numbers of these spans.
 
-    The caller holds the units' locks, so that nobody else can change them, or open the same new one.
+    Those that have no row yet are new ones. The caller holds the units' locks, so that nobody else can change them, or
+    open the same new one.
     """
-    found = {(unit, session): Session(tenant, unit, session, Sequence(), []) for tenant, unit, session in keys}
+    found = {(unit, session): Session(tenant, unit, session, Sequence(), []) for tenant, unit, session in spans}
     whose = columns(found, Int8s, Int8s)
     for unit, session, high, anchor in conn.execute(SELECT, whose, binary=True):
         this = found[unit, session]
         this.sequence.high, this.anchor, this.new, this.was = high, anchor, False, (high, anchor)
     if any(not session.new for session in found.values()):
-        for unit, session, first, last, row, lost in conn.execute(GAPS, whose):
+        asked = [(unit, session, *span) for (_, unit, session), told in spans.items() for span in told or [NOTHING]]
+        for unit, session, first, last, row, lost in conn.execute(GAPS, columns(asked, *[Int8s] * 4)):
             found[unit, session].stored.append(Gap(first, last, row, lost))
     for this in found.values():
         this.sequence.gaps = list(this.stored)

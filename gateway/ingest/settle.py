@@ -44,8 +44,7 @@ def settle(conn: psycopg.Connection, directory: Directory, envelopes: Sequence[E
 
 def _indigestible(conn: psycopg.Connection, envelope: Envelope, error: Exception) -> Outcome:
     log.error("message refused by the store", topic=envelope.topic, exc_info=error)
-    first_line = next(iter(str(error).splitlines()), "")
-    reason = Indigestible(f"{type(error).__name__}: {first_line}")
+    reason = Indigestible.because(error)
     with conn.transaction():
         quarantine.keep(conn, [quarantine.Refusal(None, None, envelope, reason)])
     return Outcome(refused=Counter({reason.code: 1}))

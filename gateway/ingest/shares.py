@@ -4,10 +4,11 @@ A unit's messages all lie in one share, in order, so that neither waits for the 
 both have committed.
 """
 
+import time
 from collections.abc import Sequence
 
 from gateway.ingest import topics
-from gateway.ingest.annex import Annex
+from gateway.ingest.annex import PATIENCE, Annex
 from gateway.ingest.envelope import Envelope
 from gateway.ingest.lane import Lane
 from gateway.ingest.outcome import Outcome
@@ -26,9 +27,10 @@ def settle(lane: Lane, annex: Annex | None, batch: Sequence[Envelope]) -> Outcom
     for envelope in batch:
         shares[topics.spread(envelope.topic) % 2].append(envelope)
     annex.begin(shares[1])
+    began = time.monotonic()
     try:
         outcome = lane.settle(shares[0])
-    finally:
-        there = annex.end()
+    finally:  # where the store is slow, it is slow for both
+        there = annex.end(PATIENCE + 4 * (time.monotonic() - began))
     outcome.add(there)
     return outcome

@@ -1,8 +1,14 @@
 """Large batches: shared out over connections without losing a message or its order, and stored straight where new."""
 
+import gc
 import multiprocessing
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -84,7 +90,7 @@ def test_a_message_means_there_what_it_means_here() -> None:
     said = {"content_type": "application/cbor", "retained": True, "again": True, "key": "k"}
     odd = MESSAGES[0]._replace(**said, released="x", tried=True)
     here, there = multiprocessing.Pipe()
-    Annex(here).begin([odd._replace(handle=Handle(1, 2))])
+    Annex(here, multiprocessing.current_process()).begin([odd._replace(handle=Handle(1, 2))])
     assert [odd] == [Envelope(*row) for row in there.recv()]
 
 
@@ -133,6 +139,66 @@ def test_an_annex_killed_at_its_share_fails_the_batch(
         running.result(20)
     assert not annex.serves()
     look.execute(BREAK_OFF)
+
+
+def test_an_annex_that_stands_still_is_ended(
+    conn: psycopg.Connection, lane: Lane, annex: Annex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would hold its units' locks for ever: the batch fails, and tried again it is stored here."""
+    monkeypatch.setattr(shares, "PATIENCE", 0.5)
+    [process] = multiprocessing.active_children()
+    os.kill(process.pid, signal.SIGSTOP)
+    with pytest.raises(psycopg.OperationalError, match="has gone"):
+        shares.settle(lane, annex, MESSAGES)
+    outcome = shares.settle(lane, annex, MESSAGES)
+    assert 96 == outcome.stored + outcome.duplicates
+    assert (96, 32) == conn.execute(COUNTED).fetchone()
+
+
+def test_an_annex_that_stands_still_does_not_keep_ingest_from_ending(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who closes it waits a while, then ends it."""
+    monkeypatch.setattr("gateway.ingest.annex.GOODBYE", 0.5)
+    own = Annex.start(dsn)
+    [process] = multiprocessing.active_children()
+    os.kill(process.pid, signal.SIGSTOP)
+    own.close()
+    process.join(20)
+    assert not process.is_alive()
+
+
+def test_an_annex_does_not_outlive_who_forked_it(dsn: str) -> None:
+    """Not even standing still, when nobody says goodbye: its units would stay locked."""
+    code = (
+        "import multiprocessing, os, signal, sys; from gateway.ingest.annex import Annex;"
+        " annex = Annex.start(sys.argv[1]); annex.begin([]); annex.end();"
+        " [own] = multiprocessing.active_children(); os.kill(own.pid, signal.SIGSTOP); print(own.pid, flush=True);"
+        " os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, dsn], capture_output=True, text=True, check=False)
+    wait_for(lambda: not alive(int(ended.stdout)))
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except OSError:
+        return False
+
+
+def test_a_share_that_failed_leaves_nothing_in_a_circle(dsn: str, lane: Lane, annex: Annex) -> None:
+    """What is raised holds its batch no longer than it is held itself."""
+    with psycopg.connect(dsn, autocommit=True) as owner:
+        owner.execute("alter table wearwell.reading rename to elsewhere")
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(3):
+                with pytest.raises(psycopg.errors.UndefinedTable):
+                    shares.settle(lane, annex, MESSAGES)
+            assert gc.collect() < len(MESSAGES)
+        finally:
+            gc.enable()
+            owner.execute("alter table wearwell.elsewhere rename to reading")
 
 
 def test_errors_of_the_database_come_back_from_the_annex(dsn: str, lane: Lane, annex: Annex) -> None:

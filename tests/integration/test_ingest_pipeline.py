@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gateway import clock
 from gateway.errors import Conflict
 from gateway.ingest import believe, gaps, pipeline, quarantine, release
 from gateway.ingest.clocks import Flag
@@ -328,3 +329,67 @@ def test_what_is_refused_is_let_go_at_once(conn: psycopg.Connection, topic: str,
         assert gc.collect() < 100
     finally:
         gc.enable()
+
+
+def test_more_gaps_than_anybody_would_load_lose_nothing(conn: psycopg.Connection) -> None:
+    """Every second number first, then the others: each is stored, and the receipt never passes what is missing."""
+    fleet.enrol(conn)
+    assert 1500 == take(conn, *(batch(q) for q in range(2, 3002, 2))).stored
+    assert (1500,) == conn.execute("select count(*) from gap where closed_at is null").fetchone()
+    outcome = take(conn, *(batch(q) for q in range(1, 1001, 2)))
+    assert (500, 0, [1002 - 2]) == (outcome.stored, outcome.duplicates, through(outcome))
+    outcome = take(conn, *(batch(q) for q in range(1999, 3001, 2)))
+    assert (501, 0, [1000]) == (outcome.stored, outcome.duplicates, through(outcome))
+    outcome = take(conn, *(batch(q) for q in range(1001, 1999, 2)))
+    assert (499, 0, [3000]) == (outcome.stored, outcome.duplicates, through(outcome))
+    assert (0,) == conn.execute("select count(*) from gap where closed_at is null").fetchone()
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(1, 40), st.integers(1, 4)), min_size=1, max_size=6), max_size=5))
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_each_batch_sees_the_gaps_that_it_meets(conn: psycopg.Connection, told: list[list[tuple[int, int]]]) -> None:
+    """However numbers come, what is stored, receipted and missing is what a set of them says."""
+    with conn.transaction(force_rollback=True):
+        fleet.enrol(conn)
+        here: set[int] = set()
+        for messages in told:
+            outcome = take(conn, *(batch(q, [{"runtime": 1.0}] * n) for q, n in messages))
+            came = {number for q, n in messages for number in range(q, q + n)}
+            assert len(came - here) == outcome.stored
+            here |= came
+            assert [min(set(range(1, 50)) - here) - 1] == through(outcome)
+        missing = "select coalesce(sum(upper(seqs) - lower(seqs)), 0) from gap where closed_at is null"
+        assert (max(here, default=0) - len(here),) == conn.execute(missing).fetchone()
+
+
+def test_only_undeclared_channels_are_refused_as_such_by_who_knows_nothing_yet(conn: psycopg.Connection) -> None:
+    """The message has its number and its receipt; it is no fault of the gateway's."""
+    fleet.enrol(conn)
+    outcome = take(conn, batch(1, [{"ozone": 1.0}]))
+    assert {"unknown_channel": 1} == outcome.refused
+    assert [1] == through(outcome)
+
+
+def test_names_that_units_make_up_are_not_kept(conn: psycopg.Connection) -> None:
+    """Whatever a unit calls its values, only what is declared stays in memory."""
+    unit = fleet.enrol(conn)[0]
+    directory = Directory()
+    with conn.transaction():
+        pipeline.take(conn, directory, [batch(1, [{"runtime": 1.0, "x" * 60_000: 1.0}])])
+    assert ["runtime"] == list(directory.shelf(conn, unit).codes)
+
+
+def test_what_an_adapter_did_not_expect_is_its_message_s_fault_alone(conn: psycopg.Connection) -> None:
+    """It is refused where it is read: nobody halves the batch to find it."""
+    fleet.enrol(conn, ["S1"], gtin=fleet.DYSON_GTIN)
+    choke = json.dumps({"msg": "CURRENT-STATE", "time": "2025-06-01T12:00:00Z", "batteryChargeLevel": 10**400})
+    outcome = take(conn, Envelope("475/S1/status/current", choke.encode(), NOW), batch(1, serial="nobody"))
+    assert {"indigestible": 1, "unknown_unit": 1} == outcome.refused
+
+
+def test_a_gap_that_was_asked_for_a_thousand_times_is_asked_for_again(conn: psycopg.Connection) -> None:
+    """However long a unit does not answer, the others are asked."""
+    fleet.enrol(conn)
+    take(conn, batch(5))
+    conn.execute("update gap set asks = 5000, asked_at = %s", (clock.now(),))
+    assert 1 == len(gaps.ask(conn, clock.now() + timedelta(days=1, seconds=1)))

@@ -92,7 +92,7 @@ def _values(message: str, told: dict[str, Any]) -> dict[str, Value]:
     if isinstance(rssi := told.get("rssi"), str):
         values["rssi"] = _number(rssi)
     if isinstance(charge := told.get("batteryChargeLevel"), int | float):  # the robots
-        values["battery"] = charge
+        values["battery"] = float(charge)
     if isinstance(doing := told.get("newstate", told.get("state")), str):
         values["running"] = doing.endswith("_RUNNING")
     return values
@@ -128,7 +128,7 @@ def _faults(message: str, told: dict[str, Any], t: float, clock: Clock, number: 
                 key = f"{number}.{code}"
             else:
                 continue
-            events.append(DeviceEvent(UNNUMBERED, f"fault.{key}"[:64], t, clock, kind, None, {"code": code[:64]}))
+            events.append(DeviceEvent(UNNUMBERED, f"fault.{key}"[:64], t, clock, kind, None, {"code": str(code)[:64]}))
     return events
 
 

@@ -1,0 +1,31 @@
+"""The buffer between the broker's thread and the one that stores."""
+
+from datetime import UTC, datetime
+
+from gateway.ingest import inbox
+from gateway.ingest.envelope import Envelope
+
+NOW = datetime(2025, 6, 1, tzinfo=UTC)
+
+
+def heavy(number: int, size: int) -> Envelope:
+    return Envelope(f"{number}", b"x" * size, NOW)
+
+
+def test_a_batch_of_heavy_messages_is_a_small_one() -> None:
+    """What is made of a batch takes many times its bytes; the rest stays, in order, and is still counted."""
+    own = inbox.Inbox(1000)
+    sent = [heavy(number, inbox.WEIGHTY // 4) for number in range(10)]
+    own.put(sent)
+    batches = [own.take(1000, 0) for _ in range(3)]
+    assert [4, 4, 2] == [len(batch) for batch in batches]
+    assert sent == [each for batch in batches for each in batch]
+    assert not own.full
+    assert [] == own.take(1000, 0)
+
+
+def test_a_message_heavier_than_a_batch_comes_alone() -> None:
+    """It is let through all the same."""
+    own = inbox.Inbox(1000)
+    own.put([heavy(1, inbox.WEIGHTY + 1), heavy(2, 1)])
+    assert [1, 1] == [len(own.take(1000, 0)) for _ in range(2)]
