@@ -85,13 +85,15 @@ def notice(conn: psycopg.Connection, found: Doubt) -> Doubt | None:
     return replace(found, doubt_id=row[0]) if row else None
 
 
-def turn(conn: psycopg.Connection, doubt_id: int, kind: Kind, state: State, probability: float) -> None:
-    """Let a doubt that is not answered yet become what is known by now."""
-    conn.execute(
-        """update doubt set kind = %s, state = %s, probability = %s
+def turn(conn: psycopg.Connection, known: Doubt) -> bool:
+    """Let a doubt become what is known by now; one that was answered or closed meanwhile stays: tell which."""
+    turned = conn.execute(
+        """update doubt set kind = %s, state = %s, probability = %s, happened_at = %s, found_at = %s, evidence = %s
            where doubt_id = %s and state in ('open', 'acted', 'noted')""",
-        (kind, state, probability, doubt_id),
-    )
+        (known.kind, known.state, known.probability, known.happened_at, known.found_at, Jsonb(known.evidence),
+         known.doubt_id),
+    )  # fmt: skip
+    return turned.rowcount > 0
 
 
 def end(conn: psycopg.Connection, cycle_id: int) -> None:
