@@ -20,6 +20,7 @@ Kind = Literal["replaced", "cleaned", "reset", "unreset", "unknown", "sensor"]
 State = Literal["open", "acted", "noted", "confirmed", "denied", "closed"]
 UNSETTLED = ("open", "acted")
 WAIT = timedelta(days=14)
+LIKELIER = 0.5  # probability of another part, from which on it is the likelier reading
 ASSUMED = ("assumed_new", "assumed_same")  # flags of a forecast that goes on without an answer
 ANSWERS = {"yes": "confirmed", "no": "denied"}
 
@@ -62,7 +63,12 @@ class Doubt:
         """Return the flag of the likelier reading once the owner has not answered for WAIT, None until then."""
         if self.state != "open" or now - self.found_at < WAIT:
             return None
-        return ASSUMED[0] if self.probability >= 0.5 else ASSUMED[1]
+        return ASSUMED[0] if self.probability >= LIKELIER else ASSUMED[1]
+
+    @property
+    def another_part(self) -> bool:
+        """Whether it is likelier that another part is in place since: its owner said so, or said nothing yet."""
+        return self.state == "confirmed" or (self.unsettled and self.probability >= LIKELIER)
 
 
 def of_cycles(conn: psycopg.Connection, cycle_ids: list[int]) -> list[Doubt]:
