@@ -10,6 +10,8 @@
     jumped  : b anywhere: a sensor moved or was exchanged         after ~ N(before, JUMP^2 + s^2)
 
 The Bayes factor of a cause against nothing is the mean over every tau in the window, equally likely beforehand.
+A level needs LEAST looks. Until a new one has them every tau mixes old looks into it, and a new part reads like one
+that was cleaned: where a later moment than may be judged divides the looks best, the change is too new to be judged.
 omega^2 is what a mean of neighbouring looks varies by, times their number: more than one look's variance where looks
 resemble their neighbours, as through a day of one household (batch means; Law & Kelton 2000, ch. 9).
 Barry & Hartigan (1993), "A Bayesian analysis for change point problems"; Kass & Raftery (1995), "Bayes factors".
@@ -48,6 +50,7 @@ class Evidence:
     at: (n,) column of the first look after the change; -1 where too little was seen.
     before, after: (n,) log level on each side of it; noise: (n,) omega, as if looks were independent.
     seen: (n,) True where there are looks enough on both sides of some moment.
+    new: (n,) True where the likeliest moment has fewer than LEAST looks after it: which cause, the next ones will say.
     """
 
     factors: Array
@@ -56,6 +59,7 @@ class Evidence:
     after: Array
     noise: Array
     seen: NDArray[np.bool_]
+    new: NDArray[np.bool_]
 
 
 def log_scale(indicator: Array, *, floor: float = 0.0, falling: bool = False) -> Array:
@@ -84,14 +88,16 @@ def evidence(y: Array, fresh: Array, fresh_sd: Array, around: Places | None = No
     level = calm(packed)
     if width < 2 * LEAST:
         unknown = np.full(n, np.nan)
-        return Evidence(np.zeros((n, 4)), np.full(n, -1), unknown, unknown, noise, np.zeros(n, dtype=bool))
-    tau = np.arange(LEAST, width - LEAST + 1)
+        nowhere = np.zeros(n, dtype=bool)
+        return Evidence(np.zeros((n, 4)), np.full(n, -1), unknown, unknown, noise, nowhere, nowhere)
+    tau = np.arange(LEAST, width)
     n0 = np.minimum(tau, SEGMENT)[None, :]
     n1 = np.minimum(count[:, None] - tau, SEGMENT)
-    valid = (n1 >= LEAST) & np.isfinite(fresh)[:, None]
+    there = (n1 >= 1) & np.isfinite(fresh)[:, None]
     if around is not None:
-        apart = np.abs(places[:, np.minimum(tau, width - 1)] - around[:, None])
-        valid &= (around < 0)[:, None] | (apart <= NEAR)
+        apart = np.abs(places[:, tau] - around[:, None])
+        there &= (around < 0)[:, None] | (apart <= NEAR)
+    valid = there & (n1 >= LEAST)
     n1 = np.maximum(n1, 1)
     sums = np.concatenate([np.zeros((n, 1)), np.cumsum(np.nan_to_num(level), axis=1)], axis=1)
     before = (sums[:, tau] - sums[:, tau - n0[0]]) / n0
@@ -104,9 +110,10 @@ def evidence(y: Array, fresh: Array, fresh_sd: Array, around: Places | None = No
     drop = (before - after) / (noise[:, None] * np.sqrt(1.0 / n0 + 1.0 / n1))
     best = np.argmax(np.where(valid, np.abs(drop), -np.inf), axis=1)
     row = np.arange(n)
-    at = np.where(seen, places[row, np.minimum(tau[best], width - 1)], -1)
+    new = seen & ~valid[row, np.argmax(np.where(there, np.abs(drop), -np.inf), axis=1)]
+    at = np.where(seen, places[row, tau[best]], -1)
     was, became = (np.where(seen, side[row, best], np.nan) for side in (before, after))
-    return Evidence(total, at, was, became, noise, seen)
+    return Evidence(total, at, was, became, noise, seen, new)
 
 
 def pack(y: Array) -> tuple[Array, Places, Places]:

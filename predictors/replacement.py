@@ -6,7 +6,8 @@ indicator falls to what a fresh part reads (predictors.changepoint). The posteri
     P(cause | evidence) ~ PRIOR(cause) * BF_indicator(cause) * P(counter reset or not | cause)
 
 is read as a verdict where one cause holds SURE of it. Where the counter and the indicator tell of different moments, or
-no cause is likely enough, the verdict is that it is unknown. Nothing beyond the window is looked at.
+no cause is likely enough, the verdict is that it is unknown. A change too new to be judged gets no verdict yet. Nothing
+beyond the window is looked at.
 
 False alarms: without a change a verdict is to come from fewer than one window in a thousand; with a change of the use
 alone likewise, because the indicator is normalised by flow before (predictors.flow).
@@ -115,9 +116,10 @@ def judge(window: Window) -> Verdicts:
     nothing, cleaned, replaced, _ = posterior.T
     moved = _shares(np.log([PRIOR[cause] for cause in CAUSES]) + elsewhere.factors)[:, 0] < QUIET
     apart = reset & change.seen & moved & (np.abs(elsewhere.at - reset_at) > NEAR)
+    young = elsewhere.new & (moved | ~reset)
     kinds = (
         (window.told >= 0, Verdict.REPLACED),
-        (waits, Verdict.NOTHING),
+        (waits | young, Verdict.NOTHING),
         (apart & (cleaned < SURE), Verdict.UNKNOWN),
         ((replaced >= SURE) & (reset | ~counted), Verdict.REPLACED),
         ((sight >= SURE) & (replaced >= LIKELY), Verdict.UNRESET),
@@ -136,7 +138,7 @@ def judge(window: Window) -> Verdicts:
         certain=(kind == Verdict.REPLACED) & reset & fell & ~apart & (replaced >= CERTAIN),
         posterior=posterior,
         reset=reset_at,
-        waits=waits,
+        waits=waits | (reset & young),
         change=change,
     )
 

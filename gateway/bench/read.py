@@ -1,6 +1,11 @@
-"""From tables to the record of a slot."""
+"""From tables to the record of a slot.
+
+A cycle in which another part is likelier to be in place than not is, in the record, its first part's: it ends when the
+other one was seen, and what was forecast since is left out.
+"""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +14,7 @@ import psycopg
 
 from gateway.bench.record import Cycles, Money, Record, Snapshots
 from gateway.errors import NotFound, WearwellError
-from gateway.registry import gtin, models
+from gateway.registry import doubts, gtin, models
 from gateway.registry.models import Slot
 from gateway.replenish import delivery, labels, siblings, way
 
@@ -80,13 +85,15 @@ def record(conn: psycopg.Connection, of: Slot, until: datetime) -> Record:
     epoch = min(began).astimezone(UTC)
     place = {row[0]: i for i, row in enumerate(rows)}
     known = [row[4] is not None and row[4] <= until for row in rows]
+    changed = _changed(conn, rows, known, until)
+    removed = [row[3] if k else None for row, k in zip(rows, known, strict=True)]
     arrives = delivery.days(conn, of, sorted({row[1] for row in rows}), until)
     cycles = Cycles(
         cycle_id=np.array([row[0] for row in rows], dtype=np.int64),
         unit_id=np.array([row[1] for row in rows], dtype=np.int64),
         cohort=tuple(row[6] for row in rows),
         began_d=_days(began, epoch),
-        removed_d=_days([row[3] if k else None for row, k in zip(rows, known, strict=True)], epoch),
+        removed_d=_days([at and changed.get(row[0], at) for row, at in zip(rows, removed, strict=True)], epoch),
         recorded_d=np.where(known, _days([row[4] for row in rows], epoch), np.inf),
         delivery_d=np.array([arrives[row[1]] for row in rows], dtype=np.float64),
         labels=tuple(row[5] if k else None for row, k in zip(rows, known, strict=True)),
@@ -100,7 +107,7 @@ def record(conn: psycopg.Connection, of: Slot, until: datetime) -> Record:
         "eol": of.indicator_eol,
         "way": -1.0 if way.declared(of).falling else 1.0,
     }
-    made = [row for row in conn.execute(SNAPSHOTS, asked) if _in_place(row, place, began)]
+    made = [row for row in conn.execute(SNAPSHOTS, asked) if _in_place(row, place, began, changed)]
     snapshots = Snapshots(
         forecast_id=np.array([row[0] for row in made], dtype=np.int64),
         cycle=np.array([place[row[1]] for row in made], dtype=np.int64),
@@ -124,9 +131,27 @@ def money(conn: psycopg.Connection, of: Slot) -> Money | None:
     return Money(row[0], row[1]) if row else None
 
 
-def _in_place(row: tuple[Any, ...], place: dict[int, int], began: list[datetime]) -> bool:
+def _changed(
+    conn: psycopg.Connection, rows: list[tuple[Any, ...]], known: list[bool], until: datetime
+) -> dict[int, datetime]:
+    """Return when another part was seen, by cycle, as was known at `until`: by its label, or by what was noticed."""
+    finished = [row for row, k in zip(rows, known, strict=True) if k and row[5]]
+    running = {row[0]: row for row, k in zip(rows, known, strict=True) if not k}
+    changed = {row[0]: datetime.fromisoformat(row[5]["changed_at"]) for row in finished if "changed_at" in row[5]}
+    for doubt in doubts.of_cycles(conn, list(running)):
+        _, _, began, ended, *_ = running[doubt.cycle_id]
+        open_still = doubt.state == "closed" and ended is not None
+        open_still |= doubt.answered_at is not None and doubt.answered_at > until
+        then = replace(doubt, state="open") if open_still else doubt
+        if then.another_part and began < then.happened_at and then.found_at <= until:
+            at = labels.first_until([then], until)
+            changed[doubt.cycle_id] = min(changed.get(doubt.cycle_id, at), at)
+    return changed
+
+
+def _in_place(row: tuple[Any, ...], place: dict[int, int], began: list[datetime], changed: dict[int, datetime]) -> bool:
     """Tell whether a forecast was made while its part was in place: a cycle's begin may have been put right since."""
-    return bool(row[2] >= began[place[row[1]]])
+    return bool(began[place[row[1]]] <= row[2] <= changed.get(row[1], row[2]))
 
 
 def _days(dates: Iterable[datetime | None], epoch: datetime) -> np.ndarray[Any, np.dtype[np.float64]]:

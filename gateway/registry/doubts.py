@@ -20,6 +20,7 @@ Kind = Literal["replaced", "cleaned", "reset", "unreset", "unknown", "sensor"]
 State = Literal["open", "acted", "noted", "confirmed", "denied", "closed"]
 UNSETTLED = ("open", "acted")
 WAIT = timedelta(days=14)
+LIKELIER = 0.5  # probability of another part, from which on it is the likelier reading
 ASSUMED = ("assumed_new", "assumed_same")  # flags of a forecast that goes on without an answer
 ANSWERS = {"yes": "confirmed", "no": "denied"}
 
@@ -62,7 +63,12 @@ class Doubt:
         """Return the flag of the likelier reading once the owner has not answered for WAIT, None until then."""
         if self.state != "open" or now - self.found_at < WAIT:
             return None
-        return ASSUMED[0] if self.probability >= 0.5 else ASSUMED[1]
+        return ASSUMED[0] if self.probability >= LIKELIER else ASSUMED[1]
+
+    @property
+    def another_part(self) -> bool:
+        """Whether it is likelier that another part is in place since: its owner said so, or said nothing yet."""
+        return self.state == "confirmed" or (self.unsettled and self.probability >= LIKELIER)
 
 
 def of_cycles(conn: psycopg.Connection, cycle_ids: list[int]) -> list[Doubt]:
@@ -85,13 +91,15 @@ def notice(conn: psycopg.Connection, found: Doubt) -> Doubt | None:
     return replace(found, doubt_id=row[0]) if row else None
 
 
-def turn(conn: psycopg.Connection, doubt_id: int, kind: Kind, state: State, probability: float) -> None:
-    """Let a doubt that is not answered yet become what is known by now."""
-    conn.execute(
-        """update doubt set kind = %s, state = %s, probability = %s
+def turn(conn: psycopg.Connection, known: Doubt) -> bool:
+    """Let a doubt become what is known by now; one that was answered or closed meanwhile stays: tell which."""
+    turned = conn.execute(
+        """update doubt set kind = %s, state = %s, probability = %s, happened_at = %s, found_at = %s, evidence = %s
            where doubt_id = %s and state in ('open', 'acted', 'noted')""",
-        (kind, state, probability, doubt_id),
-    )
+        (known.kind, known.state, known.probability, known.happened_at, known.found_at, Jsonb(known.evidence),
+         known.doubt_id),
+    )  # fmt: skip
+    return turned.rowcount > 0
 
 
 def end(conn: psycopg.Connection, cycle_id: int) -> None:

@@ -178,8 +178,12 @@ def close(
 ) -> None:
     """End a cycle at `at`, as became known `now`: why, the counter's value, its label; what was in doubt is settled."""
     slot = models.get_slot(conn, cycle.slot_id)
-    seen = features.read(conn, slot, [cycle.unit_id], at, exact=True)
-    label = labels.label(conn, cycle.cycle_id, seen, doubts.of_cycles(conn, [cycle.cycle_id]))
+    noticed = doubts.of_cycles(conn, [cycle.cycle_id])
+    until = labels.first_until(noticed, at)
+    seen = features.read(conn, slot, [cycle.unit_id], until, exact=True)
+    label = labels.label(conn, cycle.cycle_id, seen, noticed)
+    if until < at:
+        label |= {"changed_at": until.isoformat()}
     if evidence is not None:
         label |= {"told_by": "the unit's own signals", "evidence": evidence}
     doubts.end(conn, cycle.cycle_id)

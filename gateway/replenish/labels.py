@@ -9,11 +9,15 @@ parts when we tell them to, so each generation would teach a shorter life. A lab
 - witnessed False: nothing would have shown it, or nobody heard how the part began (its unit had run before its
   first word), so its removal teaches nothing about its life, only about its use.
 
+A cycle in which another part is the likelier reading of a doubt that nobody answered held two: its label is that of the
+first one, up to `changed_at`. Whichever of the two readings is true, that one had run so far by then.
+
 A part that stays in place after its end has run longer than it lived: its exposure and age are those of the first
 forecast whose inputs showed the end.
 """
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -24,6 +28,7 @@ from gateway.replenish.features import COVARIATES, Seen, recalled
 from gateway.replenish.suspicion import Suspicion
 
 WORN = 20.0  # percent left, and below
+BEFORE = timedelta(seconds=1)  # the hour in which another part was seen first is that one's
 AT_END = 5.0  # percent left by the unit's own report, and below: it counts in steps, and people act a little early
 
 FORECAST = """
@@ -31,14 +36,22 @@ select pct_left, basis, flags from forecast where cycle_id = %s and made_at <= %
 order by made_at desc, forecast_id desc limit 1"""
 
 
+def first_until(noticed: Sequence[Doubt], at: datetime) -> datetime:
+    """Return when the part that began a cycle was in place last: `at`, when the cycle ends, or before another part."""
+    return min(
+        [at, *(doubt.happened_at - BEFORE for doubt in noticed if doubt.another_part and doubt.happened_at < at)]
+    )
+
+
 def label(conn: psycopg.Connection, cycle_id: int, seen: Seen, noticed: Sequence[Doubt] = ()) -> dict[str, Any]:
-    """Return the label of a cycle that ends at `seen.at`: its features, why it ended, and what was seen of its end.
+    """Return the label of a part that was in place until `seen.at`: its features, why it ended, what was seen of that.
 
     What was not believed while it ran (a report, a sensor, levels crossed before a cleaning) teaches nothing.
     """
     row = conn.execute(FORECAST, (cycle_id, seen.at)).fetchone()
     pct_left, basis, flags = row or (None, None, [])
     suspicion = Suspicion.none(seen)
+    noticed = [doubt for doubt in noticed if doubt.happened_at <= seen.at]
     for doubt in noticed:
         if not doubt.unsettled:
             suspicion.mark(0, doubt, seen.at)
@@ -68,7 +81,10 @@ def shows_end(seen: Seen) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
 
 
 def _at_end(conn: psycopg.Connection, cycle_id: int, seen: Seen) -> dict[str, Any]:
-    rows = conn.execute("select inputs from forecast where cycle_id = %s order by made_at, forecast_id", (cycle_id,))
+    rows = conn.execute(
+        "select inputs from forecast where cycle_id = %s and made_at <= %s order by made_at, forecast_id",
+        (cycle_id, seen.at),
+    )
     inputs = [row[0] for row in rows]
     first = np.flatnonzero(shows_end(recalled(seen.slot, inputs, seen.at))) if inputs else np.empty(0, dtype=np.int64)
     if not first.size:

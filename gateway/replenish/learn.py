@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import psycopg
 import structlog
 
-from gateway.registry import models
+from gateway.registry import doubts, models
 from gateway.registry.models import Slot
 from gateway.replenish import features, releases, siblings, versions, way
 from gateway.replenish.releases import Release
@@ -103,6 +104,8 @@ def learn(conn: psycopg.Connection, slot_id: int, now: datetime) -> int | None:
     under_way = features.read(conn, slot, units, now)
     model = named(slot.predictor)(way.declared(slot))
     teaches = under_way.alive & under_way.heard
+    changed = [doubt.cycle_id for doubt in doubts.of_cycles(conn, under_way.cycle_ids) if doubt.another_part]
+    teaches &= ~np.isin(under_way.cycle_ids, changed)
     running = [row for row, teaching in zip(under_way.as_json(), teaches, strict=True) if teaching]
     related = siblings.of(conn, slot)
     model.fit(history(slot, labels, running, hours_only=model.hours_only), related.family(now))

@@ -1,6 +1,7 @@
 """To suspect: what a unit's own signals say against its forecast, and what follows from it.
 
 - A replacement that nobody told: its owner is asked, and until they answer the forecast is a mixture of both parts.
+- What was noted is judged anew while more looks come: a part that read as if it was cleaned may prove to be a new one.
 - Beyond doubt, counter and indicator together: the cycle closes, reported by the unit's own signals.
 - A counter set anew without a new part, or not set anew with one: it is not gone by.
 - A part that was cleaned: the levels crossed before say nothing any more.
@@ -9,7 +10,7 @@
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,7 +25,7 @@ from gateway.replenish import signals, way
 from gateway.replenish.features import Seen
 from gateway.replenish.signals import Signals
 from gateway.replenish.suspicion import Suspicion
-from predictors import replacement, sensor
+from predictors import changepoint, replacement, sensor
 from predictors.replacement import Verdict, Verdicts, Window
 from predictors.sensor import Fault
 
@@ -146,7 +147,7 @@ class Bench:
         late = next((d for d in self.known if d.kind == "unreset" and d.state == "noted"), None)
         if late is not None:
             if reset_at is not None and reset_at > late.happened_at:
-                doubts.turn(self.conn, late.doubt_id, "unreset", "closed", late.probability)
+                doubts.turn(self.conn, replace(late, state="closed"))
             return
         pressed = reset_at is not None and reset_at > since - SETTLED_IN
         if self.shown.assumed[self.i] or self.found.seen.at - since > YOUNG or pressed:
@@ -163,17 +164,49 @@ class Bench:
         if at <= self.shown.began[self.i] + run_in:
             return
         kind, state = self._reading()
-        p, evidence = round(float(self.verdicts.probability[self.i]), 4), self._evidence()
-        same = next((d for d in self.known if abs(d.happened_at - at) <= SAME and d.kind != "sensor"), None)
-        if same is not None:
-            if same.state == "open" and (same.kind, same.state) != (kind, state):
-                doubts.turn(self.conn, same.doubt_id, kind, state, p)
-                if state == "acted":
-                    _act(self.conn, same, evidence)
+        p, evidence = round(float(self.verdicts.probability[self.i]), 4), self._evidence(at)
+        same = [d for d in self.known if abs(d.happened_at - at) <= SAME and d.kind != "sensor"]
+        if not same:
+            if not self._waiting():
+                self._notice(kind, state, p, at, evidence)
+        elif all(d.state in ("open", "noted") for d in same):
+            was = next((d for d in same if d.unsettled), same[0])
+            self._anew(was, replace(was, kind=kind, state=state, probability=p, evidence=evidence), at)
+
+    def _waiting(self) -> bool:
+        """Whether something waits: one question at a time; a button pressed late belongs to what was changed before."""
+        return any(d.unsettled or (d.kind == "unreset" and d.state == "noted") for d in self.known)
+
+    def _anew(self, was: Doubt, now: Doubt, at: datetime) -> None:
+        """Let what was noticed become what is known by now: a question a fact or a note, a note a question."""
+        turns = (was.kind, was.state) != (now.kind, now.state)
+        if was.state == "noted":
+            if not self._tells_more(was, now, at) or (now.unsettled and self._waiting()):
+                return
+            now = replace(now, happened_at=at, found_at=self.now if now.state == "open" else was.found_at)
+        elif not turns and not self._fuller(was, now):
             return
-        waiting = any(d.unsettled or (d.kind == "unreset" and d.state == "noted") for d in self.known)
-        if not waiting:  # one question at a time; and a button pressed late belongs to what was changed before
-            self._notice(kind, state, p, at, evidence)
+        if not doubts.turn(self.conn, now) or not turns:
+            return
+        if now.state == "acted":
+            _act(self.conn, now, now.evidence)
+        if now.state == "open":
+            _ask(self.conn, now, self.now)
+
+    def _tells_more(self, was: Doubt, now: Doubt, at: datetime) -> bool:
+        """Whether more is known than when it was noted: more looks, the counter's word, or another, later moment."""
+        counter = now.evidence["counter_began_again"] and not was.evidence.get("counter_began_again")
+        later = self._looks(was.happened_at) - self._looks(at) >= changepoint.LEAST
+        return bool(counter or later or self._fuller(was, now))
+
+    def _fuller(self, was: Doubt, now: Doubt) -> bool:
+        """Whether looks came after the moment since; a level is taken from so many, and more tell nothing of it."""
+        then: int = was.evidence.get("looks", 0)
+        return bool(then < changepoint.SEGMENT and now.evidence["looks"] > then)
+
+    def _looks(self, since: datetime) -> int:
+        read = np.isfinite(self.shown.y[self.i])
+        return sum(bool(there) for hour, there in zip(self.shown.hours[self.i], read, strict=False) if hour >= since)
 
     def _reading(self) -> tuple[Kind, State]:
         kind = KINDS[int(self.verdicts.kind[self.i])]
@@ -184,7 +217,7 @@ class Bench:
         unclear = kind == "unknown" and self.verdicts.probability[self.i] >= ASKED
         return kind, "open" if kind in ("replaced", "unreset") or unclear else "noted"
 
-    def _evidence(self) -> dict[str, Any]:
+    def _evidence(self, at: datetime) -> dict[str, Any]:
         change, i = self.verdicts.change, self.i
         return {
             "counter_began_again": bool(self.verdicts.reset[i] >= 0),
@@ -192,6 +225,7 @@ class Bench:
             "indicator_after": self._level(change.after[i]),
             "fresh_part": self._level(self.shown.fresh[i]),
             "posterior": [round(float(share), 4) for share in self.verdicts.posterior[i]],
+            "looks": self._looks(at),
         }
 
     def _level(self, log: float) -> float | None:

@@ -68,6 +68,24 @@ def test_each_cause_has_its_verdict(level: Array | float, left: Array | None, ve
     assert share(replacement.judge(window(looks(level), left)), verdict) >= 0.99
 
 
+@pytest.mark.parametrize(("level", "verdict"), [(FRESH + 0.05, Verdict.REPLACED), (FRESH + 0.4, Verdict.CLEANED)])
+@pytest.mark.parametrize("begins_again", [False, True])
+def test_a_change_is_judged_once_a_level_is_known_and_not_before(
+    level: float, verdict: Verdict, *, begins_again: bool
+) -> None:
+    """Judged at each look, a new part is never taken for one that was cleaned: the first looks are too few to tell."""
+    whole = looks(np.where(EARLY, CLOGGED, level), share=1.0)
+    for new in range(1, 25):
+        left = np.where(np.arange(HOURS) < AT + new, BEGINS_AGAIN, np.nan) if begins_again else None
+        found = replacement.judge(window(np.where(np.arange(HOURS) < AT + new, whole, np.nan), left))
+        if new < changepoint.LEAST:
+            assert share(found, Verdict.NOTHING) == 1.0, f"after {new} looks"
+            assert (found.waits == (begins_again and new >= replacement.HELD)).all()
+        else:
+            assert share(found, verdict) > 0.9, f"after {new} looks"
+            assert not np.isin(found.kind, list({Verdict.REPLACED, Verdict.CLEANED} - {verdict})).any()
+
+
 def test_the_moment_is_found() -> None:
     """Within a look or two of where it lies, with its probability."""
     found = replacement.judge(window(looks(DROPS)))
