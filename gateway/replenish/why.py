@@ -7,6 +7,7 @@ import numpy as np
 from gateway.notify.reasons import Reason, say
 from gateway.replenish.features import Seen
 from gateway.replenish.shares import RUNTIME, shares
+from gateway.replenish.versions import Version
 from predictors.forecast import Forecasts
 
 HEAVY, LIGHT = 1.2, 0.8  # load that is worth a word
@@ -15,8 +16,8 @@ QUIET_D = 3.0
 SAID = 2  # reasons in the sentence
 
 
-def reasons(seen: Seen, forecasts: Forecasts, i: int, *, measured: bool, learned: int) -> list[Reason]:
-    """Return the reasons of row i; `learned` is how many finished cycles its model learned from."""
+def reasons(seen: Seen, forecasts: Forecasts, i: int, *, measured: bool) -> list[Reason]:
+    """Return the reasons of row i that lie in its own part."""
     slot, batch, drivers = seen.slot, seen.batch, forecasts.drivers
     found: list[Reason] = []
     if not measured:
@@ -41,9 +42,20 @@ def reasons(seen: Seen, forecasts: Forecasts, i: int, *, measured: bool, learned
     silent = batch.silent_d[i]
     if np.isfinite(silent) and silent >= QUIET_D:
         found.insert(0, Reason("silent", float(silent)))
-    if learned:
-        found.append(Reason("cohort", float(learned)))
     return found
+
+
+def learned(version: Version | None) -> list[Reason]:
+    """Return how many parts that reached their end a forecast's model learned from, where it saw any.
+
+    A version that did not count them yet says how many parts it learned from, those taken out early among them.
+    """
+    if version is None:
+        return []
+    code, count = ("parts", version.labels) if version.ends is None else ("cohort", version.ends)
+    if count == 1 and code == "cohort":
+        return [Reason("cohort_one")]
+    return [Reason(code, float(count))] if count else []
 
 
 def brought(load_channel: str | None, drivers: Mapping[str, float | None]) -> list[Reason]:

@@ -260,6 +260,7 @@ def test_a_forecast_is_explained_in_words_and_numbers(shell: Shell) -> None:
     assert any("of the way to the end" in said for said in found["words"])
     text = shell.good("explain", "4006381333931/H1")
     assert "left as of" in text.splitlines()[0]
+    assert "0 finished parts" in text
 
 
 @pytest.mark.parametrize(
