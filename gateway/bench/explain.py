@@ -137,7 +137,7 @@ OWN = {
     "indicator_per_d": "change of the indicator per day over the last forecasts, in its channel's unit",
     "cohort_life_ratio": "expected life of this part, in days, over that of an average unit's; below 1 = sooner",
 }
-SHARED = "share of the exposure so far that this covariate brought, 0 to 1; below zero = it spared the part"
+SHARED = "share of the exposure so far that this covariate brought; below zero = it spared the part"
 
 
 def words(slot: Slot, numbers: dict[str, float | None]) -> list[str]:

@@ -59,12 +59,16 @@ def learned(version: Version | None) -> list[Reason]:
 
 
 def brought(load_channel: str | None, drivers: Mapping[str, float | None]) -> list[Reason]:
-    """Return what else than running time brought the exposure, or spared the part, the largest share first."""
+    """Return what else than running time brought the exposure, or spared the part, the largest share first.
+
+    Of a load that spared more than all the wear so far, `eased` says how hard the part works: 900 % tell nobody much.
+    """
     found = []
     for channel, share in sorted(shares(load_channel, drivers).items(), key=lambda each: -abs(each[1])):
-        if channel != RUNTIME and abs(share) >= SHARE:
-            code = "share_load" if channel == load_channel else "share_more" if share > 0 else "share_less"
-            found.append(Reason(code, abs(100.0 * share), channel=channel))
+        if channel == RUNTIME or abs(share) < SHARE or (channel == load_channel and share < -1):
+            continue
+        codes = ("share_load", "share_eased") if channel == load_channel else ("share_more", "share_less")
+        found.append(Reason(codes[share < 0], abs(100.0 * share), channel=channel))
     return found
 
 
