@@ -197,7 +197,10 @@ def test_a_young_version_says_that_it_cannot_be_judged_yet(shell: Shell) -> None
     assert 0 == ended.returncode
     assert "does not let" in ended.stderr
     assert "since it was made" in ended.stderr
-    back = shell.data("fit", SLOT, "--until", "2026-09-01", "--predictor", "hit")[0]["version"]
+    assert "wearwell model evaluate hepa --model weibull" in shell("fit", SLOT).stderr
+    since = ("fit", SLOT, "--until", "2026-09-01", "--predictor", "hit")
+    back = shell.data(*since)[0]["version"]
+    assert f"wearwell model evaluate hepa --model {back}" in shell(*since).stderr
     judged = shell.data("evaluate", SLOT, "--model", str(back))
     assert judged["tally"]["judged"] > 50
 
@@ -285,6 +288,17 @@ def test_what_cannot_be_done_says_why_and_what_next(shell: Shell, words: tuple[s
     assert (code, "") == (ended.returncode, ended.stdout)
     assert said in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_day_before_all_history_is_told_with_the_first_that_has_some(shell: Shell, conn: psycopg.Connection) -> None:
+    """Nobody is sent to enrol units that are there."""
+    row = conn.execute("select to_char(min(lower(period)) at time zone 'UTC', 'YYYY-MM-DD') from cycle").fetchone()
+    assert row
+    ended = shell("evaluate", SLOT, "--until", "2024-01-01")
+    assert (1, "") == (ended.returncode, ended.stdout)
+    assert "had begun by 2024-01-01" in ended.stderr
+    assert f"the first began at {row[0]}" in ended.stderr
+    assert "enrol" not in ended.stderr
 
 
 def test_a_slot_without_history_says_so(shell: Shell, conn: psycopg.Connection) -> None:
