@@ -105,8 +105,7 @@ def compare(
     with bench.connected() as conn:
         of = read.slot(conn, slot)
         record = read.record(conn, of, bench.moment(until))
-        other = choose.choose(conn, record, challenger)
-        one = choose.choose(conn, record, champion or choose.against(of, other))
+        one, other = choose.pair(conn, record, challenger, champion)
         with talk.progress(f"comparing {one.name} with {other.name}") as progress:
             rule = comparison.declared_rule(conn, of.tenant_id)
             days = backtest.origins(record, origins)

@@ -278,6 +278,8 @@ def test_a_forecast_is_explained_in_words_and_numbers(shell: Shell) -> None:
         (("rollback", SLOT, *WHO), 1, "nothing is released"),
         (("shadow", SLOT, "1"), 2, "--by"),
         (("compare", SLOT, "--challenger", "hit", "--promote"), 2, "--by"),
+        (("compare", SLOT, "--challenger", "weibull"), 1, "weibull would be compared with itself; name another"),
+        (("compare", SLOT, "--challenger", "champion", "--champion", "champion"), 1, "with itself"),
         (("explain", "nobody"), 1, "there is no device"),
         (("whatif", SLOT, "--threshold", "-4"), 1, "beyond the baseline"),
     ],

@@ -264,6 +264,19 @@ def test_one_shadow_at_a_time_and_what_it_said_stays(conn: psycopg.Connection, s
     assert conn.execute("select count(*) from shadow_forecast").fetchone() == (made,)
 
 
+def test_a_contender_meets_another_and_never_itself(conn: psycopg.Connection, slot: Slot) -> None:
+    """A version by its number is the one in force; what it learned by, fitted anew on each day, is another."""
+    one = fitted(conn, slot)
+    release.release(conn, one, actor="staff:1", note="first", now=NOW)
+    record = read.record(conn, slot, LATER)
+    with pytest.raises(Conflict, match=r"with itself; .* --champion weibull is its way of learning"):
+        choose.pair(conn, record, str(one))
+    with pytest.raises(Conflict, match=r"with itself; .* --champion champion is what is in force"):
+        choose.pair(conn, record, "weibull")
+    assert [True, False] == [each.refitted for each in choose.pair(conn, record, "champion", "weibull")]
+    assert "hit" == choose.pair(conn, record, "hit")[1].name
+
+
 def test_a_forecast_names_the_version_that_made_it(conn: psycopg.Connection, slot: Slot) -> None:
     """From version to declaration to data: forecast, version, sha256 of what it learned from."""
     one = fitted(conn, slot)
