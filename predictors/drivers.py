@@ -6,8 +6,8 @@ from predictors.batch import Array, SlotBatch
 from predictors.future import Exposure, Use
 
 DRIVERS = {
-    "use_share": "share of the exposure so far that running hours at reference load explain, 0 to 1",
-    "load_share": "share of the exposure so far that load above the reference added, 0 to 1",
+    "use_share": "share of the exposure so far that running hours at reference load explain; above 1 = load spared it",
+    "load_share": "share of the exposure so far that load above the reference added; below zero = it spared the part",
     "load_ratio": "exposure per running hour so far; 1 = as rated, 1.3 = wears 30 % faster",
     "recent_use": "recent running hours per day over the average since fitting; 1 = unchanged",
     "recent_load": "recent exposure per running hour over the average since fitting; 1 = unchanged",
@@ -22,7 +22,7 @@ DRIVERS = {
 }
 
 CLOCK_SHARE = "clock_share {}"
-"""Name of a declared covariate's share of the exposure so far, 0 to 1; negative where it spared the part."""
+"""Name of a declared covariate's share of the exposure so far; negative where it spared the part."""
 
 
 def drivers(
@@ -40,8 +40,8 @@ def drivers(
         load_ratio = _finite(batch.load_h / batch.run_h)
         average_use = np.where(batch.age_d >= 1.0, batch.run_h / batch.age_d, np.nan)
         return {
-            "use_share": _finite(np.minimum(1.0, 1.0 / load_ratio)),
-            "load_share": _finite(np.maximum(0.0, 1.0 - 1.0 / load_ratio)),
+            "use_share": _finite(1.0 / load_ratio),
+            "load_share": _finite(1.0 - 1.0 / load_ratio),
             "load_ratio": load_ratio,
             "recent_use": _finite(batch.h_per_day / average_use),
             "recent_load": _finite(batch.load_per_h / load_ratio),

@@ -10,7 +10,7 @@ from gateway.bench import contender, release, shadow
 from gateway.bench.contender import Contender
 from gateway.bench.record import Record
 from gateway.bench.release import Damaged
-from gateway.errors import NotFound
+from gateway.errors import Conflict, NotFound
 from gateway.registry.models import Slot
 from gateway.replenish import versions, way
 from predictors.artifact import DamagedArtifact
@@ -47,6 +47,25 @@ def choose(conn: psycopg.Connection, record: Record, name: str) -> Contender:
 def against(of: Slot, challenger: Contender) -> str:
     """Return whom a challenger meets: the slot's own way of learning for another way, else what is in force."""
     return of.predictor if challenger.refitted else CHAMPION
+
+
+def pair(
+    conn: psycopg.Connection, record: Record, challenger: str, champion: str | None = None
+) -> tuple[Contender, Contender]:
+    """Return the champion and the challenger of these names; without a champion's, the one that the challenger meets.
+
+    Raises Conflict where both are the same, and what choose() raises.
+    """
+    other = choose(conn, record, challenger)
+    one = choose(conn, record, champion or against(record.slot, other))
+    if one.name == other.name:
+        others = ", ".join(sorted(MODELS.keys() - {other.name}))
+        beside = f"{CHAMPION} is what is in force" if other.refitted else f"{other.predictor} is its way of learning"
+        raise Conflict(
+            f"{other.name} would be compared with itself; name another challenger ({others}, or a version's number),"
+            f" or another champion: --champion {beside}"
+        )
+    return one, other
 
 
 def known(name: str) -> str:

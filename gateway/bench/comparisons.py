@@ -97,8 +97,7 @@ def answer(conn: psycopg.Connection, now: datetime) -> bool:
 def _compared(conn: psycopg.Connection, asked: Asked, now: datetime) -> dict[str, Any]:
     of = models.get_slot(conn, asked.slot_id)
     record = read.record(conn, of, now)
-    challenger = choose.choose(conn, record, asked.challenger)
-    champion = choose.choose(conn, record, choose.against(of, challenger))
+    champion, challenger = choose.pair(conn, record, asked.challenger)
     rule = compare.declared_rule(conn, of.tenant_id)
     found = compare.compare(record, champion, challenger, rule, at=backtest.origins(record, ORIGINS))
     return {**plain(found), "promote": found.promote, "version": challenger.version_id}

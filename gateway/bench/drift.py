@@ -72,7 +72,7 @@ def exposure_rate(record: Record, cut: float) -> Finding:
     now, then = _by_unit(record, rate, late), _by_unit(record, rate, ~late)
     both = sorted(now.keys() & then.keys())
     if len(both) < LEAST:
-        return _silent("exposure_rate", len(both))
+        return _silent("exposure_rate", len(both), len(both))
     one, other = np.array([now[u] for u in both]), np.array([then[u] for u in both])
     change = np.log(one) - np.log(other)
     p = 1.0 if np.allclose(change, 0.0) else float(stats.wilcoxon(change).pvalue)
@@ -84,7 +84,7 @@ def indicator(record: Record, cut: float) -> Finding:
     """Tell whether the indicator is crossed at another exposure than before: a sensor, a part or the dust differs."""
     hits = record.batch.hits
     if hits is None:
-        return _silent("indicator", 0)
+        return _silent("indicator", 0, 0)
     middle = hits[:, hits.shape[1] // 2]
     used = exposure(record.batch, record.slot.life_h).used
     m = len(record.cycles)
@@ -120,7 +120,7 @@ def pit(record: Record, cut: float) -> Finding:
     for i in np.flatnonzero(half & (made < np.nan_to_num(record.alive_until_d[cycle], nan=-np.inf))):
         first.setdefault(int(cycle[i]), int(i))
     if not first:
-        return _silent("pit", 0)
+        return _silent("pit", 0, 0)
     cycles, rows = np.array(list(first)), np.array(list(first.values()))
     until = record.alive_until_d[cycles]
     leaves = rank(said.eol_d[rows], until)
@@ -156,9 +156,9 @@ def _hazard(code: str, record: Record, spells: tuple[Array, Marks, Array], late:
     known = np.isfinite(leaves) & (leaves > 0)
     unit = record.cycles.unit_id
     now, then = ended & known & late, ended & known & ~late
-    count = len(set(unit[now].tolist()))
-    if min(count, len(set(unit[then].tolist()))) < LEAST:
-        return _silent(code, count)
+    count, before = len(set(unit[now].tolist())), len(set(unit[then].tolist()))
+    if min(count, before) < LEAST:
+        return _silent(code, count, before)
     _, p = hazards.compare(hazards.cut(unit[known], leaves[known], ended[known], at_cut[known]))
     values = (float(np.median(leaves[then])), float(np.median(leaves[now])))
     return _found(code, p, count, values, what)
@@ -172,10 +172,11 @@ def support(record: Record, cut: float) -> Finding:
     """
     late = record.snapshots.made_d >= cut
     outside: set[int] = set()
-    chances, count = [], 0
+    chances, count, few = [], 0, (0, 0)
     for values in (record.batch.h_per_day, record.batch.load_per_h):
         now, then = _by_unit(record, values, late), _by_unit(record, values, ~late)
         if min(len(now), len(then)) < LEAST:
+            few = max(few, (len(now), len(then)), key=sorted)
             continue
         count = max(count, len(now))
         low, high = min(then.values()), max(then.values())
@@ -183,7 +184,7 @@ def support(record: Record, cut: float) -> Finding:
             outside |= beyond
             chances.append(chance_beyond(len(beyond), len(now), len(then)))
     if not chances:
-        return _silent("support", 0)
+        return _silent("support", *few)
     p = min(1.0, len(chances) * min(chances))
     return _found("support", p, count, (0.0, len(outside) / count), "share of units outside what was seen before")
 
@@ -256,10 +257,10 @@ def _found(code: str, p: float, n: int, values: tuple[float, float], what: str) 
     return Finding(code, alarm, p, n, values[0], values[1], says)
 
 
-def _silent(code: str, n: int) -> Finding:
+def _silent(code: str, n: int, before: int) -> Finding:
     nothing = float("nan")
-    return Finding(code, alarm=False, p_value=1.0, n=n, then_value=nothing, now_value=nothing,
-                   says=f"too few units to say: {n} of {LEAST}")  # fmt: skip
+    says = f"too few units to say: {n} lately and {before} before, and it takes {LEAST} on either side"
+    return Finding(code, alarm=False, p_value=1.0, n=n, then_value=nothing, now_value=nothing, says=says)
 
 
 def _plain(value: float) -> float | None:

@@ -41,7 +41,8 @@ class Explanation:
 
     words: sentences for an owner, the weightiest first. numbers: by name, in the units that their names end in; null
     where they do not apply; predictors.drivers.DRIVERS says what each is. shares: of the exposure, by what brought it.
-    declaration: the version of the declaration that stood then.
+    declaration: the version of the declaration that stood then. learned_from: finished parts; ends_seen: how many of
+    them reached their end, None where its version did not count that.
     """
 
     unit: str
@@ -58,6 +59,7 @@ class Explanation:
     model_version: int | None
     sha256: str | None
     learned_from: int
+    ends_seen: int | None
     declaration: int | None
     words: list[str]
     shares: dict[str, float]
@@ -120,6 +122,7 @@ def explain(conn: psycopg.Connection, unit: Unit, code: str | None, at: datetime
         model_version=made.model_version_id,
         sha256=version.sha256 if version else None,
         learned_from=version.labels if version else 0,
+        ends_seen=version.ends if version else 0,
         declaration=declarations.standing_at(conn, unit.tenant_id, made.made_at),
         words=[*_kept(slot, made, numbers), *words(slot, numbers)],
         shares={name: round(share, 3) for name, share in shares(slot.load_channel, numbers).items()},
@@ -134,7 +137,7 @@ OWN = {
     "indicator_per_d": "change of the indicator per day over the last forecasts, in its channel's unit",
     "cohort_life_ratio": "expected life of this part, in days, over that of an average unit's; below 1 = sooner",
 }
-SHARED = "share of the exposure so far that this covariate brought, 0 to 1; below zero = it spared the part"
+SHARED = "share of the exposure so far that this covariate brought; below zero = it spared the part"
 
 
 def words(slot: Slot, numbers: dict[str, float | None]) -> list[str]:

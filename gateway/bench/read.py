@@ -74,12 +74,10 @@ def heard(conn: psycopg.Connection, tenant_id: int) -> dict[str, way.Heard]:
 
 
 def record(conn: psycopg.Connection, of: Slot, until: datetime) -> Record:
-    """Return the record of a slot as it had arrived by `until`. Raises WearwellError where it has no cycle yet."""
+    """Return the record of a slot as it had arrived by `until`. Raises WearwellError where it had no cycle by then."""
     rows = conn.execute(CYCLES, (of.slot_id, until, MOST_CYCLES)).fetchall()
     if not rows:
-        raise WearwellError(
-            f"no unit with the slot {of.code!r} has a cycle yet; enrol units and let `wearwell work` forecast them"
-        )
+        raise WearwellError(_nothing_begun(conn, of, until))
     rows.reverse()
     began = [row[2] for row in rows]
     epoch = min(began).astimezone(UTC)
@@ -116,6 +114,17 @@ def record(conn: psycopg.Connection, of: Slot, until: datetime) -> Record:
     )
     return Record(
         of, epoch, (until - epoch) / timedelta(days=1), cycles, snapshots, money(conn, of), siblings.of(conn, of)
+    )
+
+
+def _nothing_begun(conn: psycopg.Connection, of: Slot, until: datetime) -> str:
+    row = conn.execute("select min(lower(period)) from cycle where slot_id = %s", (of.slot_id,)).fetchone()
+    first = row[0] if row else None
+    if first is None:
+        return f"no unit with the slot {of.code!r} has a cycle yet; enrol units and let `wearwell work` forecast them"
+    return (
+        f"no cycle of the slot {of.code!r} had begun by {until.astimezone(UTC):%Y-%m-%d %H:%M} UTC;"
+        f" the first began at {first.astimezone(UTC):%Y-%m-%d %H:%M}: name a later day"
     )
 
 

@@ -167,7 +167,8 @@ def _at_first_end(record: Record) -> tuple[Mapping[str, Any] | None, ...]:
             told.append(label)
             continue
         inputs = record.snapshots.inputs[first[i]]
-        told.append({**label, **{name: inputs.get(name) for name in ("run_h", "load_h", "age_d")}})
+        at_end = ("run_h", "load_h", "age_d", *features.COVARIATES)
+        told.append({**label, **{name: inputs[name] for name in at_end if name in inputs}})
     return tuple(told)
 
 

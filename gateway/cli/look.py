@@ -24,8 +24,8 @@ def status(
     from gateway.operate import database
     from gateway.operate import status as figures
 
-    now = clock.now()
     with database.connect(settings.load()) as conn:
+        now = clock.now()
         if unit is not None:
             found = figures.unit(conn, unit, now)
         else:

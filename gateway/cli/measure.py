@@ -13,6 +13,7 @@ from gateway.errors import Exit
 
 if TYPE_CHECKING:
     from gateway.bench.evaluate import Evaluation
+    from gateway.bench.explain import Explanation
     from gateway.bench.replay import Outcome
     from gateway.bench.scores import Score
 
@@ -104,8 +105,7 @@ def compare(
     with bench.connected() as conn:
         of = read.slot(conn, slot)
         record = read.record(conn, of, bench.moment(until))
-        other = choose.choose(conn, record, challenger)
-        one = choose.choose(conn, record, champion or choose.against(of, other))
+        one, other = choose.pair(conn, record, challenger, champion)
         with talk.progress(f"comparing {one.name} with {other.name}") as progress:
             rule = comparison.declared_rule(conn, of.tenant_id)
             days = backtest.origins(record, origins)
@@ -196,7 +196,7 @@ def explain(
     talk.line("")
     head = {"forecast": found.forecast_id, "basis": found.basis, "predictor": found.predictor}
     talk.figures(
-        head | {"version": found.model_version or "the declaration alone", "learned from": found.learned_from},
+        head | {"version": found.model_version or "the declaration alone", "learned from": _learned_from(found)},
         json=False,
     )
     talk.line("")
@@ -205,6 +205,11 @@ def explain(
         {"number": k, "value": v, "means": found.meanings.get(k, "")} for k, v in found.numbers.items() if v is not None
     ]
     talk.table(rows, json=False, nothing="")
+
+
+def _learned_from(found: "Explanation") -> str:
+    counted = found.learned_from and found.ends_seen is not None
+    return f"{found.learned_from} finished parts" + (f", {found.ends_seen} of them seen to end" if counted else "")
 
 
 def _score(score: "Score") -> dict[str, Any]:

@@ -54,9 +54,10 @@ def fit(
     talk.table(rows, json=as_json, nothing="nothing was fitted")
     for of, name, version in zip(called, names, fitted, strict=True):
         number = version.model_version_id
-        if not version.fitted_on.get("ends"):
+        if not version.ends:
             talk.say(f"version {number} knows what is declared and no more: no part of {of} was seen to end yet")
-        talk.say(f"version {number} is not released; measure: wearwell model evaluate {of} --model {name}")
+        measured = number if until else name  # what came since may judge a version; of today's there is nothing yet
+        talk.say(f"version {number} is not released; measure: wearwell model evaluate {of} --model {measured}")
 
 
 @model.command("export")

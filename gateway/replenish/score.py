@@ -140,8 +140,8 @@ def _score_slot(conn: psycopg.Connection, slot: Slot, unit_ids: list[int], now: 
         had = before.get(unit_id)
         forecast_id = had.forecast_id if had else None
         if had is None or says_something_new(had, outlook, now):
-            learned = chosen.version.labels if chosen.version else 0
-            reasons = suspicion.reasons[i] + why.reasons(seen, forecasts, i, measured=measured, learned=learned)
+            reasons = suspicion.reasons[i] + why.reasons(seen, forecasts, i, measured=measured)
+            reasons += why.learned(chosen.version)
             said = {"sentence": why.sentence(reasons), "parts": [reason.as_json() for reason in reasons]}
             forecast_id = _keep(conn, slot, unit_id, outlook, (now, Jsonb(said), Jsonb(inputs[i])))
             _tell_unit(conn, slot, seen.devices[i], forecast_id)

@@ -31,6 +31,12 @@ class Version:
     created_at: datetime
     fitted_on: dict[str, Any]
 
+    @property
+    def ends(self) -> int | None:
+        """How many of the parts that it learned from were seen to end; None where that was not counted yet."""
+        seen = self.fitted_on.get("ends")
+        return None if seen is None else int(seen)
+
 
 def get(conn: psycopg.Connection, version_id: int) -> Version:
     """Return one version; raises NotFound."""

@@ -7,6 +7,7 @@ import numpy as np
 from gateway.notify.reasons import Reason, say
 from gateway.replenish.features import Seen
 from gateway.replenish.shares import RUNTIME, shares
+from gateway.replenish.versions import Version
 from predictors.forecast import Forecasts
 
 HEAVY, LIGHT = 1.2, 0.8  # load that is worth a word
@@ -15,8 +16,8 @@ QUIET_D = 3.0
 SAID = 2  # reasons in the sentence
 
 
-def reasons(seen: Seen, forecasts: Forecasts, i: int, *, measured: bool, learned: int) -> list[Reason]:
-    """Return the reasons of row i; `learned` is how many finished cycles its model learned from."""
+def reasons(seen: Seen, forecasts: Forecasts, i: int, *, measured: bool) -> list[Reason]:
+    """Return the reasons of row i that lie in its own part."""
     slot, batch, drivers = seen.slot, seen.batch, forecasts.drivers
     found: list[Reason] = []
     if not measured:
@@ -41,18 +42,33 @@ def reasons(seen: Seen, forecasts: Forecasts, i: int, *, measured: bool, learned
     silent = batch.silent_d[i]
     if np.isfinite(silent) and silent >= QUIET_D:
         found.insert(0, Reason("silent", float(silent)))
-    if learned:
-        found.append(Reason("cohort", float(learned)))
     return found
 
 
+def learned(version: Version | None) -> list[Reason]:
+    """Return how many parts that reached their end a forecast's model learned from, where it saw any.
+
+    A version that did not count them yet says how many parts it learned from, those taken out early among them.
+    """
+    if version is None:
+        return []
+    code, count = ("parts", version.labels) if version.ends is None else ("cohort", version.ends)
+    if count == 1 and code == "cohort":
+        return [Reason("cohort_one")]
+    return [Reason(code, float(count))] if count else []
+
+
 def brought(load_channel: str | None, drivers: Mapping[str, float | None]) -> list[Reason]:
-    """Return what else than running time brought the exposure, or spared the part, the largest share first."""
+    """Return what else than running time brought the exposure, or spared the part, the largest share first.
+
+    Of a load that spared more than all the wear so far, `eased` says how hard the part works: 900 % tell nobody much.
+    """
     found = []
     for channel, share in sorted(shares(load_channel, drivers).items(), key=lambda each: -abs(each[1])):
-        if channel != RUNTIME and abs(share) >= SHARE:
-            code = "share_load" if channel == load_channel else "share_more" if share > 0 else "share_less"
-            found.append(Reason(code, abs(100.0 * share), channel=channel))
+        if channel == RUNTIME or abs(share) < SHARE or (channel == load_channel and share < -1):
+            continue
+        codes = ("share_load", "share_eased") if channel == load_channel else ("share_more", "share_less")
+        found.append(Reason(codes[share < 0], abs(100.0 * share), channel=channel))
     return found
 
 

@@ -167,7 +167,7 @@ class Chores:
         with self.begin() as conn:
             gone = retention.let_go(conn, self.settings, clock.now())
         if any(gone.values()):
-            log.info("let go", **gone)
+            log.info("let go", rows=gone)
         return any(count >= retention.BATCH for count in gone.values())
 
     def age_readings(self) -> bool:

@@ -197,7 +197,10 @@ def test_a_young_version_says_that_it_cannot_be_judged_yet(shell: Shell) -> None
     assert 0 == ended.returncode
     assert "does not let" in ended.stderr
     assert "since it was made" in ended.stderr
-    back = shell.data("fit", SLOT, "--until", "2026-09-01", "--predictor", "hit")[0]["version"]
+    assert "wearwell model evaluate hepa --model weibull" in shell("fit", SLOT).stderr
+    since = ("fit", SLOT, "--until", "2026-09-01", "--predictor", "hit")
+    back = shell.data(*since)[0]["version"]
+    assert f"wearwell model evaluate hepa --model {back}" in shell(*since).stderr
     judged = shell.data("evaluate", SLOT, "--model", str(back))
     assert judged["tally"]["judged"] > 50
 
@@ -260,6 +263,7 @@ def test_a_forecast_is_explained_in_words_and_numbers(shell: Shell) -> None:
     assert any("of the way to the end" in said for said in found["words"])
     text = shell.good("explain", "4006381333931/H1")
     assert "left as of" in text.splitlines()[0]
+    assert "0 finished parts" in text
 
 
 @pytest.mark.parametrize(
@@ -274,6 +278,8 @@ def test_a_forecast_is_explained_in_words_and_numbers(shell: Shell) -> None:
         (("rollback", SLOT, *WHO), 1, "nothing is released"),
         (("shadow", SLOT, "1"), 2, "--by"),
         (("compare", SLOT, "--challenger", "hit", "--promote"), 2, "--by"),
+        (("compare", SLOT, "--challenger", "weibull"), 1, "weibull would be compared with itself; name another"),
+        (("compare", SLOT, "--challenger", "champion", "--champion", "champion"), 1, "with itself"),
         (("explain", "nobody"), 1, "there is no device"),
         (("whatif", SLOT, "--threshold", "-4"), 1, "beyond the baseline"),
     ],
@@ -284,6 +290,17 @@ def test_what_cannot_be_done_says_why_and_what_next(shell: Shell, words: tuple[s
     assert (code, "") == (ended.returncode, ended.stdout)
     assert said in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_day_before_all_history_is_told_with_the_first_that_has_some(shell: Shell, conn: psycopg.Connection) -> None:
+    """Nobody is sent to enrol units that are there."""
+    row = conn.execute("select to_char(min(lower(period)) at time zone 'UTC', 'YYYY-MM-DD') from cycle").fetchone()
+    assert row
+    ended = shell("evaluate", SLOT, "--until", "2024-01-01")
+    assert (1, "") == (ended.returncode, ended.stdout)
+    assert "had begun by 2024-01-01" in ended.stderr
+    assert f"the first began at {row[0]}" in ended.stderr
+    assert "enrol" not in ended.stderr
 
 
 def test_a_slot_without_history_says_so(shell: Shell, conn: psycopg.Connection) -> None:

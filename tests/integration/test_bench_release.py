@@ -2,19 +2,21 @@
 
 import copy
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 
-from gateway.bench import choose, fit, listing, read, release, shadow, staff
+from gateway.bench import choose, explain, fit, listing, read, release, shadow, staff
 from gateway.bench.release import Damaged
 from gateway.bench.staff import MayNotRelease
 from gateway.errors import Conflict, NotFound
-from gateway.registry import models
+from gateway.notify.reasons import Reason
+from gateway.registry import models, units
 from gateway.registry import staff as members
 from gateway.registry.models import Slot
-from gateway.replenish import learn, releases, score, versions
+from gateway.replenish import learn, releases, score, versions, why
 from tests import bench_field
 from tests.bench_field import at
 
@@ -262,6 +264,19 @@ def test_one_shadow_at_a_time_and_what_it_said_stays(conn: psycopg.Connection, s
     assert conn.execute("select count(*) from shadow_forecast").fetchone() == (made,)
 
 
+def test_a_contender_meets_another_and_never_itself(conn: psycopg.Connection, slot: Slot) -> None:
+    """A version by its number is the one in force; what it learned by, fitted anew on each day, is another."""
+    one = fitted(conn, slot)
+    release.release(conn, one, actor="staff:1", note="first", now=NOW)
+    record = read.record(conn, slot, LATER)
+    with pytest.raises(Conflict, match=r"with itself; .* --champion weibull is its way of learning"):
+        choose.pair(conn, record, str(one))
+    with pytest.raises(Conflict, match=r"with itself; .* --champion champion is what is in force"):
+        choose.pair(conn, record, "weibull")
+    assert [True, False] == [each.refitted for each in choose.pair(conn, record, "champion", "weibull")]
+    assert "hit" == choose.pair(conn, record, "hit")[1].name
+
+
 def test_a_forecast_names_the_version_that_made_it(conn: psycopg.Connection, slot: Slot) -> None:
     """From version to declaration to data: forecast, version, sha256 of what it learned from."""
     one = fitted(conn, slot)
@@ -273,3 +288,22 @@ def test_a_forecast_names_the_version_that_made_it(conn: psycopg.Connection, slo
     assert made == (one, "weibull")
     assert 64 == len(versions.get(conn, one).fitted_on["data_sha256"])
     assert ["release"] == [each.kind for each in releases.log(conn, slot.slot_id)]
+
+
+def test_a_forecast_tells_how_many_ends_its_version_saw(conn: psycopg.Connection, slot: Slot) -> None:
+    """Parts that were taken out before their end are not told as ends; a version that did not count them says so."""
+    version = versions.get(conn, fitted(conn, slot))
+    ends = version.ends
+    assert ends
+    assert ends < version.labels
+    release.release(conn, version.model_version_id, actor="staff:1", note="first", now=NOW)
+    unit = units.by_code(conn, bench_field.GTIN, "H1")
+    score.score_units(conn, [unit.unit_id], LATER)
+    said = explain.explain(conn, unit, None, LATER)
+    assert f"This is learned from {ends} parts that reached their end before it." in said.words
+    assert (version.labels, ends) == (said.learned_from, said.ends_seen)
+    old = replace(version, fitted_on={})
+    assert [Reason("parts", float(version.labels))] == why.learned(old)
+    assert [Reason("cohort_one")] == why.learned(replace(version, fitted_on={"ends": 1}))
+    assert [] == why.learned(replace(version, fitted_on={"ends": 0}))
+    assert [] == why.learned(None)

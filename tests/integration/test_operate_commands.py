@@ -208,6 +208,15 @@ def test_status_tells_the_fleet_and_one_unit(shell: Shell) -> None:
     assert "nobody" in unknown.stderr
 
 
+def test_status_tells_the_world_s_time(shell: Shell) -> None:
+    """In an accelerated world how things stand is as of its own time, also in the first command that asks."""
+    try:
+        told = shell("status", "--json", WEARWELL_PACE="2040-01-01T00:00:00Z,2020-01-01T00:00:00Z,1")
+    finally:
+        clock.accelerate(None)
+    assert "2046" <= json.loads(told.stdout)["at"][:4]
+
+
 def test_a_quarantined_message_is_listed_shown_and_released(shell: Shell, conn: psycopg.Connection) -> None:
     """A unit's reading that came before its enrolment goes through the door once it is enrolled."""
     batch = json.dumps(

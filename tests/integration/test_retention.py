@@ -6,8 +6,10 @@ from datetime import timedelta
 
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from gateway import clock
+from gateway.db import pool
 from gateway.events import Event, EventType
 from gateway.lifecycle import retention
 from gateway.notify import outbox
@@ -15,6 +17,7 @@ from gateway.operate.fleet_metrics import FIGURES, FleetFigures
 from gateway.registry import fleet as figures
 from gateway.registry import history
 from gateway.settings import Settings
+from gateway.worker.chores import Chores
 from tests.integration import replenish_fleet as fleet
 from tests.integration.replenish_fleet import BORN, House
 
@@ -74,6 +77,24 @@ def test_what_is_done_and_old_is_let_go_and_nothing_else(conn: psycopg.Connectio
     assert {"sent95", "failed95", "handled55", "handled95"} == {key for key in left if not key.startswith("wait")}
     assert 8 == sum(key.startswith("wait") for key in left)
     assert [("t95",)] == conn.execute("select topic from quarantine").fetchall()
+
+
+def test_the_worker_says_what_it_let_go_and_goes_on_while_there_is_more(
+    conn: psycopg.Connection, house: House, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the tables are called; after a full batch there may be more at once."""
+    unit_id = fleet.enrol(conn, house)
+    fleet.set_clock(BORN)
+    history.done(conn, happened(conn, house, unit_id, "e1"))
+    refused(conn, "t")
+    conn.commit()
+    fleet.set_clock(BORN + 100 * DAY)
+    monkeypatch.setattr(retention, "BATCH", 1)
+    with pool.open_pool(dsn, pool.Role.GATEWAY, size=1) as of_worker, capture_logs() as said:
+        chores = Chores(KEPT, of_worker, fleet.desk(conn))
+        [chore] = [chore for chore in chores.chores() if chore.name == "retention"]
+        assert [True, False] == [chore.work(), chore.work()]
+    assert [{"outbox": 0, "event": 1, "quarantine": 1, "duplicate_hourly": 0}] == [line["rows"] for line in said]
 
 
 def test_zero_days_keep_for_ever(conn: psycopg.Connection, house: House) -> None:

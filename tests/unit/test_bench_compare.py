@@ -1,5 +1,7 @@
 """Champion against challenger: the same snapshots, pairs, a rule fixed beforehand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -127,6 +129,18 @@ def test_a_lower_threshold_ends_parts_earlier(record: Record) -> None:
     )
     assert before is not None
     assert label["load_h"] / before["load_h"] == pytest.approx(0.79, abs=0.12)
+
+
+def test_an_earlier_end_is_told_with_the_conditions_until_then(record: Record) -> None:
+    """What the part met after its end at the other threshold did not bring it there."""
+    inputs = tuple({**row, "covariates": {"tds": row["age_d"]}} for row in record.snapshots.inputs)
+    told = tuple(label and {**label, "covariates": {"tds": -1.0}} for label in record.cycles.labels)
+    told_of = replace(record, snapshots=replace(record.snapshots, inputs=inputs))
+    told_of = replace(told_of, cycles=replace(record.cycles, labels=told))
+    ended = [label for label in replaying.changed(told_of, Change(threshold=100.0)).cycles.labels if label]
+    ended = [label for label in ended if label["witnessed"] and not label["censored"]]
+    assert len(ended) > 20
+    assert all(label["age_d"] == label["covariates"]["tds"] for label in ended)
 
 
 def test_a_higher_threshold_leaves_ends_unseen_and_says_so(record: Record) -> None:

@@ -112,6 +112,17 @@ def test_few_units_say_nothing() -> None:
     assert "too few units" in looks["exposure_rate"].says
 
 
+def test_too_few_units_are_counted_on_either_side() -> None:
+    """Many lately and few before are too few: both are told."""
+    record = bench_field.record_of(bench_field.field(homes=20, days=200.0, every_d=10.0), 200.0)
+    before = {int(unit) for unit in record.cycles.unit_id[record.cycles.removed_d < 90.0]}
+    assert 0 < len(before) < drift.LEAST
+    said = drift.interval(record, 90.0)
+    assert said.n >= drift.LEAST
+    assert f"too few units to say: {said.n} lately and {len(before)} before" in said.says
+    assert "0 lately and 20 before" in drift.support(record, 200.0).says
+
+
 def test_a_changed_calibration_is_found() -> None:
     """Ends that come at two thirds of what was forecast, from the cut on."""
     record = bench_field.record_of(FIELD)

@@ -12,6 +12,7 @@ from predictors.declaration import Declaration
 from predictors.history import History
 
 NAN = float("nan")
+TIMED = ("runtime", "pm25")
 
 
 def told(covariates: tuple[float, float], *, load_h: float = 150.0) -> dict[str, float]:
@@ -29,8 +30,8 @@ def told(covariates: tuple[float, float], *, load_h: float = 150.0) -> dict[str,
 
 def test_shares_by_channel_make_up_the_whole() -> None:
     """Running time, the load above its reference and each covariate sum to one, whichever way a covariate works."""
-    for covariates in ((0.9, 0.0), (0.9, 0.7), (-0.6, 0.3), (NAN, NAN)):
-        found = shares("pm25", told(covariates))
+    for covariates, load_h in (((0.9, 0.0), 75.4), ((0.9, 0.7), 150.0), ((-0.6, 0.3), 150.0), ((NAN, NAN), 20.0)):
+        found = shares("pm25", told(covariates, load_h=load_h))
         assert {"runtime", "pm25", "humidity", "flow"} == set(found)
         assert pytest.approx(1.0) == sum(found.values())
 
@@ -44,6 +45,18 @@ def test_shares_by_hand() -> None:
     )
     assert {} == shares("pm25", {"use_share": NAN, "load_share": NAN})
     assert {"runtime": 1.0} == shares(None, {"use_share": 1.0, "load_share": 0.0})
+
+
+def test_a_load_that_spared_the_part_has_a_share_below_zero() -> None:
+    """At half the rated load, running time alone would have brought twice the wear; its owner reads so."""
+    spared = told((NAN, NAN), load_h=50.0)
+    assert {"runtime": 2.0, "pm25": -1.0} == pytest.approx({name: shares("pm25", spared)[name] for name in TIMED})
+    (found,) = why.brought("pm25", spared)
+    said = "It was spared 100 % of its wear so far by fine dust below what it is rated for."
+    assert said == reasons.say(found, "en")
+    assert "Gespart durch Feinstaub unter dem vorgesehenen Maß: 100 %" in reasons.say(found, "de")
+    assert [] == why.brought("pm25", told((NAN, NAN), load_h=10.0))
+    assert {} == shares("pm25", told((NAN, NAN), load_h=0.0))
 
 
 def test_a_channel_that_is_covariate_and_load_counts_once() -> None:
