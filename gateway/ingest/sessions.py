@@ -14,15 +14,16 @@ SELECT = f"""select s.unit_id, s.session, s.high_seq, {MICROS.format("s.anchor")
     from unit_session s join unnest(%s, %s) k(unit_id, session)
         on s.unit_id = k.unit_id and s.session = k.session
     order by s.unit_id, s.session"""
-# Of a session's gaps, which may be many: those that a span of numbers meets, and what its receipt may stand at then,
-# the first open one of all and the first one after the span. `from` is where a gap begins that holds the span's first.
-GAPS = """with missing as materialized (
-        select k.* from unnest(%s, %s, %s, %s) k(unit_id, session, low, high)
-        where exists (select from gap g where g.unit_id = k.unit_id and g.session = k.session
-                      and g.outcome is distinct from 'filled'))
-    select distinct on (unit_id, session, lower(seqs))
-        unit_id, session, lower(seqs), upper(seqs) - 1, gap_id, outcome is not null
-    from missing k cross join lateral (
+# Of a session's gaps, which may be many: the first open one, at which its receipt stands, and those that a span of
+# numbers meets, with the first open one after the span, at which the receipt may stand then.
+FIRST = """select k.unit_id, k.session, lower(g.seqs), upper(g.seqs) - 1, g.gap_id, false
+    from unnest(%s, %s) k(unit_id, session)
+    cross join lateral (select seqs, gap_id from gap g
+        where g.unit_id = k.unit_id and g.session = k.session and g.outcome is null
+            and g.outcome is distinct from 'filled'
+        order by lower(g.seqs) limit 1) g"""
+MET = """select k.unit_id, k.session, lower(g.seqs), upper(g.seqs) - 1, g.gap_id, g.outcome is not null
+    from unnest(%s, %s, %s, %s) k(unit_id, session, low, high) cross join lateral (
         (select seqs, gap_id, outcome from gap g
          where g.unit_id = k.unit_id and g.session = k.session and g.outcome is distinct from 'filled'
              and lower(g.seqs) <= k.high and upper(g.seqs) > k.low and lower(g.seqs) >= coalesce(
@@ -31,12 +32,10 @@ GAPS = """with missing as materialized (
                       and lower(b.seqs) <= k.low order by lower(b.seqs) desc limit 1), k.low))
         union all
         (select seqs, gap_id, outcome from gap g
-         where g.unit_id = k.unit_id and g.session = k.session and g.outcome is null order by lower(g.seqs) limit 1)
-        union all
-        (select seqs, gap_id, outcome from gap g
-         where g.unit_id = k.unit_id and g.session = k.session and g.outcome is null and lower(g.seqs) > k.high
-         order by lower(g.seqs) limit 1)) g
-    order by unit_id, session, lower(seqs)"""
+         where g.unit_id = k.unit_id and g.session = k.session and g.outcome is null
+             and g.outcome is distinct from 'filled' and lower(g.seqs) > k.high
+         order by lower(g.seqs) limit 1)) g"""
+BY_INDEX, AS_USUAL = "set local enable_seqscan = off", "set local enable_seqscan = on"
 UPSERT = """insert into unit_session (tenant_id, unit_id, session, high_seq, anchor, opened_at)
     select tenant_id, unit_id, session, high, nullif(anchor, '-infinity'), %s from unnest(%s, %s, %s, %s, %s)
         t(tenant_id, unit_id, session, high, anchor)
@@ -53,7 +52,6 @@ FILL = "update gap set closed_at = %s, outcome = 'filled' where gap_id = any(%s)
 
 SessionKey = tuple[int, int]  # unit, session
 Spans = list[tuple[int, int]]  # first and last sequence number of what comes one right after another
-NOTHING = (0, 0)  # a span that no number lies in
 
 
 def add_to(spans: Spans, content: Content) -> None:
@@ -96,12 +94,33 @@ def load(conn: psycopg.Connection, spans: Mapping[tuple[int, int, int], Spans]) 
         this = found[unit, session]
         this.sequence.high, this.anchor, this.new, this.was = high, anchor, False, (high, anchor)
     if any(not session.new for session in found.values()):
-        asked = [(unit, session, *span) for (_, unit, session), told in spans.items() for span in told or [NOTHING]]
-        for unit, session, first, last, row, lost in conn.execute(GAPS, columns(asked, *[Int8s] * 4)):
-            found[unit, session].stored.append(Gap(first, last, row, lost))
+        for key, gaps in _missing(conn, spans, found).items():
+            found[key].stored = sorted(gaps)
     for this in found.values():
         this.sequence.gaps = list(this.stored)
     return found
+
+
+def _missing(
+    conn: psycopg.Connection, spans: Mapping[tuple[int, int, int], Spans], found: Mapping[SessionKey, Session]
+) -> dict[SessionKey, set[Gap]]:
+    """Return the gaps that matter to these spans, by the index whatever the planner knows of a table that grows."""
+    known = [key for key, session in found.items() if not session.new]
+    met = [
+        (unit, session, *span)
+        for (_, unit, session), told in spans.items()
+        for span in told
+        if span[0] <= found[unit, session].sequence.high  # later numbers meet no gap
+    ]
+    conn.execute(BY_INDEX)
+    rows = conn.execute(FIRST, columns(known, Int8s, Int8s), prepare=False).fetchall()
+    if met:
+        rows += conn.execute(MET, columns(met, *[Int8s] * 4), prepare=False).fetchall()
+    conn.execute(AS_USUAL)
+    missing: dict[SessionKey, set[Gap]] = {}
+    for unit, session, first, last, row, lost in rows:
+        missing.setdefault((unit, session), set()).add(Gap(first, last, row, lost))
+    return missing
 
 
 def save(conn: psycopg.Connection, sessions: Collection[Session], now: datetime) -> tuple[int, int]:
