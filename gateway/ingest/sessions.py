@@ -15,7 +15,8 @@ SELECT = f"""select s.unit_id, s.session, s.high_seq, {MICROS.format("s.anchor")
         on s.unit_id = k.unit_id and s.session = k.session
     order by s.unit_id, s.session"""
 # Of a session's gaps, which may be many: the first open one, at which its receipt stands, and those that a span of
-# numbers meets, with the first open one after the span, at which the receipt may stand then.
+# numbers meets, with the first open one after the span, at which the receipt may stand then. Each search repeats the
+# condition of the index (gap_in_order), without which it would not be asked.
 FIRST = """select k.unit_id, k.session, lower(g.seqs), upper(g.seqs) - 1, g.gap_id, false
     from unnest(%s, %s) k(unit_id, session)
     cross join lateral (select seqs, gap_id from gap g
