@@ -1,8 +1,8 @@
 """A lane in a process of its own: while one interpreter works on its share of a large batch, another works on the rest.
 
 A share goes there over a pipe, and its outcome or its error comes back. The process is forked before there are threads,
-and ends with the one that forked it. Where it has gone, the batch is tried again, and from
-then on the lane here does everything.
+and ends with the one that forked it. Where it has gone, the batch is tried again, and from then on the lane here does
+everything.
 """
 
 import ctypes
