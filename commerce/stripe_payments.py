@@ -87,7 +87,7 @@ class Wire(stripe.HTTPClient):
             answer = self._client.request(method, url, headers=headers, content=post_data)
         except httpx.HTTPError as error:
             why = f"{type(error).__name__}: {error}"
-            raise stripe.APIConnectionError(why, should_retry=True) from error  # type: ignore[no-untyped-call]
+            raise stripe.APIConnectionError(why, should_retry=True) from error  # type: ignore[no-untyped-call]  # theirs
         return answer.text, answer.status_code, answer.headers
 
     def close(self) -> None:

@@ -48,7 +48,7 @@ class Fused(Hit):
         assert self.crossing is not None  # noqa: S101  # a learner stands on it
         assert self.learner is not None  # noqa: S101  # asked by _looked
         assert batch.hits is not None  # noqa: S101  # only asked of an indicator
-        assert batch.reads is not None  # noqa: S101
+        assert batch.reads is not None  # noqa: S101  # looked at, says _looked
         novel = None if batch.novel is None else np.nan_to_num(batch.novel) > 0
         left, pace, _ = self.learner.left(self.crossing, used, batch.hits, batch.reads, quantiles, novel=novel)
         return left, pace

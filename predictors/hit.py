@@ -57,7 +57,7 @@ class Hit(Predictor):
     def _crossed(self, used: Array, batch: SlotBatch, quantiles: tuple[float, ...]) -> tuple[Array, Array]:
         """Return exposure left (n, q) and pace (n,) of slots that have crossed a level."""
         assert self.crossing is not None  # noqa: S101  # only asked once levels are learned
-        assert batch.hits is not None  # noqa: S101
+        assert batch.hits is not None  # noqa: S101  # a level was crossed
         return self.crossing.left(used, batch.hits, quantiles)
 
     def _check_levels(self, hits: Array | None) -> None:
