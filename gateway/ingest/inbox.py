@@ -9,7 +9,8 @@ from datetime import datetime
 
 from gateway.ingest.envelope import Envelope
 
-LINGER = 0.02  # seconds that a batch waits for company
+LINGER = 0.02  # seconds that a small batch waits for company
+SMALL = 2_000  # messages from which on it need not: the next one takes what comes meanwhile
 PATIENCE = 10.0  # seconds that the broker's thread waits for room, well within the keepalive
 WEIGHTY = 8_388_608  # bytes of payloads in a batch: what is made of them takes up to thirty times as much
 HEAVY = 134_217_728  # bytes of payloads that are held at most, one read of the network aside
@@ -61,7 +62,7 @@ class Inbox:
         """Return up to `limit` messages, oldest first; none where none came within `wait` seconds, fewer heavy ones."""
         if not self._held and not self._news.wait(wait):
             return []
-        if 0 < len(self._held) < limit:
+        if 0 < len(self._held) < min(limit, SMALL):
             time.sleep(LINGER)
         self._news.clear()
         found = [self._held.popleft() for _ in range(min(limit, len(self._held)))]

@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+import pytest
+
 from gateway.ingest import inbox
 from gateway.ingest.envelope import Envelope
 
@@ -29,3 +31,16 @@ def test_a_message_heavier_than_a_batch_comes_alone() -> None:
     own = inbox.Inbox(1000)
     own.put([heavy(1, inbox.WEIGHTY + 1), heavy(2, 1)])
     assert [1, 1] == [len(own.take(1000, 0)) for _ in range(2)]
+
+
+def test_only_a_small_batch_waits_for_company(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is large enough to be worth a commit is taken at once."""
+    slept: list[float] = []
+    monkeypatch.setattr(inbox.time, "sleep", slept.append)
+    own = inbox.Inbox(4 * inbox.SMALL)
+    own.put([heavy(number, 1) for number in range(inbox.SMALL - 1)])
+    assert inbox.SMALL - 1 == len(own.take(2 * inbox.SMALL, 0))
+    assert [inbox.LINGER] == slept
+    own.put([heavy(number, 1) for number in range(inbox.SMALL)])
+    assert inbox.SMALL == len(own.take(2 * inbox.SMALL, 0))
+    assert [inbox.LINGER] == slept

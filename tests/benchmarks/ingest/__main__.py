@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--dsn", help="a superuser's DSN of the PostgreSQL to use, TimescaleDB say")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     parser.add_argument("--units", type=int, default=1_000)
-    parser.add_argument("--messages", type=int, default=60_000, help="of one reading; half as many of ten")
+    parser.add_argument("--messages", type=int, default=120_000, help="of one reading; half as many of ten")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=8.0, help="that each rate of the latency is held")
     parser.add_argument("--node-red", type=Path, help="folder in which node-red and pg are installed")
