@@ -6,7 +6,7 @@ batch leaves one row here, and everything that can be said of thousands of rows 
 
 from collections.abc import Iterator, Sequence
 from itertools import chain, repeat
-from operator import call
+from operator import call, itemgetter
 from typing import Any
 
 import numpy as np
@@ -54,8 +54,8 @@ class Gathered:
         for place in partial:
             samples[place] = [samples[place][new] for new in self.said[place].places or ()]
         lengths = np.fromiter(map(len, samples), int, len(samples))
-        at, named = zip(*chain.from_iterable(samples), strict=True)
-        offset = np.array(at)
+        flat = list(chain.from_iterable(samples))  # zip(*flat) would make an iterator of each
+        offset, named = np.fromiter(map(itemgetter(0), flat), float, len(flat)), list(map(itemgetter(1), flat))
         of_sample = np.repeat(np.arange(len(samples)), lengths)
         sample = np.repeat(np.arange(len(named)), np.fromiter(map(len, named), int, len(named)))
         origin = of_sample[sample]

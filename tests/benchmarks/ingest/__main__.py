@@ -42,9 +42,9 @@ def measure(asked: argparse.Namespace) -> dict[str, object]:
         rounds = Rounds(here, asked.units, peers, say)
         played = {ONE: [], TEN: []}
         for number in range(asked.rounds):
-            for shape, messages in ((ONE, asked.messages), (TEN, asked.messages // 2)):
+            for shape in (ONE, TEN):
                 say(f"round {number + 1} of {asked.rounds}")
-                played[shape].append(rounds.play(shape, messages, peers=number == 0 and shape == ONE))
+                played[shape].append(rounds.play(shape, asked.messages, peers=number == 0 and shape == ONE))
         one, ten = median(played[ONE], ONE), median(played[TEN], TEN)
         rounds.bare.drop()
         say("latency")
@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--dsn", help="a superuser's DSN of the PostgreSQL to use, TimescaleDB say")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     parser.add_argument("--units", type=int, default=1_000)
-    parser.add_argument("--messages", type=int, default=120_000, help="of one reading; half as many of ten")
+    parser.add_argument("--messages", type=int, default=120_000, help="that each drains, in every round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=8.0, help="that each rate of the latency is held")
     parser.add_argument("--node-red", type=Path, help="folder in which node-red and pg are installed")

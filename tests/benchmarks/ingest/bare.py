@@ -8,7 +8,7 @@ import psycopg
 from psycopg import conninfo
 
 from gateway.ingest.store import COLUMNS
-from tests.benchmarks.ingest.ground import Ground
+from tests.benchmarks.ingest.ground import Ground, checkpoint
 
 SEARCH_PATH = "-c search_path=wearwell,public"
 
@@ -30,6 +30,7 @@ class Bare:
             query = f"copy (select {COLUMNS} from reading where received_at >= %s) to stdout (format binary)"
             with cursor.copy(query, (since,)) as copy:
                 stream = b"".join(bytes(part) for part in copy)
+        checkpoint(self.dsn)
         twin = conninfo.make_conninfo(self.dsn, dbname=self.name)
         with psycopg.connect(twin, options=SEARCH_PATH) as conn, conn.cursor() as cursor:
             with psycopg.connect(self.dsn, options=SEARCH_PATH) as source:

@@ -76,3 +76,9 @@ def readings(dsn: str) -> int:
     with psycopg.connect(dsn, options="-c search_path=wearwell,public") as conn:
         row = conn.execute("select count(*) from reading").fetchone()
         return int(row[0]) if row else 0
+
+
+def checkpoint(dsn: str) -> None:
+    """Let the server write down what it holds, so that nobody pays for what another left behind."""
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        conn.execute("checkpoint")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tests.benchmarks.ingest.bare import Bare
 from tests.benchmarks.ingest.contestants import MosquittoSub, Wearwell
-from tests.benchmarks.ingest.ground import Ground, readings
+from tests.benchmarks.ingest.ground import Ground, checkpoint, readings
 from tests.benchmarks.ingest.load import Fleet
 from tests.benchmarks.ingest.peers import Peer
 from tests.benchmarks.ingest.publisher import Publisher
@@ -60,14 +60,20 @@ class Rounds:
         received = self.sub.drain(messages)
         self.say("  wearwell")
         before, since = readings(self.ground.dsn), datetime.now(UTC)
+        checkpoint(self.ground.dsn)
         stored = self.wearwell.drain(messages * shape.readings)
         if readings(self.ground.dsn) - before != messages * shape.readings:
             raise AssertionError("what the gateway says it stored is not in the store")
         self.say("  bare COPY")
         rows, took = self.bare.copy(since)
+        self.say(
+            f"    messages/s: mosquitto_sub {messages / received.seconds:,.0f}, wearwell {messages / stored.seconds:,.0f};"
+            f" rows/s: wearwell {messages * shape.readings / stored.seconds:,.0f}, COPY {rows / took:,.0f}"
+        )
         told: dict[str, float] = {}
         for peer in self.peers if peers else ():
             self.say(f"  {peer.name}")
+            checkpoint(self.ground.dsn)
             told[peer.name] = messages / peer.drain(messages, messages * shape.readings).seconds
         return Round(messages / received.seconds, messages / stored.seconds, rows / took, stored.peak_mib, told)
 
