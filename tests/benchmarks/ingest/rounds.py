@@ -66,16 +66,17 @@ class Rounds:
             raise AssertionError("what the gateway says it stored is not in the store")
         self.say("  bare COPY")
         rows, took = self.bare.copy(since)
+        per_s = messages / stored.seconds
         self.say(
-            f"    messages/s: mosquitto_sub {messages / received.seconds:,.0f}, wearwell {messages / stored.seconds:,.0f};"
-            f" rows/s: wearwell {messages * shape.readings / stored.seconds:,.0f}, COPY {rows / took:,.0f}"
+            f"    messages/s: mosquitto_sub {messages / received.seconds:,.0f}, wearwell {per_s:,.0f};"
+            f" rows/s: wearwell {per_s * shape.readings:,.0f}, COPY {rows / took:,.0f}"
         )
         told: dict[str, float] = {}
         for peer in self.peers if peers else ():
             self.say(f"  {peer.name}")
             checkpoint(self.ground.dsn)
             told[peer.name] = messages / peer.drain(messages, messages * shape.readings).seconds
-        return Round(messages / received.seconds, messages / stored.seconds, rows / took, stored.peak_mib, told)
+        return Round(messages / received.seconds, per_s, rows / took, stored.peak_mib, told)
 
 
 def median(rounds: list[Round], shape: Shape) -> dict[str, object]:
