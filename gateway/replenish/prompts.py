@@ -177,8 +177,7 @@ def _record(conn: psycopg.Connection, prompt: Prompt, given: str, now: datetime)
     payload = {"prompt_id": prompt.prompt_id, "answer": given, "forecast_id": prompt.forecast_id}
     history.record(conn, Event(*where, EventType.PROMPT_ANSWERED, key, now, payload))
     if given == "changed":
-        key, payload = f"fitted:owner:{prompt.cycle_id}", {"by": "owner", "prompt_id": prompt.prompt_id}
-        history.record(conn, Event(*where, EventType.PART_FITTED, key, now, payload))
+        cycles.tell_fitted(conn, prompt.cycle_id, now, prompt_id=prompt.prompt_id)
 
 
 def ask_if_fitted(conn: psycopg.Connection, unit_id: int, slot_id: int, now: datetime) -> None:

@@ -10,6 +10,8 @@ import httpx
 import pytest
 
 from gateway import clock
+from gateway.events import Event, EventType
+from gateway.registry import history
 from tests.integration.web_house import GTIN, SAME, WebHouse, code, open_house
 
 
@@ -227,6 +229,38 @@ def test_fitted_begins_the_next_cycle_however_often_it_is_pressed(house: WebHous
     after = client.get(f"/p/{token}")
     assert 200 == after.status_code
     assert "New" in after.text
+
+
+def a_year_on(house: WebHouse) -> list[tuple[str, bool]]:
+    """Let the filter's cycles have begun a year earlier, and return each one's source and whether it runs."""
+    house.conn.execute(
+        """update cycle set period = tstzrange(lower(period) - interval '1 year', upper(period) - interval '1 year')
+           where slot_id = %s""",
+        (house.slots["hepa"],),
+    )
+    return house.conn.execute(
+        "select source, upper_inf(period) from cycle where slot_id = %s order by lower(period)", (house.slots["hepa"],)
+    ).fetchall()
+
+
+@pytest.mark.parametrize("first", ["owner", "button"])
+def test_a_fitting_told_again_leaves_the_next_one_to_be_told(house: WebHouse, first: str) -> None:
+    """Pressed once more on the page that comes back, or after the unit's own button: the next cycle still ends."""
+    unit, _, token = house.due()
+    client = house.client()
+    if first == "button":
+        at, where = clock.now() - timedelta(hours=20), (house.tenant_id, unit.unit_id, house.slots["hepa"])
+        history.record(house.conn, Event(*where, EventType.PART_FITTED, "unit:1", at, {"by": "button"}))
+    else:
+        press(client, client.get(f"/p/{token}").text, "/fitted")
+    house.work()
+    press(client, client.get(f"/p/{token}").text, "/fitted")
+    house.work()
+    source = "owner" if first == "owner" else "device"
+    assert [("factory", False), (source, True)] == a_year_on(house)
+    press(client, client.get(f"/p/{token}").text, "/fitted")
+    house.work()
+    assert [("factory", False), (source, False), ("owner", True)] == a_year_on(house)
 
 
 @pytest.mark.parametrize(
