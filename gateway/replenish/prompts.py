@@ -2,8 +2,8 @@
 
 Asked when the order date has come and there is somebody who wants to know: once for each cycle, because its key holds
 the cycle; however the forecast flaps, a prompt that was made stays. Several slots of one owner go in one mail, and an
-owner gets one mail a day. While an order is under way or a spare at home nothing is asked. When the forecast is
-estimated, or the unit has not been heard from, the mail asks instead of telling.
+owner gets one mail a day. While an order is under way nothing is asked, and who has a spare at home is asked whether
+it is fitted. When the forecast is estimated, or the unit has not been heard from, the mail asks instead of telling.
 """
 
 from dataclasses import dataclass
@@ -82,10 +82,13 @@ def speak(conn: psycopg.Connection, now: datetime) -> list[int]:
     """
     if not _alone(conn):
         return []
-    waiting = [c for c in candidates.find(conn, now) if candidates.silence(c, now) is None]
-    free = set(cycles.hold_free(conn, sorted({c.unit_id for c in waiting})))
+    free = set(cycles.hold_free(conn, sorted({c.unit_id for c in candidates.find(conn, now)})))
     # Read again, now that nobody else can change them.
-    ready = [c for c in candidates.find(conn, now) if c.unit_id in free and candidates.silence(c, now) is None]
+    found = [c for c in candidates.find(conn, now) if c.unit_id in free]
+    for c in found:
+        if c.spares > 0:
+            ask_if_fitted(conn, c.unit_id, c.slot_id, now)
+    ready = [c for c in found if candidates.silence(c, now) is None]
     ready.sort(key=lambda c: (c.tenant_id, c.party_id or 0, c.eol_q50))
     asked: list[int] = []
     for (tenant_id, party_id), group in groupby(ready, key=lambda c: (c.tenant_id, c.party_id or 0)):
