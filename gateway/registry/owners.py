@@ -48,7 +48,8 @@ def register(
 ) -> int:
     """Make a person the owner of a unit from `now` on and return their party id.
 
-    A known email is the same person. `prompts` is their consent to be told when a part is due.
+    A known email is the same person. `prompts` is their consent to be told when a part is due. Spares that are counted
+    were the former owner's, who took them along.
     Raises BadAddress, or Conflict when somebody owns the unit already.
     """
     if "@" not in email.strip("@") or any(c.isspace() or not c.isprintable() for c in email):
@@ -75,6 +76,7 @@ def register(
            values (%s, %s, %s, %s, tstzrange(%s, null))""",
         (tenant_id, unit_id, party[0], site and site[0], now),
     )
+    conn.execute("update spare set count = 0 where unit_id = %s", (unit_id,))
     if prompts:
         agree(conn, tenant_id, party[0], "replacement_prompts", now)
     return int(party[0])

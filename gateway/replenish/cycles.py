@@ -211,7 +211,8 @@ def close(
         (at, end_h, label["reason"], Jsonb(label), now, cycle.cycle_id),
     )
     conn.execute(
-        """update prompt set state = 'closed', closed_at = %s
+        """update prompt set state = 'closed', closed_at = %s,
+             answer = case state when 'ordered' then 'order' else answer end
            where cycle_id = %s and state in ('open', 'snoozed', 'ordered')""",
         (at, cycle.cycle_id),
     )

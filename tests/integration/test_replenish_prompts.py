@@ -315,6 +315,76 @@ def test_a_cancelled_order_opens_its_prompt_without_a_second_mail(
     assert [] == prompts.speak(conn, now)
 
 
+@pytest.mark.parametrize(("answer", "state"), [("remind", "snoozed"), ("elsewhere", "answered"), ("wrong", "answered")])
+def test_an_order_that_comes_to_nothing_leaves_the_answer_given_before(
+    conn: psycopg.Connection, due: tuple[int, int, datetime], answer: str, state: str
+) -> None:
+    """A payment page opened and left: who asked to be reminded is reminded, and who buys elsewhere is left alone."""
+    _, _, now = due
+    (prompt_id,) = prompts.speak(conn, now)
+    before = prompts.answer(conn, prompt_id, answer, now)
+    prompts.ordered(conn, before.cycle_id, now + DAY)
+    assert "ordered" == prompts.get(conn, prompt_id).state
+    prompts.order_gone(conn, before.cycle_id)
+    assert before == prompts.get(conn, prompt_id)
+    assert state == before.state
+    later = now + 7 * DAY
+    fleet.set_clock(later)
+    assert ([prompt_id] if answer == "remind" else []) == prompts.speak(conn, later)
+    prompts.ordered(conn, before.cycle_id, later)
+    prompts.order_gone(conn, before.cycle_id)
+    assert [] == prompts.speak(conn, later + 2 * DAY)
+
+
+def test_an_order_that_was_fitted_is_the_answer(
+    conn: psycopg.Connection, house: House, due: tuple[int, int, datetime]
+) -> None:
+    """Who asked to be reminded and ordered in the end has ordered."""
+    unit_id, _, now = due
+    (prompt_id,) = prompts.speak(conn, now)
+    cycle_id = prompts.answer(conn, prompt_id, "remind", now).cycle_id
+    prompts.ordered(conn, cycle_id, now)
+    cycles.fitted(conn, cycles.Fitting(unit_id, house.slot.slot_id, now, "owner"), now)
+    assert ("closed", "order") == (prompts.get(conn, prompt_id).state, prompts.get(conn, prompt_id).answer)
+
+
+def sold(conn: psycopg.Connection, house: House, unit_id: int, now: datetime) -> int:
+    """Let the unit be sold on at `now`, and return the new owner's party id."""
+    conn.execute("update ownership set period = tstzrange(lower(period), %s) where unit_id = %s", (now, unit_id))
+    return owners.register(conn, house.tenant_id, unit_id, email="second@example.com", now=now)
+
+
+@pytest.mark.parametrize("answer", [None, "remind", "elsewhere", "spare"])
+def test_who_buys_a_unit_is_asked_once_whatever_its_former_owner_was(
+    conn: psycopg.Connection, house: House, due: tuple[int, int, datetime], answer: str | None
+) -> None:
+    """The same prompt, unanswered, with a mail of its own to the new owner; the former one's spares went with them."""
+    unit_id, first, now = due
+    (prompt_id,) = prompts.speak(conn, now)
+    if answer:
+        prompts.answer(conn, prompt_id, answer, now)
+    second = sold(conn, house, unit_id, now + DAY)
+    now += 2 * DAY
+    fleet.set_clock(now)
+    assert [prompt_id] == prompts.speak(conn, now)
+    assert [] == prompts.speak(conn, now + 2 * DAY)
+    asked = prompts.get(conn, prompt_id)
+    assert (second, "open", None, None) == (asked.party_id, asked.state, asked.answer, asked.remind_at)
+    to = conn.execute("select party_id from outbox where kind = 'prompt' order by message_id").fetchall()
+    assert [(first,), (second,)] == to
+
+
+def test_who_buys_a_unit_and_answers_on_its_page_has_been_asked(
+    conn: psycopg.Connection, house: House, due: tuple[int, int, datetime]
+) -> None:
+    """The prompt is theirs with their answer: no mail comes after it."""
+    unit_id, _, now = due
+    (prompt_id,) = prompts.speak(conn, now)
+    second = sold(conn, house, unit_id, now + DAY)
+    assert second == prompts.answer(conn, prompt_id, "elsewhere", now + 2 * DAY).party_id
+    assert [] == prompts.speak(conn, now + 3 * DAY)
+
+
 def test_what_is_no_answer_is_refused(conn: psycopg.Connection, due: tuple[int, int, datetime]) -> None:
     """Words that are no answer, and prompts that do not exist, change nothing."""
     (prompt_id,) = prompts.speak(conn, due[2])
