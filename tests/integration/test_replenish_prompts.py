@@ -114,6 +114,14 @@ def test_nobody_is_asked_without_consent(conn: psycopg.Connection, house: House)
     } == reasons
 
 
+def test_a_second_unit_gives_no_withdrawn_consent_back(conn: psycopg.Connection, house: House) -> None:
+    """Who stopped the mails is registered for another unit: they stay stopped, for both."""
+    party_id = fleet.own(conn, house, fleet.enrol(conn, house))
+    owners.withdraw(conn, party_id, "replacement_prompts", BORN)
+    assert party_id == fleet.own(conn, house, fleet.enrol(conn, house, "A2"))
+    assert not owners.agreed(conn, party_id, "replacement_prompts")
+
+
 def test_a_dry_run_says_who_would_be_asked_and_writes_nothing(
     conn: psycopg.Connection, due: tuple[int, int, datetime]
 ) -> None:

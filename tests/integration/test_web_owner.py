@@ -353,6 +353,64 @@ def test_one_click_unsubscription_is_a_post(house: WebHouse) -> None:
     assert 200 == client.post(f"/u/{token}", data={"List-Unsubscribe": "One-Click"}).status_code
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        None,
+        "update prompt set state = 'snoozed', answer = 'remind', remind_at = now()",
+        "update prompt set state = 'answered', answer = 'wrong'",
+        "update prompt set state = 'open'",
+        "update consent set withdrawn_at = now()",
+        "update party set channel = 'none'",
+    ],
+)
+def test_the_page_promises_a_mail_only_where_one_will_come(house: WebHouse, change: str | None) -> None:
+    """Nobody writes to who stopped it, nor a second time in a cycle whose one prompt is used up."""
+    _, _, token = house.due()
+    house.conn.execute("update slot_state set stage = 'ok'")
+    house.conn.execute("delete from slot_state where slot_id = %s", (house.slots["carbon"],))
+    house.conn.execute("update owner_link set prompt_id = null")
+    if change is None:
+        house.conn.execute("delete from prompt")
+    else:
+        house.conn.execute(change.encode())
+    promised = "We write to you around" in house.client().get(f"/p/{token}").text
+    assert (change is None or "remind" in change) == promised
+
+
+def test_the_question_whether_it_is_fitted_is_not_asked_after_a_stop(house: WebHouse) -> None:
+    """The mail waits for the part's end; who stops these mails before it gets none."""
+    _, _, token = house.due()
+    client = house.client()
+    press(client, client.get(f"/p/{token}").text, "/answer", answer="elsewhere")
+    client.post(f"/u/{token}", data={"List-Unsubscribe": "One-Click"})
+    row = house.conn.execute("select message_id from outbox where kind = 'ask_if_fitted'").fetchone()
+    assert row
+    house.worker.send(row[0])
+    said = house.conn.execute("select sent_at, error from outbox where message_id = %s", row).fetchone()
+    assert (None, "not sent: the person agreed to no prompts, or took it back") == said
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"), [("elsewhere", "you buy the new part elsewhere"), ("spare", "you have a new part at home")]
+)
+def test_the_question_whether_it_is_fitted_says_what_is_so(house: WebHouse, answer: str, said: str) -> None:
+    """Its words are true of who bought elsewhere and of who has a spare, and each of its links leads somewhere."""
+    _, _, token = house.due()
+    client = house.client()
+    press(client, client.get(f"/p/{token}").text, "/answer", answer=answer)
+    row = house.conn.execute("select message_id from outbox where kind = 'ask_if_fitted'").fetchone()
+    assert row
+    house.worker.send(row[0])
+    mail = house.conn.execute("select rendered from outbox where message_id = %s", row).fetchone()[0]
+    assert said in mail["text"]
+    assert "is with you" not in mail["text"]
+    assert "List-Unsubscribe=One-Click" == mail["headers"]["List-Unsubscribe-Post"]
+    assert 200 == client.get(re.findall(r"/u/[\w-]+", mail["text"])[0]).status_code
+    ((page, part),) = re.findall(r"(/p/[\w-]+)#([\w-]+)", mail["text"])
+    assert f'id="{part}"' in client.get(page).text
+
+
 def test_where_nothing_can_be_ordered_the_page_says_so(dsn: str) -> None:
     """Without a payment provider the part is shown with its price and a sentence in place of the button."""
     with open_house(dsn, pay=False) as closed:
