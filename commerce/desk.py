@@ -157,11 +157,12 @@ class Desk:
     def fitted(self, conn: psycopg.Connection[Any], unit_id: int, slot_id: int, at: datetime) -> Order | None:
         """Record that a part was fitted: it came from the delivered order, else from the cupboard, else from a parcel.
 
-        What was fitted before the order was placed, and told late, is no part of it: then nothing changes.
+        What was fitted before the order was placed, and told late, is no part of it: then it came from the cupboard.
         Returns the order that this ends, if any.
         """
         order = orders.open_order(conn, unit_id, slot_id)
         if order is not None and at < order.created_at:
+            parcels.use_spare(conn, unit_id, slot_id, besides=order)
             return None
         if order is not None:
             order = orders.lock(conn, order.order_id)

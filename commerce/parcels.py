@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import class_row
 
-from commerce.orders import Order
+from commerce.orders import Order, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,19 @@ def send(conn: psycopg.Connection[Any], order: Order, carrier: str | None, track
 
 
 def arrive(conn: psycopg.Connection[Any], order: Order, at: datetime) -> None:
-    """Record that an order's parcel is there, and count its parts as spares."""
+    """Record that an order's parcel is there, and count its parts as spares; a guest's went to the guest."""
     conn.execute("update shipment set delivered_at = %s where order_id = %s", (at, order.order_id))
-    add_spares(conn, order.tenant_id, order.unit_id, order.slot_id, order.quantity * order.pack_size)
+    if order.party_id is not None:
+        add_spares(conn, order.tenant_id, order.unit_id, order.slot_id, _parts(order))
+
+
+def go_back(conn: psycopg.Connection[Any], order: Order) -> None:
+    """Count no longer what of an order is at home and not fitted: its whole price went back."""
+    if order.party_id is not None and order.state in (State.DELIVERED, State.FITTED):
+        conn.execute(
+            "update spare set count = greatest(count - %s, 0) where unit_id = %s and slot_id = %s",
+            (_parts(order) - (order.state is State.FITTED), order.unit_id, order.slot_id),
+        )
 
 
 def of_order(conn: psycopg.Connection[Any], order_id: int) -> Parcel | None:
@@ -53,10 +63,12 @@ def add_spares(conn: psycopg.Connection[Any], tenant_id: int, unit_id: int, slot
     )
 
 
-def use_spare(conn: psycopg.Connection[Any], unit_id: int, slot_id: int) -> bool:
-    """Take one spare for a slot; False when none was known of."""
+def use_spare(conn: psycopg.Connection[Any], unit_id: int, slot_id: int, besides: Order | None = None) -> bool:
+    """Take one spare for a slot, none of those that came with `besides`; False when no other was known of."""
+    others = _parts(besides) if besides and besides.state is State.DELIVERED and besides.party_id is not None else 0
     used = conn.execute(
-        "update spare set count = count - 1 where unit_id = %s and slot_id = %s and count > 0", (unit_id, slot_id)
+        "update spare set count = count - 1 where unit_id = %s and slot_id = %s and count > %s",
+        (unit_id, slot_id, others),
     )
     return bool(used.rowcount)
 
@@ -65,3 +77,7 @@ def spares(conn: psycopg.Connection[Any], unit_id: int, slot_id: int) -> int:
     """Return how many spares for a slot are known of."""
     row = conn.execute("select count from spare where unit_id = %s and slot_id = %s", (unit_id, slot_id)).fetchone()
     return int(row[0]) if row else 0
+
+
+def _parts(order: Order) -> int:
+    return order.quantity * order.pack_size

@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 
-from commerce import attempts, customers, orders, refunds
+from commerce import attempts, customers, orders, parcels, refunds
 from commerce.attempts import Attempt
 from commerce.errors import CannotPay, NotAllowed, Unsettled
 from commerce.order_events import OrderEvent, about
@@ -181,6 +181,7 @@ class Till:
             order = orders.lock(conn, attempt.order_id)
             whole = refunds.total(conn, attempt.payment_id) == attempt.amount_minor
             if whole and order.state in orders.REFUNDABLE:
+                parcels.go_back(conn, order)
                 order = orders.advance(conn, order.order_id, State.REFUNDED, self.now(), cause)
             return order
 

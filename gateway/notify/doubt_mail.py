@@ -28,7 +28,8 @@ class InDoubt:
 
 
 def write(sending: Sending, message: Message) -> Letter:
-    """Ask whether the part was changed; raises Unneeded when that is settled, or the unit changed hands."""
+    """Ask whether the part was changed; raises Unneeded when that is settled, unwanted, or the unit changed hands."""
+    sending.agreed()
     doubt = _open(sending.conn, message.payload["doubt_id"])
     if doubt is None:
         raise Unneeded("whether the part was changed is known by now")
@@ -52,7 +53,8 @@ def write(sending: Sending, message: Message) -> Letter:
         button=Link(phrase(lang, "changed_see"), sending.url(f"/p/{token}#changed-{doubt.slot_id}")),
     )
     subject = phrase(lang, "changed_subject", what=what)
-    return Letter(lang=lang, subject=subject, sections=(section,), why=phrase(lang, "why_prompt"))
+    stop = Link(phrase(lang, "unsubscribe"), sending.url(f"/u/{token}"))
+    return Letter(lang=lang, subject=subject, sections=(section,), why=phrase(lang, "why_prompt"), unsubscribe=stop)
 
 
 def _open(conn: psycopg.Connection, doubt_id: int) -> InDoubt | None:

@@ -1,6 +1,6 @@
 """A letter: what a mail says, once; its HTML and its text are the same words in the same order."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -38,7 +38,16 @@ class Letter:
     why: str
     lead: str = ""
     unsubscribe: Link | None = None
-    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The way out for a mail program (RFC 8058): one click, and that click is a POST."""
+        if self.unsubscribe is None:
+            return {}
+        return {
+            "List-Unsubscribe": f"<{self.unsubscribe.url}>",
+            "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+        }
 
 
 _templates = Environment(

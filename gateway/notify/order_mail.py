@@ -6,7 +6,8 @@ from typing import Any
 
 from psycopg.rows import class_row
 
-from commerce import money
+from commerce import money, orders, parcels
+from commerce.orders import State
 from gateway.notify.letter import Fact, Letter, Link, Section
 from gateway.notify.outbox import Message
 from gateway.notify.phrases import phrase
@@ -48,6 +49,14 @@ class InPlace:
     slot_id: int
     slot_name: str
     unit_name: str
+    answer: str | None
+
+
+IN_PLACE = """
+select c.tenant_id, c.unit_id, c.slot_id, s.name as slot_name, coalesce(u.name, m.name) as unit_name, p.answer
+from cycle c join slot s on s.slot_id = c.slot_id join unit u on u.unit_id = c.unit_id
+join product_model m on m.model_id = u.model_id left join prompt p on p.cycle_id = c.cycle_id
+where c.cycle_id = %s and upper_inf(c.period)"""
 
 
 def write_received(sending: Sending, message: Message) -> Letter:
@@ -105,15 +114,13 @@ def write_shipped(sending: Sending, message: Message) -> Letter:
 
 
 def write_ask_if_fitted(sending: Sending, message: Message) -> Letter:
-    """Ask whether the part at home is fitted; raises Unneeded when its cycle has ended, or the unit changed hands."""
+    """Ask whether the new part is fitted, and say why it should be there.
+
+    Raises Unneeded when its cycle has ended, the unit changed hands, nobody wants to be asked, or there is none.
+    """
+    sending.agreed()
     with sending.conn.cursor(row_factory=class_row(InPlace)) as cursor:
-        place = cursor.execute(
-            """select c.tenant_id, c.unit_id, c.slot_id, s.name as slot_name, coalesce(u.name, m.name) as unit_name
-               from cycle c join slot s on s.slot_id = c.slot_id join unit u on u.unit_id = c.unit_id
-                 join product_model m on m.model_id = u.model_id
-               where c.cycle_id = %s and upper_inf(c.period)""",
-            (message.payload["cycle_id"],),
-        ).fetchone()
+        place = cursor.execute(IN_PLACE, (message.payload["cycle_id"],)).fetchone()
     if place is None:
         raise Unneeded("the part was changed already")
     owner = owners.owner_of(sending.conn, place.unit_id, sending.now)
@@ -121,19 +128,31 @@ def write_ask_if_fitted(sending: Sending, message: Message) -> Letter:
         raise Unneeded("the unit is someone else's now")
     lang = sending.to.lang
     what = product(sending, place.slot_name, place.unit_name)
-    url = _page(sending, place.tenant_id, place.unit_id, place.slot_id)
+    token = _token(sending, place.tenant_id, place.unit_id, place.slot_id)
     section = Section(
         title=phrase(lang, "fitted_title"),
-        sentences=(f"{what}.", phrase(lang, "fitted_sentence")),
-        button=Link(phrase(lang, "fitted_see"), f"{url}#changed"),
-        others=(Link(phrase(lang, "remind"), f"{url}#remind"), Link(phrase(lang, "wrong"), f"{url}#wrong")),
+        sentences=(f"{what}.", phrase(lang, _whence(sending, place)), phrase(lang, "fitted_tell")),
+        button=Link(phrase(lang, "fitted_see"), sending.url(f"/p/{token}#changed")),
     )
     return Letter(
         lang=lang,
         subject=phrase(lang, "fitted_subject", what=what),
         sections=(section,),
         why=phrase(lang, "why_prompt"),
+        unsubscribe=Link(phrase(lang, "unsubscribe"), sending.url(f"/u/{token}")),
     )
+
+
+def _whence(sending: Sending, place: InPlace) -> str:
+    """Return the phrase that says where the new part comes from, as it stands now."""
+    order = orders.open_order(sending.conn, place.unit_id, place.slot_id)
+    if order is not None and order.state is State.DELIVERED and order.party_id is not None:
+        return "fitted_delivered"
+    if parcels.spares(sending.conn, place.unit_id, place.slot_id):
+        return "fitted_spare"
+    if place.answer == "elsewhere":
+        return "fitted_elsewhere"
+    raise Unneeded("there is no new part at home any more")
 
 
 def _see(sending: Sending, order: Ordered) -> Link:
@@ -142,7 +161,11 @@ def _see(sending: Sending, order: Ordered) -> Link:
 
 
 def _page(sending: Sending, tenant_id: int, unit_id: int, slot_id: int) -> str:
-    token = links.mint(
+    return sending.url(f"/p/{_token(sending, tenant_id, unit_id, slot_id)}")
+
+
+def _token(sending: Sending, tenant_id: int, unit_id: int, slot_id: int) -> str:
+    return links.mint(
         sending.conn,
         tenant_id=tenant_id,
         party_id=sending.to.party_id,
@@ -151,7 +174,6 @@ def _page(sending: Sending, tenant_id: int, unit_id: int, slot_id: int) -> str:
         slot_id=slot_id,
         lifetime=LINK_LIFETIME,
     )
-    return sending.url(f"/p/{token}")
 
 
 def _what(sending: Sending, order: Ordered) -> str:

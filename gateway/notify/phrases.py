@@ -51,8 +51,10 @@ PHRASES: dict[Language, dict[str, str]] = {
         "tracking": "Tracking",
         "fitted_subject": "{what}: have you fitted the new part?",
         "fitted_title": "Have you fitted the new part?",
-        "fitted_sentence": "The new part is with you, and the old one has done its work. "
-        "Tell us when it is fitted, and the next estimate starts afresh.",
+        "fitted_delivered": "The new part is with you, and the old one has done its work.",
+        "fitted_spare": "By our count you have a new part at home, and the old one has done its work.",
+        "fitted_elsewhere": "You told us that you buy the new part elsewhere, and the old one has done its work.",
+        "fitted_tell": "Tell us when it is fitted, and the next estimate starts afresh.",
         "fitted_see": "Yes, it is fitted",
         "changed_subject": "{what}: did you change it?",
         "changed_title": "Did you change it around {day}?",
@@ -112,8 +114,11 @@ PHRASES: dict[Language, dict[str, str]] = {
         "tracking": "Sendungsnummer",
         "fitted_subject": "{what}: ist das neue Teil eingesetzt?",
         "fitted_title": "Ist das neue Teil eingesetzt?",
-        "fitted_sentence": "Das neue Teil ist bei Ihnen, das alte hat seinen Dienst getan. "
-        "Sagen Sie uns, wenn es eingesetzt ist, dann beginnt die Schätzung von vorn.",
+        "fitted_delivered": "Das neue Teil ist bei Ihnen, das alte hat seinen Dienst getan.",
+        "fitted_spare": "Nach unserer Zählung haben Sie ein neues Teil zu Hause, das alte hat seinen Dienst getan.",
+        "fitted_elsewhere": "Sie haben uns gesagt, dass Sie das neue Teil woanders kaufen; "
+        "das alte hat seinen Dienst getan.",
+        "fitted_tell": "Sagen Sie uns, wenn es eingesetzt ist, dann beginnt die Schätzung von vorn.",
         "fitted_see": "Ja, es ist eingesetzt",
         "changed_subject": "{what}: haben Sie gewechselt?",
         "changed_title": "Haben Sie um den {day} gewechselt?",

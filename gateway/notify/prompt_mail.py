@@ -45,15 +45,13 @@ class Due:
 
 def write(sending: Sending, message: Message) -> Letter:
     """Write the mail of one prompt or of several; raises Unneeded when none of them is open any more."""
-    if not owners.agreed(sending.conn, sending.to.party_id, "replacement_prompts"):
-        raise Unneeded("the person agreed to no prompts, or took it back")
+    sending.agreed()
     due = [d for d in still_open(sending.conn, message.payload["prompts"]) if _still_theirs(sending, d)]
     if not due:
         raise Unneeded("every prompt of this mail is answered or closed, or the unit is someone else's")
     unsure = set(message.payload.get("ask", []))
     lang = sending.to.lang
     tokens = [_token(sending, d) for d in due]
-    unsubscribe = sending.url(f"/u/{tokens[0]}")
     return Letter(
         lang=lang,
         subject=_subject(sending, due, unsure),
@@ -62,11 +60,7 @@ def write(sending: Sending, message: Message) -> Letter:
             _section(sending, d, token, d.prompt_id in unsure) for d, token in zip(due, tokens, strict=True)
         ),
         why=phrase(lang, "why_prompt"),
-        unsubscribe=Link(phrase(lang, "unsubscribe"), unsubscribe),
-        headers={  # RFC 8058: one click, and that click is a POST
-            "List-Unsubscribe": f"<{unsubscribe}>",
-            "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
-        },
+        unsubscribe=Link(phrase(lang, "unsubscribe"), sending.url(f"/u/{tokens[0]}")),
     )
 
 

@@ -8,6 +8,7 @@ from psycopg.rows import class_row
 
 from gateway.errors import WearwellError
 from gateway.notify.words import Language, language
+from gateway.registry import owners
 
 
 class Unneeded(WearwellError):
@@ -33,6 +34,11 @@ class Sending:
     public_url: str
     now: datetime
     wall: datetime
+
+    def agreed(self) -> None:
+        """Raise Unneeded where the person agreed to no prompts, or took it back."""
+        if not owners.agreed(self.conn, self.to.party_id, "replacement_prompts"):
+            raise Unneeded("the person agreed to no prompts, or took it back")
 
     def url(self, path: str) -> str:
         """Return an address on our pages."""

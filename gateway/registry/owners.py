@@ -48,7 +48,8 @@ def register(
 ) -> int:
     """Make a person the owner of a unit from `now` on and return their party id.
 
-    A known email is the same person. `prompts` is their consent to be told when a part is due.
+    A known email is the same person. `prompts` is their consent to be told when a part is due; who took theirs back did
+    not give it again by that. Spares that are counted were the former owner's, who took them along.
     Raises BadAddress, or Conflict when somebody owns the unit already.
     """
     if "@" not in email.strip("@") or any(c.isspace() or not c.isprintable() for c in email):
@@ -75,7 +76,8 @@ def register(
            values (%s, %s, %s, %s, tstzrange(%s, null))""",
         (tenant_id, unit_id, party[0], site and site[0], now),
     )
-    if prompts:
+    conn.execute("update spare set count = 0 where unit_id = %s", (unit_id,))
+    if prompts and not _withdrew(conn, party[0], "replacement_prompts"):
         agree(conn, tenant_id, party[0], "replacement_prompts", now)
     return int(party[0])
 
@@ -109,6 +111,14 @@ def withdraw(conn: psycopg.Connection, party_id: int, purpose: Purpose, now: dat
         "update consent set withdrawn_at = %s where party_id = %s and purpose = %s and withdrawn_at is null",
         (now, party_id, purpose),
     )
+
+
+def _withdrew(conn: psycopg.Connection, party_id: int, purpose: Purpose) -> bool:
+    row = conn.execute(
+        "select exists(select from consent where party_id = %s and purpose = %s and withdrawn_at is not null)",
+        (party_id, purpose),
+    ).fetchone()
+    return bool(row and row[0])
 
 
 def _owner(conn: psycopg.Connection, where: str, arguments: tuple[object, ...]) -> Owner | None:

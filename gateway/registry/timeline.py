@@ -34,6 +34,8 @@ class Standing:
     prompt_id: int | None
     prompt_state: str | None
     remind_at: datetime | None
+    asked: int | None  # whom the cycle's one prompt was for; None while it is unused, or waits to be asked again
+    spares: int
     flags: list[str]
     doubt_id: int | None
     doubt_at: datetime | None
@@ -101,7 +103,8 @@ class PromptOf:
 STANDING = """select s.slot_id, s.code, s.name, s.life_h, s.life_d, c.cycle_id, lower(c.period) as fitted_at, c.source,
       st.stage, st.pct_left, st.eol_q10, st.eol_q50, st.eol_q90, st.order_at, st.basis,
       coalesce(st.stale, false) as stale, st.updated_at, f.reasons, f.predictor, p.prompt_id, p.state as prompt_state,
-      p.remind_at, coalesce(st.flags, '{}') as flags, d.doubt_id, d.happened_at as doubt_at
+      p.remind_at, asked.party_id as asked, coalesce(sp.count, 0) as spares,
+      coalesce(st.flags, '{}') as flags, d.doubt_id, d.happened_at as doubt_at
     from unit u join slot s on s.model_id = u.model_id
     left join slot_state st on st.unit_id = u.unit_id and st.slot_id = s.slot_id
     left join cycle c on c.unit_id = u.unit_id and c.slot_id = s.slot_id and upper_inf(c.period)
@@ -109,6 +112,8 @@ STANDING = """select s.slot_id, s.code, s.name, s.life_h, s.life_d, c.cycle_id, 
     left join lateral (select prompt_id, state, remind_at from prompt p
       where p.unit_id = u.unit_id and p.slot_id = s.slot_id and p.cycle_id = c.cycle_id
         and p.state in ('open', 'snoozed') order by prompt_id desc limit 1) p on true
+    left join prompt asked on asked.cycle_id = c.cycle_id and asked.state <> 'snoozed'
+    left join spare sp on sp.unit_id = u.unit_id and sp.slot_id = s.slot_id
     left join doubt d on d.cycle_id = c.cycle_id and d.state = 'open'
     where u.unit_id = %s order by st.eol_q50 nulls last, s.slot_id"""
 

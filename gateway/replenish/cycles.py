@@ -16,7 +16,8 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from gateway.errors import NotFound
-from gateway.registry import doubts, models, units
+from gateway.events import Event, EventType
+from gateway.registry import doubts, history, models, units
 from gateway.replenish import features, labels
 
 Source = Literal["factory", "owner", "technician", "device", "inferred"]
@@ -127,6 +128,22 @@ def running(conn: psycopg.Connection, unit_id: int, slot_id: int) -> Cycle | Non
         ).fetchone()
 
 
+def tell_fitted(conn: psycopg.Connection, cycle_id: int, now: datetime, **said: Any) -> None:
+    """Record that an owner says the next part is in: once for each cycle, however often it is pressed.
+
+    What would change nothing, the fitting that began the cycle told again, is not recorded: it would spend the key that
+    the cycle's end needs.
+    """
+    with conn.cursor(row_factory=class_row(Cycle)) as cursor:
+        old = cursor.execute(
+            f"select {COLUMNS} from cycle where cycle_id = %s and upper_inf(period)", (cycle_id,)
+        ).fetchone()
+    if old is None or _known(old, "owner", now):
+        return
+    where, key = (old.tenant_id, old.unit_id, old.slot_id), f"fitted:owner:{cycle_id}"
+    history.record(conn, Event(*where, EventType.PART_FITTED, key, now, {"by": "owner", **said}))
+
+
 def fitted(conn: psycopg.Connection, fitting: Fitting, now: datetime) -> Fitted:
     """Close the running cycle, keep it as a label, and begin the next one; a fitting that is known changes nothing.
 
@@ -194,7 +211,8 @@ def close(
         (at, end_h, label["reason"], Jsonb(label), now, cycle.cycle_id),
     )
     conn.execute(
-        """update prompt set state = 'closed', closed_at = %s
+        """update prompt set state = 'closed', closed_at = %s,
+             answer = case state when 'ordered' then 'order' else answer end
            where cycle_id = %s and state in ('open', 'snoozed', 'ordered')""",
         (at, cycle.cycle_id),
     )

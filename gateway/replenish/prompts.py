@@ -2,8 +2,8 @@
 
 Asked when the order date has come and there is somebody who wants to know: once for each cycle, because its key holds
 the cycle; however the forecast flaps, a prompt that was made stays. Several slots of one owner go in one mail, and an
-owner gets one mail a day. While an order is under way or a spare at home nothing is asked. When the forecast is
-estimated, or the unit has not been heard from, the mail asks instead of telling.
+owner gets one mail a day. While an order is under way nothing is asked, and who has a spare at home is asked whether
+it is fitted. When the forecast is estimated, or the unit has not been heard from, the mail asks instead of telling.
 """
 
 from dataclasses import dataclass
@@ -82,10 +82,13 @@ def speak(conn: psycopg.Connection, now: datetime) -> list[int]:
     """
     if not _alone(conn):
         return []
-    waiting = [c for c in candidates.find(conn, now) if candidates.silence(c, now) is None]
-    free = set(cycles.hold_free(conn, sorted({c.unit_id for c in waiting})))
+    free = set(cycles.hold_free(conn, sorted({c.unit_id for c in candidates.find(conn, now)})))
     # Read again, now that nobody else can change them.
-    ready = [c for c in candidates.find(conn, now) if c.unit_id in free and candidates.silence(c, now) is None]
+    found = [c for c in candidates.find(conn, now) if c.unit_id in free]
+    for c in found:
+        if c.spares > 0:
+            ask_if_fitted(conn, c.unit_id, c.slot_id, now)
+    ready = [c for c in found if candidates.silence(c, now) is None]
     ready.sort(key=lambda c: (c.tenant_id, c.party_id or 0, c.eol_q50))
     asked: list[int] = []
     for (tenant_id, party_id), group in groupby(ready, key=lambda c: (c.tenant_id, c.party_id or 0)):
@@ -106,17 +109,23 @@ def _ask(conn: psycopg.Connection, tenant_id: int, party_id: int, due: list[Cand
             told[prompt_id] = c
     if told:
         first = min(told)
-        again = told[first].remind_at  # a prompt goes in one mail each time that it is asked
         outbox.put(
             conn,
             tenant_id=tenant_id,
-            key=f"prompt:{first}:{again:%Y%m%d%H%M%S}" if again else f"prompt:{first}",
+            key=_mail_key(first, told[first]),
             channel="email",
             kind="prompt",
             payload={"prompts": list(told), "ask": [prompt_id for prompt_id, c in told.items() if c.unsure]},
             party_id=party_id,
         )
     return list(told)
+
+
+def _mail_key(prompt_id: int, c: Candidate) -> str:
+    """Return the key of a prompt's mail: it goes in one each time that it is asked."""
+    if c.handed_over:
+        return f"prompt:{prompt_id}:to:{c.party_id}"
+    return f"prompt:{prompt_id}:{c.remind_at:%Y%m%d%H%M%S}" if c.remind_at else f"prompt:{prompt_id}"
 
 
 def _first(conn: psycopg.Connection, c: Candidate, now: datetime) -> int | None:
@@ -128,11 +137,12 @@ def _first(conn: psycopg.Connection, c: Candidate, now: datetime) -> int | None:
 
 
 def _again(conn: psycopg.Connection, c: Candidate) -> int | None:
-    """Open a prompt again whose owner asked to be reminded; it is the same prompt."""
+    """Open a prompt again whose owner asked to be reminded, or sold the unit; it is the same prompt, unanswered."""
     row = conn.execute(
-        """update prompt set state = 'open', forecast_id = %s, party_id = %s
-           where prompt_id = %s and state = 'snoozed' returning prompt_id""",
-        (c.forecast_id, c.party_id, c.prompt_id),
+        """update prompt set state = 'open', forecast_id = %s, party_id = %s, answer = null, answered_at = null,
+             remind_at = null
+           where prompt_id = %s and (state = 'snoozed' or party_id is distinct from %s) returning prompt_id""",
+        (c.forecast_id, c.party_id, c.prompt_id, c.party_id),
     ).fetchone()
     return row[0] if row else None
 
@@ -143,7 +153,8 @@ def answer(
     """Take an owner's answer, keep it as data, and do what it means; return the prompt as it stands then.
 
     Every answer but `remind` and `order` ends the asking in this cycle; mail that still waits is not sent. `changed`
-    tells that the part was fitted, which closes the cycle. A prompt that is closed stays closed.
+    tells that the part was fitted, which closes the cycle. A prompt that is closed stays closed. Who answers is who was
+    asked, also where a former owner was.
     Raises NoAnswer for a word that is none, NotFound.
     """
     if given not in ANSWERS:
@@ -154,9 +165,11 @@ def answer(
         return prompt
     state = {"remind": "snoozed", "order": prompt.state}.get(given, "answered")
     remind_at = now + remind_after if given == "remind" else None
+    owner = owners.owner_of(conn, prompt.unit_id, now)
     conn.execute(
-        "update prompt set state = %s, answer = %s, answered_at = %s, remind_at = %s where prompt_id = %s",
-        (state, given, now, remind_at, prompt_id),
+        """update prompt set state = %s, answer = %s, answered_at = %s, remind_at = %s,
+             party_id = coalesce(%s, party_id) where prompt_id = %s""",
+        (state, given, now, remind_at, owner and owner.party_id, prompt_id),
     )
     _record(conn, prompt, given, now)
     if given == "spare":
@@ -177,12 +190,11 @@ def _record(conn: psycopg.Connection, prompt: Prompt, given: str, now: datetime)
     payload = {"prompt_id": prompt.prompt_id, "answer": given, "forecast_id": prompt.forecast_id}
     history.record(conn, Event(*where, EventType.PROMPT_ANSWERED, key, now, payload))
     if given == "changed":
-        key, payload = f"fitted:owner:{prompt.cycle_id}", {"by": "owner", "prompt_id": prompt.prompt_id}
-        history.record(conn, Event(*where, EventType.PART_FITTED, key, now, payload))
+        cycles.tell_fitted(conn, prompt.cycle_id, now, prompt_id=prompt.prompt_id)
 
 
 def ask_if_fitted(conn: psycopg.Connection, unit_id: int, slot_id: int, now: datetime) -> None:
-    """Ask the owner, when the old part's time is over, whether the part they have at home is fitted; once a cycle."""
+    """Ask an owner, when the old part's time is over, whether the part they have at home is fitted; once a cycle."""
     row = conn.execute(
         """select st.tenant_id, st.cycle_id, st.eol_q50 from slot_state st join cycle c on c.cycle_id = st.cycle_id
            where st.unit_id = %s and st.slot_id = %s and upper_inf(c.period)""",
@@ -195,7 +207,7 @@ def ask_if_fitted(conn: psycopg.Connection, unit_id: int, slot_id: int, now: dat
     outbox.put(
         conn,
         tenant_id=tenant_id,
-        key=f"fitted?:{cycle_id}",
+        key=f"fitted?:{cycle_id}:{owner.party_id}",
         channel="email",
         kind="ask_if_fitted",
         payload={"cycle_id": cycle_id},
@@ -205,18 +217,29 @@ def ask_if_fitted(conn: psycopg.Connection, unit_id: int, slot_id: int, now: dat
 
 
 def ordered(conn: psycopg.Connection, cycle_id: int, now: datetime) -> None:
-    """Note that a part was ordered for a cycle: whoever was asked need not answer any more."""
+    """Note that a part was ordered for a cycle: whoever was asked need not answer any more.
+
+    What they answered before stays: it counts again if nothing comes of the order.
+    """
     conn.execute(
-        """update prompt set state = 'ordered', answer = 'order', answered_at = coalesce(answered_at, %s)
+        """update prompt set state = 'ordered', answer = coalesce(answer, 'order'),
+             answered_at = coalesce(answered_at, %s)
            where cycle_id = %s and state in ('open', 'snoozed', 'answered')""",
         (now, cycle_id),
     )
 
 
 def order_gone(conn: psycopg.Connection, cycle_id: int) -> None:
-    """Open a cycle's prompt again whose order was cancelled; its link works, and nobody is asked a second time."""
+    """Let a cycle's prompt stand as it did before its order, which was cancelled: to be reminded of, answered or open.
+
+    Its link works, and nobody is asked a second time.
+    """
     conn.execute(
-        "update prompt set state = 'open', answer = null, answered_at = null where cycle_id = %s and state = 'ordered'",
+        """update prompt set answer = nullif(answer, 'order'),
+             answered_at = case when answer <> 'order' then answered_at end,
+             state = case when remind_at is not null then 'snoozed' when answer <> 'order' then 'answered'
+                     else 'open' end
+           where cycle_id = %s and state = 'ordered'""",
         (cycle_id,),
     )
 

@@ -142,9 +142,10 @@ def reopen(h: Happening) -> None:
 
 
 def ask_if_fitted(h: Happening) -> None:
-    """Ask, when the old part's time is over, whether the new one is fitted."""
+    """Ask, when the old part's time is over, whether the new one is fitted; a guest's went to the guest."""
     order = h.order
-    prompts.ask_if_fitted(h.conn, order.unit_id, order.slot_id, h.now)
+    if order.party_id is not None:
+        prompts.ask_if_fitted(h.conn, order.unit_id, order.slot_id, h.now)
 
 
 def tell_if_lost(h: Happening) -> None:

@@ -16,7 +16,10 @@ LARGEST_FORM = 64 * 1024
 LARGEST_WEBHOOK = 1024 * 1024
 CHECKOUTS = ("https://checkout.stripe.com", "https://hooks.stripe.com")
 WRONG = pages.message(
-    500, "That went wrong on our side", "Nothing was changed. Please try again in a moment, or scan the code again."
+    500,
+    "That went wrong on our side",
+    "If you pressed a button, we do not know whether it was done. "
+    "Scan the code on your product, or open the link in our mail again, and look there before you press once more.",
 )
 log = structlog.get_logger()
 

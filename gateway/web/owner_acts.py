@@ -14,12 +14,11 @@ from commerce.errors import CommerceError
 from commerce.quotes import Quote
 from gateway import clock
 from gateway.db import pool
-from gateway.events import Event, EventType
-from gateway.registry import attempts, audit, doubts, history, links, models, timeline
+from gateway.registry import attempts, audit, doubts, links, models, timeline
 from gateway.registry.attempts import Limit
 from gateway.registry.links import Link
 from gateway.registry.owners import Owner
-from gateway.replenish import prompts
+from gateway.replenish import cycles, prompts
 from gateway.web import cookies, guard, owner_page, owner_view, pages
 from gateway.web.owner_page import link_orders
 from gateway.web.services import Services
@@ -236,18 +235,7 @@ def _fitted(visit: Visit, form: Fields) -> Response:
         prompts.answer(visit.conn, standing.prompt_id, "changed", clock.now())
         note(visit, "part_fitted", cycle=standing.cycle_id, prompt=standing.prompt_id)
     elif standing and standing.cycle_id == form.cycle:
-        history.record(
-            visit.conn,
-            Event(
-                tenant_id=visit.maker.tenant_id,
-                unit_id=visit.unit.unit_id,
-                slot_id=standing.slot_id,
-                type=EventType.PART_FITTED,
-                key=f"fitted:owner:{standing.cycle_id}",
-                occurred_at=clock.now(),
-                payload={"by": "owner"},
-            ),
-        )
+        cycles.tell_fitted(visit.conn, standing.cycle_id, clock.now())
         note(visit, "part_fitted", cycle=standing.cycle_id)
     return RedirectResponse(f"{visit.base}?said=fitted", 303)
 

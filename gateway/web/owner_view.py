@@ -9,8 +9,9 @@ from commerce import fit, money, orders
 from commerce.orders import Order, State
 from gateway.notify import reasons
 from gateway.notify.words import span
-from gateway.registry import timeline
+from gateway.registry import owners, timeline
 from gateway.registry.doubts import ASSUMED
+from gateway.registry.owners import Owner
 from gateway.registry.timeline import Standing
 from gateway.registry.units import Unit
 from gateway.web import words
@@ -83,7 +84,7 @@ class SlotView:
     prompt_id: int | None
     snoozed_until: datetime | None
     fitted_at: datetime | None
-    order_at: datetime | None
+    write_at: datetime | None  # when its owner is written to; None where nobody writes
     doubt_id: int | None
     doubt_at: datetime | None
     going_on: str  # how it goes on without an answer, empty while the answer is waited for
@@ -96,7 +97,8 @@ class SlotView:
 
 def slots(conn: psycopg.Connection, unit: Unit, *, first: int | None, now: datetime) -> list[SlotView]:
     """Return every slot of a unit, the one the reader came for first, then the most urgent."""
-    views = [_slot(conn, unit, standing, now) for standing in timeline.standings(conn, unit.unit_id)]
+    wants = _wants_mail(conn, owners.owner_of(conn, unit.unit_id, now))
+    views = [_slot(conn, unit, standing, wants, now) for standing in timeline.standings(conn, unit.unit_id)]
     return sorted(views, key=lambda v: (v.slot_id != first, URGENCY.index(v.look)))
 
 
@@ -133,7 +135,22 @@ def shown(offer_id: int, total_minor: int, currency: str) -> str:
     return f"{offer_id}:{total_minor}:{currency}"
 
 
-def _slot(conn: psycopg.Connection, unit: Unit, at: Standing, now: datetime) -> SlotView:
+def _wants_mail(conn: psycopg.Connection, owner: Owner | None) -> int | None:
+    """Return the owner's party id where they can and want to be written to when a part is due."""
+    if owner is None or not owner.email or owner.channel != "email":
+        return None
+    return owner.party_id if owners.agreed(conn, owner.party_id, "replacement_prompts") else None
+
+
+def _write_at(at: Standing, party_id: int | None, now: datetime) -> datetime | None:
+    """Return when a person who wants it is written to in time: once a cycle, and not while a spare is at home."""
+    if party_id is None or at.order_at is None or at.asked == party_id or at.spares:
+        return None
+    when = max(at.order_at, at.remind_at or at.order_at)
+    return when if when > now else None
+
+
+def _slot(conn: psycopg.Connection, unit: Unit, at: Standing, wants: int | None, now: datetime) -> SlotView:
     order = orders.open_order(conn, unit.unit_id, at.slot_id)
     if order and order.unpaid and order.party_id is None:
         order = None  # a stranger looked at the payment page: nothing is on its way, and it is nobody's business
@@ -159,7 +176,7 @@ def _slot(conn: psycopg.Connection, unit: Unit, at: Standing, now: datetime) -> 
         prompt_id=at.prompt_id,
         snoozed_until=at.remind_at if at.prompt_state == "snoozed" else None,
         fitted_at=at.fitted_at,
-        order_at=at.order_at,
+        write_at=_write_at(at, wants, now),
         doubt_id=at.doubt_id,
         doubt_at=at.doubt_at,
         going_on=_going_on(at),

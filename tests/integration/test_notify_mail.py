@@ -393,6 +393,7 @@ def test_who_fitted_it_already_is_not_asked(
     fleet.own(conn, house, unit_id)
     now = fleet.run(conn, unit_id, 100)
     fleet.scored(conn, unit_id, now)
+    conn.execute("insert into spare values (%s, %s, %s, 1)", (house.tenant_id, unit_id, house.slot.slot_id))
     prompts.ask_if_fitted(conn, unit_id, house.slot.slot_id, now)
     row = conn.execute("select message_id from outbox where kind = 'ask_if_fitted'").fetchone()
     assert row

@@ -114,6 +114,14 @@ def test_nobody_is_asked_without_consent(conn: psycopg.Connection, house: House)
     } == reasons
 
 
+def test_a_second_unit_gives_no_withdrawn_consent_back(conn: psycopg.Connection, house: House) -> None:
+    """Who stopped the mails is registered for another unit: they stay stopped, for both."""
+    party_id = fleet.own(conn, house, fleet.enrol(conn, house))
+    owners.withdraw(conn, party_id, "replacement_prompts", BORN)
+    assert party_id == fleet.own(conn, house, fleet.enrol(conn, house, "A2"))
+    assert not owners.agreed(conn, party_id, "replacement_prompts")
+
+
 def test_a_dry_run_says_who_would_be_asked_and_writes_nothing(
     conn: psycopg.Connection, due: tuple[int, int, datetime]
 ) -> None:
@@ -131,9 +139,24 @@ def test_an_order_under_way_or_a_spare_at_home_keeps_silence(
     """Who has the part, or has ordered it, is not asked to order."""
     unit_id, _, now = due
     conn.execute("insert into spare values (%s, %s, %s, 2)", (house.tenant_id, unit_id, house.slot.slot_id))
-    assert ([], ["2 at home"]) == (prompts.speak(conn, now), [v.silence for v in prompts.rehearse(conn, now)])
+    assert ["2 at home: the owner is asked whether it is fitted"] == [v.silence for v in prompts.rehearse(conn, now)]
+    assert [] == prompts.speak(conn, now)
     conn.execute("delete from spare")
     assert 1 == len(prompts.speak(conn, now))
+
+
+def test_who_has_a_spare_is_asked_once_whether_it_is_fitted(
+    conn: psycopg.Connection, house: House, due: tuple[int, int, datetime]
+) -> None:
+    """The second of a pack waits at home: its order date brings that question in place of the prompt, once a cycle."""
+    unit_id, party_id, now = due
+    conn.execute("insert into spare values (%s, %s, %s, 1)", (house.tenant_id, unit_id, house.slot.slot_id))
+    for days in (0, 1, 30, 200):
+        assert [] == prompts.speak(conn, now + days * DAY)
+    eol, running = fleet.standing(conn, unit_id)["eol_q50"], cycles.running(conn, unit_id, house.slot.slot_id)
+    assert running is not None
+    asked = conn.execute("select party_id, kind, payload, due_at from outbox where channel = 'email'").fetchall()
+    assert [(party_id, "ask_if_fitted", {"cycle_id": running.cycle_id}, eol)] == asked
 
 
 def test_parts_due_together_share_a_mail_and_later_ones_wait_a_day(conn: psycopg.Connection, house: House) -> None:
@@ -298,6 +321,76 @@ def test_a_cancelled_order_opens_its_prompt_without_a_second_mail(
     prompts.order_gone(conn, cycle_id)
     assert ("open", None) == (prompts.get(conn, prompt_id).state, prompts.get(conn, prompt_id).answer)
     assert [] == prompts.speak(conn, now)
+
+
+@pytest.mark.parametrize(("answer", "state"), [("remind", "snoozed"), ("elsewhere", "answered"), ("wrong", "answered")])
+def test_an_order_that_comes_to_nothing_leaves_the_answer_given_before(
+    conn: psycopg.Connection, due: tuple[int, int, datetime], answer: str, state: str
+) -> None:
+    """A payment page opened and left: who asked to be reminded is reminded, and who buys elsewhere is left alone."""
+    _, _, now = due
+    (prompt_id,) = prompts.speak(conn, now)
+    before = prompts.answer(conn, prompt_id, answer, now)
+    prompts.ordered(conn, before.cycle_id, now + DAY)
+    assert "ordered" == prompts.get(conn, prompt_id).state
+    prompts.order_gone(conn, before.cycle_id)
+    assert before == prompts.get(conn, prompt_id)
+    assert state == before.state
+    later = now + 7 * DAY
+    fleet.set_clock(later)
+    assert ([prompt_id] if answer == "remind" else []) == prompts.speak(conn, later)
+    prompts.ordered(conn, before.cycle_id, later)
+    prompts.order_gone(conn, before.cycle_id)
+    assert [] == prompts.speak(conn, later + 2 * DAY)
+
+
+def test_an_order_that_was_fitted_is_the_answer(
+    conn: psycopg.Connection, house: House, due: tuple[int, int, datetime]
+) -> None:
+    """Who asked to be reminded and ordered in the end has ordered."""
+    unit_id, _, now = due
+    (prompt_id,) = prompts.speak(conn, now)
+    cycle_id = prompts.answer(conn, prompt_id, "remind", now).cycle_id
+    prompts.ordered(conn, cycle_id, now)
+    cycles.fitted(conn, cycles.Fitting(unit_id, house.slot.slot_id, now, "owner"), now)
+    assert ("closed", "order") == (prompts.get(conn, prompt_id).state, prompts.get(conn, prompt_id).answer)
+
+
+def sold(conn: psycopg.Connection, house: House, unit_id: int, now: datetime) -> int:
+    """Let the unit be sold on at `now`, and return the new owner's party id."""
+    conn.execute("update ownership set period = tstzrange(lower(period), %s) where unit_id = %s", (now, unit_id))
+    return owners.register(conn, house.tenant_id, unit_id, email="second@example.com", now=now)
+
+
+@pytest.mark.parametrize("answer", [None, "remind", "elsewhere", "spare"])
+def test_who_buys_a_unit_is_asked_once_whatever_its_former_owner_was(
+    conn: psycopg.Connection, house: House, due: tuple[int, int, datetime], answer: str | None
+) -> None:
+    """The same prompt, unanswered, with a mail of its own to the new owner; the former one's spares went with them."""
+    unit_id, first, now = due
+    (prompt_id,) = prompts.speak(conn, now)
+    if answer:
+        prompts.answer(conn, prompt_id, answer, now)
+    second = sold(conn, house, unit_id, now + DAY)
+    now += 2 * DAY
+    fleet.set_clock(now)
+    assert [prompt_id] == prompts.speak(conn, now)
+    assert [] == prompts.speak(conn, now + 2 * DAY)
+    asked = prompts.get(conn, prompt_id)
+    assert (second, "open", None, None) == (asked.party_id, asked.state, asked.answer, asked.remind_at)
+    to = conn.execute("select party_id from outbox where kind = 'prompt' order by message_id").fetchall()
+    assert [(first,), (second,)] == to
+
+
+def test_who_buys_a_unit_and_answers_on_its_page_has_been_asked(
+    conn: psycopg.Connection, house: House, due: tuple[int, int, datetime]
+) -> None:
+    """The prompt is theirs with their answer: no mail comes after it."""
+    unit_id, _, now = due
+    (prompt_id,) = prompts.speak(conn, now)
+    second = sold(conn, house, unit_id, now + DAY)
+    assert second == prompts.answer(conn, prompt_id, "elsewhere", now + 2 * DAY).party_id
+    assert [] == prompts.speak(conn, now + 3 * DAY)
 
 
 def test_what_is_no_answer_is_refused(conn: psycopg.Connection, due: tuple[int, int, datetime]) -> None:

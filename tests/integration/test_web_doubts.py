@@ -163,7 +163,23 @@ def test_the_mail_asks_once_and_not_when_it_is_settled(house: WebHouse) -> None:
     sent, unneeded = house.conn.execute("select rendered, error from outbox order by message_id").fetchall()
     assert "Filter in Kitchen: did you change it?" == sent[0]["subject"]
     assert f"#changed-{house.slots['hepa']}" in sent[0]["text"]
+    assert "/u/" in sent[0]["headers"]["List-Unsubscribe"]
     assert "known by now" in unneeded[1]
+
+
+def test_the_mail_is_not_sent_to_who_stopped_these_mails(house: WebHouse) -> None:
+    """Consent is asked for when it is sent, not only when it is written down."""
+    _, token, doubt_id = in_doubt(house)
+    owner = house.conn.execute("select party_id from ownership").fetchone()
+    assert owner
+    outbox.put(
+        house.conn, tenant_id=house.tenant_id, key="changed?:1", channel="email", kind="ask_if_changed",
+        payload={"doubt_id": doubt_id}, party_id=owner[0],
+    )  # fmt: skip
+    house.client().post(f"/u/{token}", data={"List-Unsubscribe": "One-Click"})
+    house.work()
+    said = house.conn.execute("select sent_at, error from outbox").fetchall()
+    assert [(None, "not sent: the person agreed to no prompts, or took it back")] == said
 
 
 @pytest.mark.parametrize(

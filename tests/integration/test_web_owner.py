@@ -10,6 +10,8 @@ import httpx
 import pytest
 
 from gateway import clock
+from gateway.events import Event, EventType
+from gateway.registry import history
 from tests.integration.web_house import GTIN, SAME, WebHouse, code, open_house
 
 
@@ -229,6 +231,38 @@ def test_fitted_begins_the_next_cycle_however_often_it_is_pressed(house: WebHous
     assert "New" in after.text
 
 
+def a_year_on(house: WebHouse) -> list[tuple[str, bool]]:
+    """Let the filter's cycles have begun a year earlier, and return each one's source and whether it runs."""
+    house.conn.execute(
+        """update cycle set period = tstzrange(lower(period) - interval '1 year', upper(period) - interval '1 year')
+           where slot_id = %s""",
+        (house.slots["hepa"],),
+    )
+    return house.conn.execute(
+        "select source, upper_inf(period) from cycle where slot_id = %s order by lower(period)", (house.slots["hepa"],)
+    ).fetchall()
+
+
+@pytest.mark.parametrize("first", ["owner", "button"])
+def test_a_fitting_told_again_leaves_the_next_one_to_be_told(house: WebHouse, first: str) -> None:
+    """Pressed once more on the page that comes back, or after the unit's own button: the next cycle still ends."""
+    unit, _, token = house.due()
+    client = house.client()
+    if first == "button":
+        at, where = clock.now() - timedelta(hours=20), (house.tenant_id, unit.unit_id, house.slots["hepa"])
+        history.record(house.conn, Event(*where, EventType.PART_FITTED, "unit:1", at, {"by": "button"}))
+    else:
+        press(client, client.get(f"/p/{token}").text, "/fitted")
+    house.work()
+    press(client, client.get(f"/p/{token}").text, "/fitted")
+    house.work()
+    source = "owner" if first == "owner" else "device"
+    assert [("factory", False), (source, True)] == a_year_on(house)
+    press(client, client.get(f"/p/{token}").text, "/fitted")
+    house.work()
+    assert [("factory", False), (source, False), ("owner", True)] == a_year_on(house)
+
+
 @pytest.mark.parametrize(
     ("answer", "state"),
     [("remind", "snoozed"), ("spare", "answered"), ("elsewhere", "answered"), ("wrong", "answered")],
@@ -317,6 +351,64 @@ def test_one_click_unsubscription_is_a_post(house: WebHouse) -> None:
     assert 200 == client.post(f"/u/{token}", data={"List-Unsubscribe": "One-Click"}).status_code
     assert 0 == house.conn.execute(live).fetchone()[0]
     assert 200 == client.post(f"/u/{token}", data={"List-Unsubscribe": "One-Click"}).status_code
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        None,
+        "update prompt set state = 'snoozed', answer = 'remind', remind_at = now()",
+        "update prompt set state = 'answered', answer = 'wrong'",
+        "update prompt set state = 'open'",
+        "update consent set withdrawn_at = now()",
+        "update party set channel = 'none'",
+    ],
+)
+def test_the_page_promises_a_mail_only_where_one_will_come(house: WebHouse, change: str | None) -> None:
+    """Nobody writes to who stopped it, nor a second time in a cycle whose one prompt is used up."""
+    _, _, token = house.due()
+    house.conn.execute("update slot_state set stage = 'ok'")
+    house.conn.execute("delete from slot_state where slot_id = %s", (house.slots["carbon"],))
+    house.conn.execute("update owner_link set prompt_id = null")
+    if change is None:
+        house.conn.execute("delete from prompt")
+    else:
+        house.conn.execute(change.encode())
+    promised = "We write to you around" in house.client().get(f"/p/{token}").text
+    assert (change is None or "remind" in change) == promised
+
+
+def test_the_question_whether_it_is_fitted_is_not_asked_after_a_stop(house: WebHouse) -> None:
+    """The mail waits for the part's end; who stops these mails before it gets none."""
+    _, _, token = house.due()
+    client = house.client()
+    press(client, client.get(f"/p/{token}").text, "/answer", answer="elsewhere")
+    client.post(f"/u/{token}", data={"List-Unsubscribe": "One-Click"})
+    row = house.conn.execute("select message_id from outbox where kind = 'ask_if_fitted'").fetchone()
+    assert row
+    house.worker.send(row[0])
+    said = house.conn.execute("select sent_at, error from outbox where message_id = %s", row).fetchone()
+    assert (None, "not sent: the person agreed to no prompts, or took it back") == said
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"), [("elsewhere", "you buy the new part elsewhere"), ("spare", "you have a new part at home")]
+)
+def test_the_question_whether_it_is_fitted_says_what_is_so(house: WebHouse, answer: str, said: str) -> None:
+    """Its words are true of who bought elsewhere and of who has a spare, and each of its links leads somewhere."""
+    _, _, token = house.due()
+    client = house.client()
+    press(client, client.get(f"/p/{token}").text, "/answer", answer=answer)
+    row = house.conn.execute("select message_id from outbox where kind = 'ask_if_fitted'").fetchone()
+    assert row
+    house.worker.send(row[0])
+    mail = house.conn.execute("select rendered from outbox where message_id = %s", row).fetchone()[0]
+    assert said in mail["text"]
+    assert "is with you" not in mail["text"]
+    assert "List-Unsubscribe=One-Click" == mail["headers"]["List-Unsubscribe-Post"]
+    assert 200 == client.get(re.findall(r"/u/[\w-]+", mail["text"])[0]).status_code
+    ((page, part),) = re.findall(r"(/p/[\w-]+)#([\w-]+)", mail["text"])
+    assert f'id="{part}"' in client.get(page).text
 
 
 def test_where_nothing_can_be_ordered_the_page_says_so(dsn: str) -> None:

@@ -153,6 +153,8 @@ def test_what_goes_wrong_is_told_without_a_trace(house: WebHouse, monkeypatch: p
         answer = client.get("/console")
     assert 500 == answer.status_code
     assert "went wrong on our side" in answer.text
+    assert "Nothing was changed" not in answer.text  # it may have come after the effect
+    assert "we do not know whether it was done" in answer.text
     assert "canary" not in answer.text
     assert answer.headers["content-security-policy"].startswith("default-src 'none'")
     assert "request failed" in [line["event"] for line in lines]

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import httpx
 import pytest
 
-from commerce import orders
+from commerce import orders, parcels
 from commerce.desk import Placed
 from commerce.errors import AlreadyOrdered, CannotPay, NotAllowed, OutOfStock, RefundRefused
 from commerce.no_payments import NoPayments
@@ -262,6 +262,51 @@ def test_a_part_fitted_before_it_was_ordered_is_no_part_of_the_order(shop: Shop)
     with shop.begin(shop.tenant_id) as conn:
         assert desk.fitted(conn, shop.unit_id, shop.slot_id, placed.order.created_at - timedelta(days=20)) is None
     assert "delivered" == shop.order(placed).state
+    assert [(1,)] == shop.sql("select count from spare")
+
+
+def test_a_spare_fitted_before_the_next_order_and_told_late_is_no_spare_any_more(shop: Shop) -> None:
+    """The cupboard's part went in before the order: what the order brought stays counted, and the other does not."""
+    with shop.begin(shop.tenant_id) as conn:
+        parcels.add_spares(conn, shop.tenant_id, shop.unit_id, shop.slot_id, 1)
+    placed = released(shop)
+    desk, order_id = shop.desk(), placed.order.order_id
+    desk.shipped(shop.tenant_id, order_id)
+    desk.delivered(shop.tenant_id, order_id)
+    assert [(2,)] == shop.sql("select count from spare")
+    with shop.begin(shop.tenant_id) as conn:
+        desk.fitted(conn, shop.unit_id, shop.slot_id, placed.order.created_at - timedelta(days=1))
+    assert ("delivered", [(1,)]) == (shop.order(placed).state, shop.sql("select count from spare"))
+
+
+def test_what_a_guest_bought_is_no_spare_of_the_owners(shop: Shop) -> None:
+    """It went to the guest's address: the owner has nothing at home."""
+    desk = shop.desk()
+    placed = shop.guest(desk)
+    shop.standin.pay(placed.go_to or "", **GUEST)
+    desk.refresh(shop.tenant_id, placed.order.order_id)
+    desk.release(shop.tenant_id, placed.order.order_id)
+    desk.shipped(shop.tenant_id, placed.order.order_id)
+    assert "delivered" == desk.delivered(shop.tenant_id, placed.order.order_id).state
+    assert [] == shop.sql("select from spare where count > 0")
+
+
+@pytest.mark.parametrize("fitted", [False, True])
+def test_what_was_refunded_in_full_is_no_spare_any_more(shop: Shop, *, fitted: bool) -> None:
+    """A pack of two goes back, or the one of it that is not fitted; what was at home before stays."""
+    shop.sql("update part set pack_size = 2")
+    with shop.begin(shop.tenant_id) as conn:
+        parcels.add_spares(conn, shop.tenant_id, shop.unit_id, shop.slot_id, 1)
+    placed = released(shop)
+    desk, order_id = shop.desk(), placed.order.order_id
+    desk.shipped(shop.tenant_id, order_id)
+    desk.delivered(shop.tenant_id, order_id)
+    if fitted:
+        with shop.begin(shop.tenant_id) as conn:
+            desk.fitted(conn, shop.unit_id, shop.slot_id, shop.now())
+    desk.refund(shop.tenant_id, order_id, "goodwill", 500)
+    assert [(3 - fitted,)] == shop.sql("select count from spare")
+    assert "refunded" == desk.refund(shop.tenant_id, order_id, "withdrawal").state
     assert [(1,)] == shop.sql("select count from spare")
 
 
