@@ -1,7 +1,7 @@
 """The counter: where a tap becomes one order, however often and from wherever it comes."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -139,14 +139,17 @@ class Counter:
             if error.trouble is Trouble.REFUSED or attempt.kind == "checkout":
                 self._till.cancel(order.tenant_id, order.order_id, "refused by the payment provider")
                 raise CannotPay(str(error)) from error
-            return self._pay(self._another(order, attempt, quote), quote, str(error))
+            another = self._another(order, attempt, quote)
+            return self._pay(another, quote, str(error)) if another else Placed(self._till.order(attempt), None)
         order = self._till.settle(attempt, charge, "tap")
         return Placed(order, charge.url if order.unpaid else None, note=note)
 
-    def _another(self, order: Order, failed: Attempt, quote: Quote) -> Attempt:
-        """Store a next attempt, through the payment page."""
+    def _another(self, order: Order, failed: Attempt, quote: Quote) -> Attempt | None:
+        """Store a next attempt, through the payment page; None for an order that ended meanwhile."""
         with self._till.begin(order.tenant_id) as conn:
             order = orders.lock(conn, order.order_id)
+            if not order.unpaid:
+                return None
             latest = attempts.of_order(conn, order.order_id)[0]
             if latest.payment_id != failed.payment_id:  # another tap was faster
                 return latest
@@ -163,18 +166,21 @@ class Counter:
         if not order.unpaid:
             return Placed(order, None, again=True)
         order, latest = self._settled(order)
-        if not order.unpaid:
-            return Placed(order, None, again=True)
+        if not order.unpaid:  # paid meanwhile, or ended, as its page had run out: then it is in nobody's way any more
+            return Placed(order, None, again=True) if order.paid else None
         if latest.state in (Standing.CREATED, Standing.INDETERMINATE):  # nobody may charge anew until this is known
             return Placed(order, None, again=True, note=latest.error)
         live = quote.live(self._till.wall())
         if theirs and latest.pending and (same or not live):
             return Placed(order, latest.url, again=True)
         if theirs and not latest.pending and same and live:
-            next_one = self._pay(self._another(order, latest, quote), quote, latest.error)
-            return Placed(next_one.order, next_one.go_to, again=True, note=next_one.note)
+            return self._once_more(order, latest, quote)
         cleared = self._till.cancel(order.tenant_id, order.order_id, "ordered anew")
         return None if cleared.state is State.CANCELLED else Placed(cleared, None, again=True)
+
+    def _once_more(self, order: Order, failed: Attempt, quote: Quote) -> Placed | None:
+        another = self._another(order, failed, quote)
+        return replace(self._pay(another, quote, failed.error), again=True) if another else None
 
     def _settled(self, order: Order) -> tuple[Order, Attempt]:
         """Return an unpaid order with its latest attempt as it stands now, if need be after a moment for its answer."""

@@ -43,6 +43,7 @@ TRANSITIONS: dict[State, frozenset[State]] = {
 }
 REFUNDABLE = frozenset(s for s, to in TRANSITIONS.items() if State.REFUNDED in to)
 UNPAID = frozenset({State.CREATED, State.PAYING})
+PAID_FOR = frozenset({State.PAID, State.RELEASED, State.SHIPPED, State.DELIVERED, State.FITTED})
 OPEN = frozenset({State.CREATED, State.PAYING, State.PAID, State.RELEASED, State.SHIPPED, State.DELIVERED})
 
 
@@ -75,6 +76,11 @@ class Order:
     @property
     def unpaid(self) -> bool:
         return self.state in UNPAID
+
+    @property
+    def paid(self) -> bool:
+        """Whether it was paid and still stands, however far it has come."""
+        return self.state in PAID_FOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +185,10 @@ def open_order(conn: psycopg.Connection[Any], unit_id: int, slot_id: int) -> Ord
 
 
 def of_quote(conn: psycopg.Connection[Any], quote_id: int) -> Order | None:
-    """Return the order that was placed on a quote and not cancelled, if any."""
+    """Return the order that was placed on a quote and still stands, neither cancelled nor refunded, if any."""
+    standing = "where o.quote_id = %s and o.state <> all('{cancelled,refunded}') order by o.order_id desc limit 1"
     try:
-        return _one(conn, "where o.quote_id = %s and o.state <> 'cancelled' order by o.order_id desc limit 1", quote_id)
+        return _one(conn, standing, quote_id)
     except NotHere:
         return None
 

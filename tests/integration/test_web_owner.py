@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from commerce.payments import Ask, Charge
 from gateway import clock
 from tests.integration.web_house import GTIN, SAME, WebHouse, code, open_house
 
@@ -150,6 +151,28 @@ def test_without_a_card_the_press_leads_to_the_payment_page(house: WebHouse) -> 
     back = client.get("/return")
     assert f"/p/{token}?said=payment" == back.headers["location"]
     assert "Go on to the payment" in client.get(back.headers["location"]).text
+
+
+def test_cancelled_while_it_is_paid_the_page_says_so_and_the_link_lives(
+    house: WebHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order is cancelled elsewhere while the card is asked: the mail's link may order still."""
+    _, party_id, token = house.due()
+    house.keep_card(party_id)
+    payments = house.desk._payments
+    ask = payments.ask
+
+    def cancelled_first(asked: Ask) -> Charge:
+        house.desk.cancel(house.tenant_id, asked.order_id, f"party:{party_id}")
+        return ask(asked)
+
+    client = house.client()
+    with monkeypatch.context() as patched:
+        patched.setattr(payments, "ask", cancelled_first)
+        answer = press(client, client.get(f"/p/{token}").text, "/order")
+    assert f"/p/{token}?said=cancelled" == answer.headers["location"]
+    assert "nothing is charged" in client.get(answer.headers["location"]).text
+    assert f"/p/{token}?said=ordered" == press(client, client.get(f"/p/{token}").text, "/order").headers["location"]
 
 
 def test_a_moved_price_is_shown_before_it_is_charged(house: WebHouse) -> None:
