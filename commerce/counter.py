@@ -93,7 +93,7 @@ class Counter:
         if buyer.party_id is not None:
             self._till.tell(conn, about(order, "order_placed", order.created_at))
         known = customers.get(conn, buyer.party_id) if buyer.party_id is not None else None
-        card = known.payment_method if known else None
+        card = known.payment_method if known and order.ship_to else None  # only the page asks where to ship to
         url = buyer.return_url.replace("{number}", order.number)
         return self._store(conn, order, quote, customer=customer, card=card, return_url=url)
 

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 
-from commerce import fit, orders
+from commerce import customers, fit, orders
 from commerce.orders import State
 from gateway import clock
 from gateway.registry import models, timeline
@@ -62,6 +62,7 @@ def show(visit: Visit, notice: Notice | None = None, status: int = 200) -> Respo
             "orderable": [s.slot_id for s in slots if link_orders(visit, s.slot_id)],
             "closed": services.desk.closed,
             "signed_in": visit.link is None,
+            "paying": owner_view.paying(visit.owner, customers.get(visit.conn, visit.owner.party_id)),
             "undo": owner_view.undo_words(services.desk.undo),
         }
         answer: Response = pages.page(request, "owner/unit.html", status, **context)

@@ -6,11 +6,13 @@ from datetime import datetime, timedelta
 import psycopg
 
 from commerce import fit, money, orders
+from commerce.customers import Customer
 from commerce.orders import Order, State
 from gateway.notify import reasons
 from gateway.notify.words import span
 from gateway.registry import timeline
 from gateway.registry.doubts import ASSUMED
+from gateway.registry.owners import Owner
 from gateway.registry.timeline import Standing
 from gateway.registry.units import Unit
 from gateway.web import words
@@ -126,6 +128,15 @@ def offered(found: fit.Fit | fit.NoFit, now: datetime) -> tuple[Part | None, str
         ),
         "",
     )
+
+
+def paying(owner: Owner, customer: Customer | None) -> str:
+    """Say what a press leads to: which card is charged, and where the part goes."""
+    if owner.site_id is None:
+        return ". You give your address and card on the next page, and can still turn back there."
+    if customer is None or customer.payment_method is None:
+        return ", to your address on file. You give your card on the next page, and can still turn back there."
+    return f", charged to {customer.card or 'your saved card'}, to your address on file."
 
 
 def shown(offer_id: int, total_minor: int, currency: str) -> str:

@@ -175,6 +175,20 @@ def test_cancelled_while_it_is_paid_the_page_says_so_and_the_link_lives(
     assert f"/p/{token}?said=ordered" == press(client, client.get(f"/p/{token}").text, "/order").headers["location"]
 
 
+def test_the_button_says_which_card_is_charged_and_where_the_part_goes(house: WebHouse) -> None:
+    """With a card: its name; without: that the next page asks; without an address: that it asks for both."""
+    unit, party_id, token = house.due()
+    client = house.client()
+    assert "to your address on file. You give your card on the next page" in client.get(f"/p/{token}").text
+    house.keep_card(party_id)
+    assert "charged to Visa 4242, to your address on file" in client.get(f"/p/{token}").text
+    house.conn.execute("update ownership set site_id = null where unit_id = %s", (unit.unit_id,))
+    page = client.get(f"/p/{token}").text
+    assert "on file" not in page
+    assert "You give your address and card on the next page" in page
+    assert press(client, page, "/order").headers["location"].startswith(f"{house.settings.stripe_url}/pay/")
+
+
 def test_a_moved_price_is_shown_before_it_is_charged(house: WebHouse) -> None:
     """The price changed between the look and the press: nothing is ordered, the new price is shown (S17)."""
     _, _, token = house.due()
