@@ -97,7 +97,8 @@ class Step:
 
 
 SELECT = """
-select o.*, p.sku, p.name as part_name, q.quantity, p.pack_size
+select o.*, coalesce(q.sku, p.sku) as sku, coalesce(q.part_name, p.name) as part_name, q.quantity,
+       coalesce(q.pack_size, p.pack_size) as pack_size
 from purchase o
 join quote q on q.tenant_id = o.tenant_id and q.quote_id = o.quote_id
 join part p on p.tenant_id = q.tenant_id and p.part_id = q.part_id

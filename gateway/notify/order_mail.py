@@ -162,8 +162,8 @@ def _order(sending: Sending, order_id: int) -> Ordered:
     with sending.conn.cursor(row_factory=class_row(Ordered)) as cursor:
         order = cursor.execute(
             """select o.tenant_id, o.order_id, o.number, o.state, o.unit_id, o.slot_id, o.total_minor, o.currency,
-                 s.name as slot_name, coalesce(u.name, m.name) as unit_name, part.name as part_name,
-                 site.address, shipment.carrier, shipment.tracking
+                 s.name as slot_name, coalesce(u.name, m.name) as unit_name,
+                 coalesce(q.part_name, part.name) as part_name, site.address, shipment.carrier, shipment.tracking
                from purchase o join quote q on q.quote_id = o.quote_id join part on part.part_id = q.part_id
                  join slot s on s.slot_id = o.slot_id join unit u on u.unit_id = o.unit_id
                  join product_model m on m.model_id = u.model_id

@@ -113,8 +113,7 @@ def _quote(visit: Visit, slot_id: int, shown: str) -> Ready | Response:
     if standing is None or standing.cycle_id is None or isinstance(found, fit.NoFit):
         reason = found.reason if isinstance(found, fit.NoFit) else "This slot is not in use yet."
         return owner_page.show(visit, ("warn", f"{reason} Nothing was ordered."), 409)
-    total = found.price_minor + found.shipping_minor
-    if shown != owner_view.shown(found.offer_id, total, found.currency):
+    if shown != owner_view.shown(found):
         moved = (
             "warn",
             "The price or the part has changed since you opened the page. Nothing was ordered; look again.",

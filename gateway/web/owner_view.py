@@ -1,5 +1,6 @@
 """What an owner's page says about each slot: where it stands, in words, and what can be done about it."""
 
+import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -42,7 +43,7 @@ class Part:
     shipping: str
     arrives: str
     last: bool
-    shown: str  # what the order form carries back: the price on this page, compared and never trusted
+    shown: str  # what the order form carries back: the part and price on this page, compared and never trusted
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ def offered(found: fit.Fit | fit.NoFit, now: datetime) -> tuple[Part | None, str
             else "free shipping",
             arrives=words.date(now + timedelta(days=found.delivery_d)),
             last=found.stock == 1,
-            shown=shown(found.offer_id, total, found.currency),
+            shown=shown(found),
         ),
         "",
     )
@@ -139,9 +140,11 @@ def paying(owner: Owner, customer: Customer | None) -> str:
     return f", charged to {customer.card or 'your saved card'}, to your address on file."
 
 
-def shown(offer_id: int, total_minor: int, currency: str) -> str:
-    """Write a price down so that two can be compared."""
-    return f"{offer_id}:{total_minor}:{currency}"
+def shown(found: fit.Fit) -> str:
+    """Write down what the page says of a part, so that two can be compared; its stock and its date may move."""
+    price = (found.currency, found.price_minor, found.shipping_minor, found.tax_bp)
+    terms = (found.offer_id, found.sku, found.name, found.pack_size, *price, found.delivery_d)
+    return hashlib.sha256(repr(terms).encode()).hexdigest()
 
 
 def _slot(conn: psycopg.Connection, unit: Unit, at: Standing, now: datetime) -> SlotView:

@@ -202,6 +202,28 @@ def test_a_moved_price_is_shown_before_it_is_charged(house: WebHouse) -> None:
     assert 0 == house.conn.execute("select count(*) from purchase").fetchone()[0]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update part set name = 'Carbon pre-filter' where sku = 'P-hepa'",
+        "update part set pack_size = 2 where sku = 'P-hepa'",
+        "update offer set tax_bp = 700",
+        "update offer set delivery_d = 40",
+    ],
+)
+def test_another_part_at_the_same_price_is_not_what_was_shown(house: WebHouse, change: str) -> None:
+    """Name, pack size, tax or delivery moved between the look and the press: nothing is ordered."""
+    _, party_id, token = house.due()
+    house.keep_card(party_id)
+    client = house.client()
+    page = client.get(f"/p/{token}").text
+    house.conn.execute(change.encode())
+    answer = press(client, page, "/order")
+    assert 409 == answer.status_code
+    assert "the part has changed" in answer.text
+    assert [] == house.conn.execute("select from purchase").fetchall()
+
+
 def test_a_stranger_can_buy_but_not_order_for_the_owner(house: WebHouse) -> None:
     """A guest is led to the payment page; the owner's button needs the owner (S7)."""
     unit, _, _ = house.due()

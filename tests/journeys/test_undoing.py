@@ -399,3 +399,14 @@ def test_no_page_is_opened_for_an_order_that_was_cancelled(shop: Shop, monkeypat
     monkeypatch.setattr(desk._till, "declined", cancelled_then)
     placed = shop.tap(desk)
     assert ("cancelled", None, []) == (placed.order.state, placed.go_to, shop.standin.sessions())
+
+
+def test_an_order_keeps_the_part_that_was_shown(shop: Shop) -> None:
+    """The catalogue is edited after the tap: the order's name and the spares that it brings stay what they were."""
+    shop.sql("update part set pack_size = 2")
+    placed = released(shop)
+    shop.sql("update part set pack_size = 1, name = 'Carbon filter'")
+    desk = shop.desk()
+    desk.shipped(shop.tenant_id, placed.order.order_id)
+    assert "HEPA filter" == desk.delivered(shop.tenant_id, placed.order.order_id).part_name
+    assert [(2,)] == shop.sql("select count from spare")
