@@ -109,7 +109,10 @@ class Counter:
     ) -> Attempt:
         wall = self._till.wall()
         number = len(attempts.of_order(conn, order.order_id)) + 1
-        closes = min(max(quote.expires_at, wall + PAGE_AT_LEAST), wall + PAGE_AT_MOST)
+        at_least = wall + PAGE_AT_LEAST
+        closes = min(max(quote.expires_at, at_least), wall + PAGE_AT_MOST)
+        if order.party_id is None:  # whoever it is, they hold a part that its owner may be waiting for
+            closes = at_least
         ask = Ask(
             key=f"{order.number}:{number}",
             tenant_id=order.tenant_id,

@@ -216,11 +216,15 @@ def in_states(
 
 
 def abandoned(conn: psycopg.Connection[Any], tenant_id: int, expired_before: datetime, limit: int = 100) -> list[int]:
-    """Return unpaid orders, oldest first, whose quote ended before then and whose payment holds no more surprises."""
+    """Return unpaid orders, oldest first, whose quote ended before then and whose payment holds no more surprises.
+
+    A guest's is over as soon as no page of theirs is open.
+    """
     rows = conn.execute(
         """select o.order_id from purchase o join quote q using (tenant_id, quote_id)
-           where o.tenant_id = %s and o.state = any(%s) and q.expires_at < %s and not exists (
-             select from payment p where p.order_id = o.order_id and p.state in ('created', 'indeterminate'))
+           where o.tenant_id = %s and o.state = any(%s) and (q.expires_at < %s or o.party_id is null) and not exists (
+             select from payment p where p.order_id = o.order_id and (p.state in ('created', 'indeterminate')
+               or p.state = 'requires_action' and o.party_id is null))
            order by o.order_id limit %s""",
         (tenant_id, [str(s) for s in UNPAID], expired_before, limit),
     )

@@ -109,7 +109,8 @@ def _quote(visit: Visit, slot_id: int, shown: str) -> Ready | Response:
     assert visit.unit  # noqa: S101  # both callers have looked
     standing = next((s for s in timeline.standings(visit.conn, visit.unit.unit_id) if s.slot_id == slot_id), None)
     place = owner_view.place(visit.unit, slot_id)
-    found = fit.part_for(visit.conn, place, clock.now())
+    mine = {"unit_id": visit.unit.unit_id, "party_id": visit.owner.party_id} if visit.owner else {}
+    found = fit.part_for(visit.conn, place, clock.now(), **mine)
     if standing is None or standing.cycle_id is None or isinstance(found, fit.NoFit):
         reason = found.reason if isinstance(found, fit.NoFit) else "This slot is not in use yet."
         return owner_page.show(visit, ("warn", f"{reason} Nothing was ordered."), 409)

@@ -55,7 +55,7 @@ def show(visit: Visit, notice: Notice | None = None, status: int = 200) -> Respo
     }
     if visit.unit and visit.owner:
         first = visit.link.slot_id if visit.link else None
-        slots = owner_view.slots(visit.conn, visit.unit, first=first, now=clock.now())
+        slots = owner_view.slots(visit.conn, visit.unit, visit.owner.party_id, first=first, now=clock.now())
         context |= {
             "name": visit.unit.name or visit.model.name,
             "slots": slots,

@@ -97,9 +97,9 @@ class SlotView:
         return self.look in ("soon", "due", "overdue") and (self.doubt_id is None or bool(self.going_on))
 
 
-def slots(conn: psycopg.Connection, unit: Unit, *, first: int | None, now: datetime) -> list[SlotView]:
-    """Return every slot of a unit, the one the reader came for first, then the most urgent."""
-    views = [_slot(conn, unit, standing, now) for standing in timeline.standings(conn, unit.unit_id)]
+def slots(conn: psycopg.Connection, unit: Unit, party_id: int, *, first: int | None, now: datetime) -> list[SlotView]:
+    """Return every slot of a unit for its owner, the one they came for first, then the most urgent."""
+    views = [_slot(conn, unit, party_id, standing, now) for standing in timeline.standings(conn, unit.unit_id)]
     return sorted(views, key=lambda v: (v.slot_id != first, URGENCY.index(v.look)))
 
 
@@ -147,11 +147,12 @@ def shown(found: fit.Fit) -> str:
     return hashlib.sha256(repr(terms).encode()).hexdigest()
 
 
-def _slot(conn: psycopg.Connection, unit: Unit, at: Standing, now: datetime) -> SlotView:
+def _slot(conn: psycopg.Connection, unit: Unit, party_id: int, at: Standing, now: datetime) -> SlotView:
     order = orders.open_order(conn, unit.unit_id, at.slot_id)
-    if order and order.unpaid and order.party_id is None:
-        order = None  # a stranger looked at the payment page: nothing is on its way, and it is nobody's business
-    part, no_part = offered(fit.part_for(conn, place(unit, at.slot_id), now), now)
+    if order and order.unpaid and order.party_id != party_id:
+        order = None  # a stranger, or who owned it before, looked at the payment page: nothing is on its way
+    found = fit.part_for(conn, place(unit, at.slot_id), now, unit_id=unit.unit_id, party_id=party_id)
+    part, no_part = offered(found, now)
     look = _look(at, order, now)
     said, interval = _left(at, now)
     return SlotView(
@@ -169,7 +170,7 @@ def _slot(conn: psycopg.Connection, unit: Unit, at: Standing, now: datetime) -> 
         reasons=[reasons.say(reasons.from_json(p), "en") for p in (at.reasons or {}).get("parts", [])],
         part=part,
         no_part=no_part,
-        order=view_of(conn, order) if order else None,
+        order=view_of(conn, order, party_id) if order else None,
         prompt_id=at.prompt_id,
         snoozed_until=at.remind_at if at.prompt_state == "snoozed" else None,
         fitted_at=at.fitted_at,
@@ -243,8 +244,8 @@ def _going_on(at: Standing) -> str:
     return f"You have not told us whether it was changed, so we go on as if {how}."
 
 
-def view_of(conn: psycopg.Connection, order: Order) -> OrderView:
-    """Return an order with its steps, those to come included."""
+def view_of(conn: psycopg.Connection, order: Order, party_id: int | None) -> OrderView:
+    """Return an order with its steps, those to come included; only the person who placed it may cancel it."""
     done = {step.state: step.at for step in orders.steps(conn, order.order_id)}
     ended = order.state in (State.CANCELLED, State.REFUNDED)
     names = (
@@ -268,7 +269,7 @@ def view_of(conn: psycopg.Connection, order: Order) -> OrderView:
         part=order.part_name,
         total=money.words(order.total_minor, order.currency),
         unpaid=order.unpaid,
-        cancellable=order.unpaid or order.state == State.PAID,
+        cancellable=party_id is not None and order.party_id == party_id and (order.unpaid or order.state == State.PAID),
         steps=steps,
     )
 

@@ -11,6 +11,8 @@ import pytest
 
 from commerce.payments import Ask, Charge
 from gateway import clock
+from gateway.registry import fleet
+from gateway.replenish import candidates
 from tests.integration.web_house import GTIN, SAME, WebHouse, code, open_house
 
 
@@ -250,6 +252,56 @@ def test_a_guests_open_payment_page_does_not_stand_in_the_owners_way(house: WebH
     assert 303 == press(client, page, "/order").status_code
     states = dict(house.conn.execute("select party_id is null, state from purchase").fetchall())
     assert {True: "cancelled", False: "paid"} == states
+
+
+def test_a_stranger_at_the_payment_page_takes_nothing_from_the_owner(house: WebHouse) -> None:
+    """The last one in stock: the owner is still offered it, still asked, and gets it."""
+    unit, party_id, token = house.due()
+    house.keep_card(party_id)
+    house.conn.execute("update offer set stock = 1")
+    stranger = house.client()
+    press(stranger, stranger.get(code(unit)).text, "/checkout")
+    now = clock.now()
+    house.conn.execute("update slot_state set order_at = %s where slot_id = %s", (now, house.slots["hepa"]))
+    (asked,) = candidates.find(house.conn, now, everyone=True)
+    assert asked.order_number is None
+    rows = fleet.page(house.conn, fleet.Filter(), now=now).rows
+    assert [None, None] == [row.order_state for row in rows]
+    assert "out of stock" in house.client().get(code(unit)).text
+    client = house.client()
+    answer = press(client, client.get(f"/p/{token}").text, "/order")
+    assert f"/p/{token}?said=ordered" == answer.headers["location"]
+
+
+def test_a_new_owner_sees_nothing_of_the_former_ones_unpaid_order(house: WebHouse) -> None:
+    """The unit was sold on while its payment page was open: the next owner orders as if nothing had been."""
+    unit, _, token = house.due()
+    client = house.client()
+    press(client, client.get(f"/p/{token}").text, "/order")
+    now = clock.now()
+    past = (now - timedelta(days=30), now - timedelta(days=2))
+    house.conn.execute("update ownership set period = tstzrange(%s, %s)", past)
+    second = house.own(unit, "second@example.com")
+    link = house.link(unit, second)
+    buyer = house.client()
+    page = buyer.get(f"/p/{link}").text
+    assert "Go on to the payment" not in page
+    assert "Cancel this order" not in page
+    bought = press(buyer, page, "/order")
+    assert bought.headers["location"].startswith(f"{house.settings.stripe_url}/pay/")
+    states = dict(house.conn.execute("select party_id, state from purchase").fetchall())
+    assert "paying" == states[second]
+
+
+def test_an_owner_is_not_offered_to_cancel_what_a_guest_paid(house: WebHouse) -> None:
+    """A guest's paid order stands on the owner's page, without a button that would be refused."""
+    _, party_id, token = house.due()
+    house.keep_card(party_id)
+    client = house.client()
+    press(client, client.get(f"/p/{token}").text, "/order")
+    assert "Cancel this order" in client.get(f"/p/{token}").text
+    house.conn.execute("update purchase set party_id = null")
+    assert "Cancel this order" not in client.get(f"/p/{token}").text
 
 
 def test_nothing_can_be_bought_for_a_serial_that_does_not_exist(house: WebHouse) -> None:

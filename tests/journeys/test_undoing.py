@@ -410,3 +410,12 @@ def test_an_order_keeps_the_part_that_was_shown(shop: Shop) -> None:
     desk.shipped(shop.tenant_id, placed.order.order_id)
     assert "HEPA filter" == desk.delivered(shop.tenant_id, placed.order.order_id).part_name
     assert [(2,)] == shop.sql("select count from spare")
+
+
+def test_a_guest_holds_a_part_for_half_an_hour(shop: Shop) -> None:
+    """Their page closes after the shortest time that the provider allows, and the part is back in stock."""
+    desk = shop.desk()
+    placed = shop.guest(desk)
+    shop.shift += timedelta(minutes=32)
+    desk.resume(shop.tenant_id)
+    assert ("cancelled", [(5,)]) == (shop.order(placed).state, shop.sql("select stock from offer"))
