@@ -122,7 +122,7 @@ def part_for(
         for part in reversed(_successors(candidate, by_id)):
             if (fit := _sold(part)) is not None:
                 return fit
-    return NoFit(_why_unsold(stated[0], place.region))
+    return NoFit(_why_unsold(min(stated, key=_how_far), place.region))
 
 
 def _successors(first: Candidate, stated: dict[int, Candidate]) -> list[Candidate]:
@@ -152,6 +152,11 @@ def _sold(c: Candidate) -> Fit | None:
         stock=c.stock,
         delivery_d=float(c.delivery_d or 0),
     )
+
+
+def _how_far(c: Candidate) -> int:
+    """Return how far a part is from being sold; of several that fit, the nearest tells the reason."""
+    return {"announced": 1, "discontinued": 2}.get(c.lifecycle, 0)
 
 
 def _why_unsold(c: Candidate, region: str) -> str:

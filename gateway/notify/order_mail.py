@@ -12,6 +12,7 @@ from gateway.notify.outbox import Message
 from gateway.notify.phrases import phrase
 from gateway.notify.prompt_mail import product
 from gateway.notify.recipient import Sending, Unneeded
+from gateway.notify.words import Language, window
 from gateway.registry import links, owners
 
 LINK_LIFETIME = timedelta(days=60)
@@ -68,7 +69,7 @@ def write_received(sending: Sending, message: Message) -> Letter:
         facts.append(Fact(phrase(lang, "to"), where))
     sentences = (
         phrase(lang, "order_sentence", part=order.part_name, what=_what(sending, order)),
-        phrase(lang, "order_undo"),
+        *_undo(message, lang),
         phrase(lang, "order_notice"),
     )
     section = Section(phrase(lang, "order_title"), sentences, tuple(facts), button=_see(sending, order))
@@ -134,6 +135,12 @@ def write_ask_if_fitted(sending: Sending, message: Message) -> Letter:
         sections=(section,),
         why=phrase(lang, "why_prompt"),
     )
+
+
+def _undo(message: Message, lang: Language) -> tuple[str, ...]:
+    """Say for how long the order can be cancelled; a mail that an earlier build wrote down does not know."""
+    undo_s = message.payload.get("undo_s")
+    return (phrase(lang, "order_undo", undo=window(timedelta(seconds=undo_s), lang)),) if undo_s else ()
 
 
 def _see(sending: Sending, order: Ordered) -> Link:

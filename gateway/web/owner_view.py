@@ -11,6 +11,7 @@ from commerce.customers import Customer
 from commerce.orders import Order, State
 from gateway.notify import reasons
 from gateway.notify.words import span
+from gateway.notify.words import window as said_window
 from gateway.registry import timeline
 from gateway.registry.doubts import ASSUMED
 from gateway.registry.owners import Owner
@@ -160,8 +161,8 @@ def _slot(conn: psycopg.Connection, unit: Unit, party_id: int, at: Standing, now
         cycle_id=at.cycle_id,
         name=at.name,
         look=look,
-        pill=PILLS[look],
-        headline=_headline(at.name, look, said),
+        pill="Not paid yet" if order and order.unpaid else PILLS[look],
+        headline=f"{at.name}: ordered, not paid yet" if order and order.unpaid else _headline(at.name, look, said),
         interval=interval if look in ("ok", "new", "soon", "due") else "",
         meanwhile=f"The one in place: {said}{f' ({interval})' if interval else ''}." if order and said else "",
         percent=None if at.pct_left is None else round(at.pct_left),
@@ -282,8 +283,4 @@ def rated(slot_life_h: float | None, slot_life_d: float) -> str:
 
 def undo_words(window: timedelta) -> str:
     """Say for how long an order can be cancelled for nothing."""
-    if window < timedelta(hours=2):
-        return words.count(max(1, round(window / timedelta(minutes=1))), "minute")
-    if window < timedelta(days=2):
-        return words.count(round(window / timedelta(hours=1)), "hour")
-    return span(window / timedelta(days=1), "en")
+    return said_window(window, "en")

@@ -218,6 +218,7 @@ def test_who_ships_sees_where_to(house: WebHouse) -> None:
     assert 403 == desks["reader"].get(page).status_code
     assert page not in desks["reader"].get("/console/orders?show=ship").text
     house.conn.execute("update purchase set state = 'fitted'")
+    house.conn.execute("update offer set price_minor = 4190")  # another quote, which nobody has ordered by
     guest = house.client()
     bought = press(guest, guest.get(code(unit)).text, "/checkout")
     given = {"name": "A guest", "line1": "2 Other Street", "postal_code": "20095", "city": "Hamburg", "country": "DE"}

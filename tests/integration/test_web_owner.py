@@ -11,7 +11,7 @@ import pytest
 
 from commerce.payments import Ask, Charge
 from gateway import clock
-from gateway.registry import fleet
+from gateway.registry import fleet, sessions
 from gateway.replenish import candidates
 from tests.integration.web_house import GTIN, SAME, WebHouse, code, open_house
 
@@ -175,6 +175,39 @@ def test_cancelled_while_it_is_paid_the_page_says_so_and_the_link_lives(
     assert f"/p/{token}?said=cancelled" == answer.headers["location"]
     assert "nothing is charged" in client.get(answer.headers["location"]).text
     assert f"/p/{token}?said=ordered" == press(client, client.get(f"/p/{token}").text, "/order").headers["location"]
+
+
+def test_who_left_the_payment_page_reads_that_it_is_not_paid(house: WebHouse) -> None:
+    """Neither the page nor the list of products calls an unpaid order a new part on order."""
+    _, party_id, token = house.due()
+    client = house.client()
+    press(client, client.get(f"/p/{token}").text, "/order")
+    client.cookies.set(
+        "ww_owner", sessions.start(house.conn, tenant_id=house.tenant_id, party_id=party_id, wall=clock.wall())
+    )
+    for page in (f"/p/{token}", "/me"):
+        shown = client.get(page).text
+        assert "Not paid yet" in shown
+        assert "on order" not in shown
+
+
+@pytest.mark.parametrize(
+    ("locale", "said"),
+    [
+        ("en", "For 30 minutes after paying you can cancel it"),
+        ("de", "Nach dem Bezahlen können Sie sie 30 Minuten lang"),
+    ],
+)
+def test_the_orders_mail_says_for_how_long_it_can_be_cancelled(house: WebHouse, locale: str, said: str) -> None:
+    """The true time, which ends before the part is handed to shipping."""
+    _, party_id, token = house.due()
+    house.conn.execute("update party set locale = %s", (locale,))
+    house.keep_card(party_id)
+    client = house.client()
+    press(client, client.get(f"/p/{token}").text, "/order")
+    house.work()
+    ((text,),) = house.conn.execute("select rendered->>'text' from outbox where kind = 'order_received'").fetchall()
+    assert said in re.sub(r"\s+", " ", text)
 
 
 def test_the_button_says_which_card_is_charged_and_where_the_part_goes(house: WebHouse) -> None:

@@ -212,6 +212,7 @@ class Dies(StripePayments):
 
 def test_payments_that_the_provider_does_not_know_keep_no_other_from_being_found(shop: Shop) -> None:
     """A hundred attempts that nobody can look up are older: the one that was paid is found at the next look."""
+    shop.save_card()
     dead = shop.tap()
     shop.sql(
         """insert into payment (tenant_id, order_id, attempt, key, request, amount_minor, currency, provider_id, kind,
@@ -221,7 +222,6 @@ def test_payments_that_the_provider_does_not_know_keep_no_other_from_being_found
            from payment, generate_series(2, 101) n where attempt = 1"""
     )
     shop.desk().cancel(shop.tenant_id, dead.order.order_id, "owner")
-    shop.save_card()
     with pytest.raises(ConnectionError):
         shop.tap(shop.desk(payments=Dies(shop.payments)))
     for _ in range(2):
