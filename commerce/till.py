@@ -6,6 +6,7 @@ transaction, and a transaction that records the answer. What the second one is m
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -124,7 +125,8 @@ class Till:
             if held.state is Standing.AUTHORISED:
                 raise CannotPay(str(error)) from error
             return order
-        return self.settle(held, charge, "capture")
+        at = held.provider_id or charge.provider_id  # the page, which alone knows the address, not its intent
+        return self.settle(held, replace(charge, provider_id=at), "capture")
 
     def call_off(self, attempt: Attempt, cause: str) -> None:
         """Close the page or let go of the money of an order that ended; what fails now is found again later."""
