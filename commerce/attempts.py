@@ -101,6 +101,11 @@ def found_at(conn: psycopg.Connection[Any], attempt: Attempt, provider_id: str, 
     )
 
 
+def looked(conn: psycopg.Connection[Any], attempt: Attempt, wall: datetime) -> None:
+    """Record that the provider is being asked about an attempt: those that nobody asked about for longer come first."""
+    conn.execute("update payment set updated_at = %s where payment_id = %s", (wall, attempt.payment_id))
+
+
 def mark(
     conn: psycopg.Connection[Any], attempt: Attempt, state: Standing, wall: datetime, error: str | None = None
 ) -> None:

@@ -1,7 +1,7 @@
 """The counter: where a tap becomes one order, however often and from wherever it comes."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -60,7 +60,7 @@ class Counter:
                 standing = orders.of_quote(conn, quote_id) or orders.open_order(conn, quote.unit_id, quote.slot_id)
                 attempt = None if standing else self._place(conn, quote, buyer, customer)
             if attempt is not None:
-                return self._pay(attempt, quote)
+                return self._pay(attempt, quote, buyer)
             if standing is not None and (placed := self._go_on(standing, quote, buyer)):
                 return placed
         raise AlreadyOrdered("This part is being ordered at this very moment.")
@@ -93,7 +93,7 @@ class Counter:
         if buyer.party_id is not None:
             self._till.tell(conn, about(order, "order_placed", order.created_at))
         known = customers.get(conn, buyer.party_id) if buyer.party_id is not None else None
-        card = known.payment_method if known else None
+        card = known.payment_method if known and order.ship_to else None  # only the page asks where to ship to
         url = buyer.return_url.replace("{number}", order.number)
         return self._store(conn, order, quote, customer=customer, card=card, return_url=url)
 
@@ -109,7 +109,10 @@ class Counter:
     ) -> Attempt:
         wall = self._till.wall()
         number = len(attempts.of_order(conn, order.order_id)) + 1
-        closes = min(max(quote.expires_at, wall + PAGE_AT_LEAST), wall + PAGE_AT_MOST)
+        at_least = wall + PAGE_AT_LEAST
+        closes = min(max(quote.expires_at, at_least), wall + PAGE_AT_MOST)
+        if order.party_id is None:  # whoever it is, they hold a part that its owner may be waiting for
+            closes = at_least
         ask = Ask(
             key=f"{order.number}:{number}",
             tenant_id=order.tenant_id,
@@ -128,30 +131,34 @@ class Counter:
         )
         return attempts.store(conn, ask, number, wall)
 
-    def _pay(self, attempt: Attempt, quote: Quote, note: str | None = None) -> Placed:
-        """Make a stored attempt; a declined card leads to the payment page."""
+    def _pay(self, attempt: Attempt, quote: Quote, buyer: Buyer, note: str | None = None) -> Placed:
+        """Make a stored attempt; a declined card leads to the payment page, `note` says what went before."""
         try:
             charge = self._till.payments.ask(attempt.ask)
         except ProviderError as error:
             if error.trouble is Trouble.INDETERMINATE:
                 return Placed(self._till.unclear(attempt, "no answer"), None, note=str(error))
             order = self._till.declined(attempt, error, "declined")
-            if error.trouble is Trouble.REFUSED or attempt.kind == "checkout":
+            known_anew = error.trouble is Trouble.CUSTOMER_GONE and note is None  # once, lest it go on for ever
+            if error.trouble is Trouble.REFUSED or (attempt.kind == "checkout" and not known_anew):
                 self._till.cancel(order.tenant_id, order.order_id, "refused by the payment provider")
                 raise CannotPay(str(error)) from error
-            return self._pay(self._another(order, attempt, quote), quote, str(error))
+            another = self._another(order, attempt, quote, buyer)
+            return self._pay(another, quote, buyer, str(error)) if another else Placed(self._till.order(attempt), None)
         order = self._till.settle(attempt, charge, "tap")
         return Placed(order, charge.url if order.unpaid else None, note=note)
 
-    def _another(self, order: Order, failed: Attempt, quote: Quote) -> Attempt:
-        """Store a next attempt, through the payment page."""
+    def _another(self, order: Order, failed: Attempt, quote: Quote, buyer: Buyer) -> Attempt | None:
+        """Store a next attempt, through the payment page; None for an order that ended meanwhile."""
+        customer = self._customer(order.tenant_id, buyer)
         with self._till.begin(order.tenant_id) as conn:
             order = orders.lock(conn, order.order_id)
+            if not order.unpaid:
+                return None
             latest = attempts.of_order(conn, order.order_id)[0]
             if latest.payment_id != failed.payment_id:  # another tap was faster
                 return latest
-            before = failed.ask
-            return self._store(conn, order, quote, customer=before.customer, card=None, return_url=before.return_url)
+            return self._store(conn, order, quote, customer=customer, card=None, return_url=failed.ask.return_url)
 
     def _go_on(self, order: Order, quote: Quote, buyer: Buyer) -> Placed | None:
         """Return what a tap means for the order that stands, or clear it out of the way and return None."""
@@ -163,18 +170,21 @@ class Counter:
         if not order.unpaid:
             return Placed(order, None, again=True)
         order, latest = self._settled(order)
-        if not order.unpaid:
-            return Placed(order, None, again=True)
+        if not order.unpaid:  # paid meanwhile, or ended, as its page had run out: then it is in nobody's way any more
+            return Placed(order, None, again=True) if order.paid else None
         if latest.state in (Standing.CREATED, Standing.INDETERMINATE):  # nobody may charge anew until this is known
             return Placed(order, None, again=True, note=latest.error)
         live = quote.live(self._till.wall())
         if theirs and latest.pending and (same or not live):
             return Placed(order, latest.url, again=True)
         if theirs and not latest.pending and same and live:
-            next_one = self._pay(self._another(order, latest, quote), quote, latest.error)
-            return Placed(next_one.order, next_one.go_to, again=True, note=next_one.note)
+            return self._once_more(order, latest, quote, buyer)
         cleared = self._till.cancel(order.tenant_id, order.order_id, "ordered anew")
         return None if cleared.state is State.CANCELLED else Placed(cleared, None, again=True)
+
+    def _once_more(self, order: Order, failed: Attempt, quote: Quote, buyer: Buyer) -> Placed | None:
+        another = self._another(order, failed, quote, buyer)
+        return replace(self._pay(another, quote, buyer, failed.error), again=True) if another else None
 
     def _settled(self, order: Order) -> tuple[Order, Attempt]:
         """Return an unpaid order with its latest attempt as it stands now, if need be after a moment for its answer."""

@@ -32,6 +32,11 @@ def put(conn: psycopg.Connection[Any], tenant_id: int, party_id: int, provider_i
     )
 
 
+def forget(conn: psycopg.Connection[Any], party_id: int, provider_id: str | None) -> None:
+    """Forget the customer whom the provider no longer knows, and their card with them."""
+    conn.execute("delete from customer where party_id = %s and provider_id = %s", (party_id, provider_id))
+
+
 def keep_card(conn: psycopg.Connection[Any], party_id: int, payment_method: str, card: str | None) -> bool:
     """Remember the card that its owner agreed to keep; tell whether that is news."""
     kept = conn.execute(

@@ -228,10 +228,16 @@ class Desk:
         return order.updated_at + self.undo if order.state is State.PAID else None
 
     def address(self, tenant_id: int, order_id: int) -> dict[str, str] | None:
-        """Return the address given on the payment page, for an order that has none on file; it is stored nowhere."""
+        """Return the address given on the payment page, for an order that has none on file; it is stored nowhere.
+
+        Raises Unsettled when the provider does not tell it now.
+        """
         with self._begin(tenant_id) as conn:
             held = attempts.held(conn, order_id)
-        return self._payments.address(held.provider_id) if held and held.provider_id else None
+        try:
+            return self._payments.address(held.provider_id) if held and held.provider_id else None
+        except ProviderError as error:
+            raise Unsettled(str(error)) from error
 
     def _arrived(self, conn: psycopg.Connection[Any], order: Order, cause: str) -> Order:
         order = orders.advance(conn, order.order_id, State.DELIVERED, self._now(), cause)

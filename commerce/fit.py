@@ -68,7 +68,11 @@ class Candidate:
 # The more a row says about the unit, the more it knows: revision, then region, then the longest serial prefix.
 CANDIDATES = """
 select p.part_id, p.sku, p.name, p.pack_size, p.lifecycle, p.superseded_by,
-       o.offer_id, o.region, o.currency, o.price_minor, o.tax_bp, o.shipping_minor, o.stock, o.delivery_d
+       o.offer_id, o.region, o.currency, o.price_minor, o.tax_bp, o.shipping_minor, o.delivery_d,
+       o.stock + (
+         select coalesce(sum(q.quantity), 0)::int from purchase h join quote q using (tenant_id, quote_id)
+         where h.unit_id = %(unit_id)s::bigint and h.slot_id = f.slot_id and q.offer_id = o.offer_id
+           and h.state in ('created', 'paying') and h.party_id is distinct from %(party_id)s::bigint) as stock
 from fitment f
 join part p using (tenant_id, part_id)
 left join offer o on o.tenant_id = p.tenant_id and o.part_id = p.part_id and o.region = %(region)s and o.valid @> %(at)s
@@ -84,11 +88,19 @@ from fitment where tenant_id = %(tenant_id)s and model_id = %(model_id)s and slo
 """
 
 
-def part_for(conn: psycopg.Connection[Any], place: Place, at: datetime) -> Fit | NoFit:
+def part_for(
+    conn: psycopg.Connection[Any],
+    place: Place,
+    at: datetime,
+    *,
+    unit_id: int | None = None,
+    party_id: int | None = None,
+) -> Fit | NoFit:
     """Return the part to sell for this slot at `at`, or the reason why there is none.
 
     Of a part and its successors the newest that is sold wins, but a successor counts only where a row of its own
-    states that it fits.
+    states that it fits. For its owner, `party_id`, what somebody else's unpaid order for this slot of `unit_id` holds
+    counts as in stock: their tap lets go of it.
     """
     asked = {
         "tenant_id": place.tenant_id,
@@ -98,6 +110,8 @@ def part_for(conn: psycopg.Connection[Any], place: Place, at: datetime) -> Fit |
         "hw_rev": place.hw_rev,
         "region": place.region,
         "at": at,
+        "unit_id": unit_id,
+        "party_id": party_id,
     }
     with conn.cursor(row_factory=class_row(Candidate)) as cursor:
         stated = cursor.execute(CANDIDATES, asked).fetchall()
@@ -108,7 +122,7 @@ def part_for(conn: psycopg.Connection[Any], place: Place, at: datetime) -> Fit |
         for part in reversed(_successors(candidate, by_id)):
             if (fit := _sold(part)) is not None:
                 return fit
-    return NoFit(_why_unsold(stated[0], place.region))
+    return NoFit(_why_unsold(min(stated, key=_how_far), place.region))
 
 
 def _successors(first: Candidate, stated: dict[int, Candidate]) -> list[Candidate]:
@@ -138,6 +152,11 @@ def _sold(c: Candidate) -> Fit | None:
         stock=c.stock,
         delivery_d=float(c.delivery_d or 0),
     )
+
+
+def _how_far(c: Candidate) -> int:
+    """Return how far a part is from being sold; of several that fit, the nearest tells the reason."""
+    return {"announced": 1, "discontinued": 2}.get(c.lifecycle, 0)
 
 
 def _why_unsold(c: Candidate, region: str) -> str:

@@ -43,6 +43,7 @@ TRANSITIONS: dict[State, frozenset[State]] = {
 }
 REFUNDABLE = frozenset(s for s, to in TRANSITIONS.items() if State.REFUNDED in to)
 UNPAID = frozenset({State.CREATED, State.PAYING})
+PAID_FOR = frozenset({State.PAID, State.RELEASED, State.SHIPPED, State.DELIVERED, State.FITTED})
 OPEN = frozenset({State.CREATED, State.PAYING, State.PAID, State.RELEASED, State.SHIPPED, State.DELIVERED})
 
 
@@ -76,6 +77,11 @@ class Order:
     def unpaid(self) -> bool:
         return self.state in UNPAID
 
+    @property
+    def paid(self) -> bool:
+        """Whether it was paid and still stands, however far it has come."""
+        return self.state in PAID_FOR
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -91,7 +97,8 @@ class Step:
 
 
 SELECT = """
-select o.*, p.sku, p.name as part_name, q.quantity, p.pack_size
+select o.*, coalesce(q.sku, p.sku) as sku, coalesce(q.part_name, p.name) as part_name, q.quantity,
+       coalesce(q.pack_size, p.pack_size) as pack_size
 from purchase o
 join quote q on q.tenant_id = o.tenant_id and q.quote_id = o.quote_id
 join part p on p.tenant_id = q.tenant_id and p.part_id = q.part_id
@@ -179,9 +186,10 @@ def open_order(conn: psycopg.Connection[Any], unit_id: int, slot_id: int) -> Ord
 
 
 def of_quote(conn: psycopg.Connection[Any], quote_id: int) -> Order | None:
-    """Return the order that was placed on a quote and not cancelled, if any."""
+    """Return the order that was placed on a quote and still stands, neither cancelled nor refunded, if any."""
+    standing = "where o.quote_id = %s and o.state <> all('{cancelled,refunded}') order by o.order_id desc limit 1"
     try:
-        return _one(conn, "where o.quote_id = %s and o.state <> 'cancelled' order by o.order_id desc limit 1", quote_id)
+        return _one(conn, standing, quote_id)
     except NotHere:
         return None
 
@@ -208,11 +216,15 @@ def in_states(
 
 
 def abandoned(conn: psycopg.Connection[Any], tenant_id: int, expired_before: datetime, limit: int = 100) -> list[int]:
-    """Return unpaid orders, oldest first, whose quote ended before then and whose payment holds no more surprises."""
+    """Return unpaid orders, oldest first, whose quote ended before then and whose payment holds no more surprises.
+
+    A guest's is over as soon as no page of theirs is open.
+    """
     rows = conn.execute(
         """select o.order_id from purchase o join quote q using (tenant_id, quote_id)
-           where o.tenant_id = %s and o.state = any(%s) and q.expires_at < %s and not exists (
-             select from payment p where p.order_id = o.order_id and p.state in ('created', 'indeterminate'))
+           where o.tenant_id = %s and o.state = any(%s) and (q.expires_at < %s or o.party_id is null) and not exists (
+             select from payment p where p.order_id = o.order_id and (p.state in ('created', 'indeterminate')
+               or p.state = 'requires_action' and o.party_id is null))
            order by o.order_id limit %s""",
         (tenant_id, [str(s) for s in UNPAID], expired_before, limit),
     )

@@ -25,6 +25,7 @@ class Trouble(StrEnum):
 
     DECLINED = "declined"  # this card does not pay; another may
     CARD_GONE = "card_gone"  # the saved card is no longer there; another may pay
+    CUSTOMER_GONE = "customer_gone"  # the provider no longer knows who pays; it may be told anew
     INDETERMINATE = "indeterminate"  # nobody knows whether it happened: ask again with the same key, never another
     REFUSED = "refused"  # the request itself is wrong, or not permitted; asking again is pointless
 

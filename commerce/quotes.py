@@ -17,7 +17,7 @@ REUSE = timedelta(hours=1)  # a live quote is shown again only while a hosted pa
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A row of table quote with the part's name; amounts in minor units, times of the wall clock."""
+    """A row of table quote with its part as it was shown; amounts in minor units, times of the wall clock."""
 
     quote_id: int
     tenant_id: int
@@ -45,8 +45,12 @@ class Quote:
         return wall < self.expires_at
 
 
+# A process of before 0082 still makes quotes that keep no part: those are told by the catalogue.
 SELECT = """
-select q.*, p.sku, p.name as part_name, p.pack_size, o.region
+select q.quote_id, q.tenant_id, q.unit_id, q.slot_id, q.cycle_id, q.part_id, q.offer_id, q.quantity, q.currency,
+       q.price_minor, q.shipping_minor, q.tax_minor, q.total_minor, q.delivery_d, q.created_at, q.expires_at,
+       coalesce(q.sku, p.sku) as sku, coalesce(q.part_name, p.name) as part_name,
+       coalesce(q.pack_size, p.pack_size) as pack_size, o.region
 from quote q join part p using (tenant_id, part_id) join offer o using (tenant_id, offer_id)
 """
 EQUAL = (
@@ -55,15 +59,16 @@ EQUAL = (
 where q.tenant_id = %(tenant_id)s and q.unit_id = %(unit_id)s and q.slot_id = %(slot_id)s and q.cycle_id = %(cycle_id)s
   and q.offer_id = %(offer_id)s and q.quantity = 1 and q.currency = %(currency)s and q.price_minor = %(price_minor)s
   and q.shipping_minor = %(shipping_minor)s and q.tax_minor = %(tax_minor)s and q.delivery_d = %(delivery_d)s::real
-  and q.expires_at > %(still)s
+  and q.sku = %(sku)s and q.part_name = %(part_name)s and q.pack_size = %(pack_size)s and q.expires_at > %(still)s
 order by q.quote_id desc limit 1
 """
 )
 INSERT = """
 insert into quote (tenant_id, unit_id, slot_id, cycle_id, part_id, offer_id, currency, price_minor, shipping_minor,
-                   tax_minor, total_minor, delivery_d, created_at, expires_at)
+                   tax_minor, total_minor, delivery_d, sku, part_name, pack_size, created_at, expires_at)
 values (%(tenant_id)s, %(unit_id)s, %(slot_id)s, %(cycle_id)s, %(part_id)s, %(offer_id)s, %(currency)s, %(price_minor)s,
-        %(shipping_minor)s, %(tax_minor)s, %(total_minor)s, %(delivery_d)s, %(created_at)s, %(expires_at)s)
+        %(shipping_minor)s, %(tax_minor)s, %(total_minor)s, %(delivery_d)s, %(sku)s, %(part_name)s, %(pack_size)s,
+        %(created_at)s, %(expires_at)s)
 returning quote_id
 """
 
@@ -122,4 +127,7 @@ def _terms(unit_id: int, cycle_id: int, place: Place, fit: Fit) -> dict[str, Any
         "tax_minor": money.tax_inside(total, fit.tax_bp),
         "total_minor": total,
         "delivery_d": fit.delivery_d,
+        "sku": fit.sku,
+        "part_name": fit.name,
+        "pack_size": fit.pack_size,
     }

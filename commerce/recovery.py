@@ -70,6 +70,8 @@ def heed(till: Till, heard: inbox.Heard) -> None:
 
 
 def _settle(till: Till, attempt: Attempt) -> None:
+    with till.begin(attempt.tenant_id) as conn:
+        attempts.looked(conn, attempt, till.wall())  # whatever comes of it, it stands in no other's way
     order = till.order(attempt)
     if order.state is State.CANCELLED:
         till.call_off(attempt, "resume")

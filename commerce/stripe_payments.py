@@ -312,6 +312,8 @@ def _said(call: Callable[[], T]) -> T:
     except stripe.InvalidRequestError as error:
         if error.param == "payment_method":
             raise ProviderError(Trouble.CARD_GONE, "The card you kept is no longer there.") from error
+        if error.param == "customer" and error.code == "resource_missing":
+            raise ProviderError(Trouble.CUSTOMER_GONE, "The payment provider no longer knows your card.") from error
         raise ProviderError(Trouble.REFUSED, f"The payment provider refused: {error.user_message}") from error
     except (stripe.AuthenticationError, stripe.PermissionError) as error:
         raise ProviderError(Trouble.REFUSED, f"The payment provider refused: {error.user_message}") from error

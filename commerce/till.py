@@ -6,6 +6,7 @@ transaction, and a transaction that records the answer. What the second one is m
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +23,7 @@ Begin = Callable[[int], AbstractContextManager[psycopg.Connection[Any]]]
 Tell = Callable[[psycopg.Connection[Any], OrderEvent], None]
 Clock = Callable[[], datetime]
 
+DECLINES = frozenset({Trouble.DECLINED, Trouble.CARD_GONE, Trouble.CUSTOMER_GONE})  # another attempt may pay
 NEVER_ARRIVED = "The payment provider never heard of it."
 GIVEN_BACK = "Given back in full."
 
@@ -44,7 +46,7 @@ class Till:
         try:
             charge = self._truth(attempt, hint)
         except ProviderError as error:
-            if error.trouble in (Trouble.DECLINED, Trouble.CARD_GONE):
+            if error.trouble in DECLINES:
                 return self.declined(attempt, error, cause)
             return self.order(attempt)
         if charge is None:
@@ -78,6 +80,8 @@ class Till:
             attempts.mark(conn, attempt, Standing.FAILED, self.wall(), str(error))
             if error.trouble is Trouble.CARD_GONE and order.party_id is not None:
                 customers.forget_card(conn, order.party_id, attempt.ask.payment_method)
+            if error.trouble is Trouble.CUSTOMER_GONE and order.party_id is not None:
+                customers.forget(conn, order.party_id, attempt.ask.customer)
             if order.state is State.CREATED:
                 orders.advance(conn, order.order_id, State.PAYING, self.now(), cause)
         return self.order(attempt)
@@ -121,7 +125,8 @@ class Till:
             if held.state is Standing.AUTHORISED:
                 raise CannotPay(str(error)) from error
             return order
-        return self.settle(held, charge, "capture")
+        at = held.provider_id or charge.provider_id  # the page, which alone knows the address, not its intent
+        return self.settle(held, replace(charge, provider_id=at), "capture")
 
     def call_off(self, attempt: Attempt, cause: str) -> None:
         """Close the page or let go of the money of an order that ended; what fails now is found again later."""
@@ -199,7 +204,16 @@ class Till:
             return self.payments.look(hint)
         found = self.payments.find(attempt.ask, attempt.created_at)
         wanted = self.order(attempt).unpaid and self.wall() - attempt.created_at < attempts.KEY_LIFE
-        return found or (self.payments.ask(attempt.ask) if wanted else None)
+        return found or (self._ask_again(attempt) if wanted else None)
+
+    def _ask_again(self, attempt: Attempt) -> Charge:
+        """Ask once more, under its key, for what never arrived: refused now, it exists nowhere and has failed."""
+        try:
+            return self.payments.ask(attempt.ask)
+        except ProviderError as error:
+            if error.trouble is Trouble.REFUSED:
+                raise ProviderError(Trouble.DECLINED, str(error)) from error
+            raise
 
     def _never_arrived(self, attempt: Attempt, cause: str) -> Order:
         with self.begin(attempt.tenant_id) as conn:

@@ -193,7 +193,7 @@ def _perform(books: Books, route: Route, asked: dict[str, Any], ids: tuple[str, 
     except Refusal as refusal:
         return refusal.status, refusal.body
     except Unknown as unknown:
-        return 404, Refusal(str(unknown), code="resource_missing", param="id").body
+        return 404, Refusal(str(unknown), code="resource_missing", param=unknown.param).body
 
 
 def _route(method: str, path: str) -> tuple[Route, tuple[str, ...]]:

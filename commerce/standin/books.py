@@ -21,9 +21,10 @@ KINDS = {
 
 
 class Unknown(LookupError):
-    """There is no thing of this kind with this id."""
+    """There is no thing of this kind with this id; `param` names the field that said it."""
 
-    def __init__(self, kind: str, thing_id: str) -> None:
+    def __init__(self, kind: str, thing_id: str, param: str) -> None:
+        self.param = param
         super().__init__(f"No such {kind}: '{thing_id}'")
 
 
@@ -57,11 +58,11 @@ class Books:
         self.things[thing["id"]] = thing
         return thing
 
-    def get(self, kind: str, thing_id: str | None) -> Thing:
+    def get(self, kind: str, thing_id: str | None, param: str = "id") -> Thing:
         """Return a thing of this kind; raises Unknown."""
         found = self.find(kind, thing_id)
         if found is None:
-            raise Unknown(kind, thing_id or "")
+            raise Unknown(kind, thing_id or "", param)
         return found
 
     def find(self, kind: str, thing_id: str | None) -> Thing | None:

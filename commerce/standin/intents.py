@@ -19,7 +19,7 @@ def create(books: Books, asked: dict[str, Any]) -> Thing:
     check_amount(asked["amount"], asked["currency"])
     customer = asked.get("customer")
     if customer is not None:
-        books.get("customer", customer)
+        books.get("customer", customer, "customer")
     if asked.get("off_session") and not asked.get("confirm"):
         raise Refusal("off_session needs confirm.", param="off_session")
     intent = new(

@@ -22,7 +22,7 @@ def create(books: Books, asked: dict[str, Any]) -> Thing:
     if len(currencies) != 1:
         raise Refusal("All line items need the same currency.", param="line_items")
     if asked.get("customer"):
-        books.get("customer", asked["customer"])
+        books.get("customer", asked["customer"], "customer")
     expires_at = asked.get("expires_at", books.now() + LONGEST_S)
     if not SHORTEST_S <= expires_at - books.now() <= LONGEST_S:
         raise Refusal(

@@ -13,6 +13,7 @@ from gateway.notify.outbox import Message
 from gateway.notify.phrases import phrase
 from gateway.notify.prompt_mail import product
 from gateway.notify.recipient import Sending, Unneeded
+from gateway.notify.words import Language, window
 from gateway.registry import links, owners
 
 LINK_LIFETIME = timedelta(days=60)
@@ -77,7 +78,7 @@ def write_received(sending: Sending, message: Message) -> Letter:
         facts.append(Fact(phrase(lang, "to"), where))
     sentences = (
         phrase(lang, "order_sentence", part=order.part_name, what=_what(sending, order)),
-        phrase(lang, "order_undo"),
+        *_undo(message, lang),
         phrase(lang, "order_notice"),
     )
     section = Section(phrase(lang, "order_title"), sentences, tuple(facts), button=_see(sending, order))
@@ -155,6 +156,12 @@ def _whence(sending: Sending, place: InPlace) -> str:
     raise Unneeded("there is no new part at home any more")
 
 
+def _undo(message: Message, lang: Language) -> tuple[str, ...]:
+    """Say for how long the order can be cancelled; a mail that an earlier build wrote down does not know."""
+    undo_s = message.payload.get("undo_s")
+    return (phrase(lang, "order_undo", undo=window(timedelta(seconds=undo_s), lang)),) if undo_s else ()
+
+
 def _see(sending: Sending, order: Ordered) -> Link:
     page = _page(sending, order.tenant_id, order.unit_id, order.slot_id)
     return Link(phrase(sending.to.lang, "order_see"), page)
@@ -184,8 +191,8 @@ def _order(sending: Sending, order_id: int) -> Ordered:
     with sending.conn.cursor(row_factory=class_row(Ordered)) as cursor:
         order = cursor.execute(
             """select o.tenant_id, o.order_id, o.number, o.state, o.unit_id, o.slot_id, o.total_minor, o.currency,
-                 s.name as slot_name, coalesce(u.name, m.name) as unit_name, part.name as part_name,
-                 site.address, shipment.carrier, shipment.tracking
+                 s.name as slot_name, coalesce(u.name, m.name) as unit_name,
+                 coalesce(q.part_name, part.name) as part_name, site.address, shipment.carrier, shipment.tracking
                from purchase o join quote q on q.quote_id = o.quote_id join part on part.part_id = q.part_id
                  join slot s on s.slot_id = o.slot_id join unit u on u.unit_id = o.unit_id
                  join product_model m on m.model_id = u.model_id

@@ -16,6 +16,10 @@ UNITS: dict[Language, dict[str, tuple[str, str]]] = {
         "year": ("Jahr", "Jahre"),
     },
 }
+WINDOWS: dict[Language, tuple[tuple[str, str], tuple[str, str]]] = {
+    "en": (("minute", "minutes"), ("hour", "hours")),
+    "de": (("Minute", "Minuten"), ("Stunde", "Stunden")),
+}
 DAYS = {"day": 1.0, "week": 7.0, "month": 30.44, "year": 365.25}
 
 
@@ -38,6 +42,16 @@ def span(days: float, lang: Language) -> str:
     unit = span_unit(days)
     count = max(0, round(days / DAYS[unit]))
     one, many = UNITS[lang][unit]
+    return f"{count} {one if count == 1 else many}"
+
+
+def window(lasts: timedelta, lang: Language) -> str:
+    """Say how long something may be done: "30 minutes", "12 hours", "3 days"; one minute at least."""
+    if lasts >= timedelta(days=2):
+        return span(lasts / timedelta(days=1), lang)
+    hours = lasts >= timedelta(hours=2)
+    count = max(1, round(lasts / (timedelta(hours=1) if hours else timedelta(minutes=1))))
+    one, many = WINDOWS[lang][hours]
     return f"{count} {one if count == 1 else many}"
 
 

@@ -56,7 +56,8 @@ class Page:
 ROWS = """select u.unit_id, s.slot_id, u.serial, u.device, m.name as model, u.name as unit_name, s.name as slot,
       u.connection, u.last_seen_at, u.firmware, st.stage, st.pct_left, st.eol_q10, st.eol_q50, st.eol_q90, st.basis,
       (select o.state from purchase o where o.unit_id = u.unit_id and o.slot_id = s.slot_id
-        and o.state in ('created', 'paying', 'paid', 'released', 'shipped', 'delivered') limit 1) as order_state """
+        and o.state in ('created', 'paying', 'paid', 'released', 'shipped', 'delivered')
+        and not (o.party_id is null and o.state in ('created', 'paying')) limit 1) as order_state """
 # Due dates come from slot_state's own index, so a page costs the same wherever in the fleet it is.
 FORECAST = """from slot_state st join unit u on u.unit_id = st.unit_id join slot s on s.slot_id = st.slot_id
     join product_model m on m.model_id = u.model_id
@@ -194,7 +195,8 @@ WANTS = """select
     (select count(*) from quarantine where released_at is null) as quarantined,
     (select count(*) from slot_state st where stage = 'overdue' and not exists
        (select from purchase o where o.unit_id = st.unit_id and o.slot_id = st.slot_id
-        and o.state in ('created', 'paying', 'paid', 'released', 'shipped', 'delivered'))) as overdue,
+        and o.state in ('created', 'paying', 'paid', 'released', 'shipped', 'delivered')
+        and not (o.party_id is null and o.state in ('created', 'paying')))) as overdue,
     (select count(*) from outbox where channel = 'email' and failed_at is not null
        and error not like 'not sent:%%') as failed_mail,
     (select count(*) from payment where state = 'indeterminate') as unpaid,

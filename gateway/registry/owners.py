@@ -87,6 +87,12 @@ def owner_of(conn: psycopg.Connection, unit_id: int, at: datetime) -> Owner | No
     return _owner(conn, "o.unit_id = %s and o.period @> %s::timestamptz", (unit_id, at))
 
 
+def address(conn: psycopg.Connection, site_id: int) -> dict[str, Any]:
+    """Return the address of a site; an empty one where it was erased."""
+    row = conn.execute("select address from site where site_id = %s", (site_id,)).fetchone()
+    return dict(row[0]) if row and row[0] else {}
+
+
 def agree(conn: psycopg.Connection, tenant_id: int, party_id: int, purpose: Purpose, now: datetime) -> None:
     """Record a person's consent, once while it stands."""
     conn.execute(

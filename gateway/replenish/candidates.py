@@ -21,7 +21,7 @@ select st.tenant_id, st.unit_id, st.slot_id, st.cycle_id, st.forecast_id, st.sta
   exists (select from consent k where k.party_id = party.party_id and k.purpose = 'replacement_prompts'
           and k.withdrawn_at is null) as agreed,
   (select o.number from purchase o where o.unit_id = st.unit_id and o.slot_id = st.slot_id and o.state = any(%(open)s)
-   limit 1) as order_number,
+   and not (o.party_id is null and o.state in ('created', 'paying')) limit 1) as order_number,
   coalesce((select count from spare where spare.unit_id = st.unit_id and spare.slot_id = st.slot_id), 0) as spares,
   exists (select from outbox b where b.tenant_id = st.tenant_id
           and b.key = 'fitted?:' || st.cycle_id || ':' || party.party_id) as asked_if_fitted,

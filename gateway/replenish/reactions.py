@@ -156,23 +156,28 @@ def tell_if_lost(h: Happening) -> None:
         mail("order_lost")(h)
 
 
+def confirm(h: Happening) -> None:
+    """Write to the person who ordered that the order is in, and for how long they may cancel it."""
+    _write(h, "order_received", undo_s=h.desk.undo.total_seconds())
+
+
 def mail(kind: str) -> Step:
     """Return the step that writes to the person who ordered; a guest hears from the payment provider."""
+    return lambda h: _write(h, kind)
 
-    def write(h: Happening) -> None:
-        order = h.order
-        if order.party_id is not None:
-            outbox.put(
-                h.conn,
-                tenant_id=order.tenant_id,
-                key=f"{kind}:{order.order_id}",
-                channel="email",
-                kind=kind,
-                payload={"order_id": order.order_id},
-                party_id=order.party_id,
-            )
 
-    return write
+def _write(h: Happening, kind: str, **more: float) -> None:
+    order = h.order
+    if order.party_id is not None:
+        outbox.put(
+            h.conn,
+            tenant_id=order.tenant_id,
+            key=f"{kind}:{order.order_id}",
+            channel="email",
+            kind=kind,
+            payload={"order_id": order.order_id, **more},
+            party_id=order.party_id,
+        )
 
 
 REACTIONS: dict[EventType, tuple[Step, ...]] = {
@@ -180,7 +185,7 @@ REACTIONS: dict[EventType, tuple[Step, ...]] = {
     EventType.COUNTER_RESET: (fit_if_worn,),
     EventType.DOUBT_ANSWERED: (score_again,),
     EventType.ORDER_PLACED: (note_order,),
-    EventType.ORDER_PAID: (note_order, keep_card, release_later, fulfil_later, mail("order_received")),
+    EventType.ORDER_PAID: (note_order, keep_card, release_later, fulfil_later, confirm),
     EventType.ORDER_CANCELLED: (reopen, tell_if_lost),
     EventType.ORDER_SHIPPED: (mail("order_shipped"),),
     EventType.ORDER_DELIVERED: (ask_if_fitted,),

@@ -9,7 +9,7 @@ from commerce import money, orders
 from commerce.errors import CommerceError
 from commerce.orders import State
 from gateway import clock
-from gateway.registry import audit
+from gateway.registry import audit, owners
 from gateway.web import pages
 from gateway.web.console_door import at_desk
 from gateway.web.services import Asked
@@ -20,6 +20,7 @@ LISTS = {
     "ship": ("To ship", [State.RELEASED]),
     "done": ("Done", [State.FITTED, State.CANCELLED, State.REFUNDED]),
 }
+LINES = ("name", "line1", "line2", "postal_code", "city", "country")
 Text = Annotated[str, Form(max_length=80)]
 
 
@@ -36,6 +37,30 @@ def table(request: Request, services: Asked, show: str = "", before: int | None 
             lists={key: words for key, (words, _) in LISTS.items()},
             show=show,
             after=rows[49].order_id if len(rows) > 50 else None,
+        )
+
+
+@router.get("/{order_id}")
+def one(request: Request, services: Asked, order_id: int) -> Response:
+    """Show an order to who ships it, with where it goes while it waits to be shipped."""
+    with at_desk(services, request, "editor") as desk:
+        tenant_id, order = desk.session.tenant_id, orders.get(desk.conn, order_id)
+        to = owners.address(desk.conn, order.ship_to) if order.ship_to else {}
+    waits, trouble = order.state is State.RELEASED, ""
+    if waits and order.ship_to is None:  # the provider is asked outside of any transaction
+        try:
+            to = services.desk.address(tenant_id, order_id) or {}
+        except CommerceError as error:
+            trouble = str(error)
+    with at_desk(services, request, "editor") as desk:
+        return desk.page(
+            "console/order.html",
+            "orders",
+            order=order,
+            total=money.words(order.total_minor, order.currency),
+            waits=waits,
+            address=[str(to[line]) for line in LINES if to.get(line)] if waits else [],
+            trouble=trouble,
         )
 
 

@@ -10,6 +10,7 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel
 
 from commerce import fit, orders, quotes
+from commerce.desk import Placed
 from commerce.errors import CommerceError
 from commerce.quotes import Quote
 from gateway import clock
@@ -107,12 +108,12 @@ def _quote(visit: Visit, slot_id: int, shown: str) -> Ready | Response:
     assert visit.unit  # noqa: S101  # both callers have looked
     standing = next((s for s in timeline.standings(visit.conn, visit.unit.unit_id) if s.slot_id == slot_id), None)
     place = owner_view.place(visit.unit, slot_id)
-    found = fit.part_for(visit.conn, place, clock.now())
+    mine = {"unit_id": visit.unit.unit_id, "party_id": visit.owner.party_id} if visit.owner else {}
+    found = fit.part_for(visit.conn, place, clock.now(), **mine)
     if standing is None or standing.cycle_id is None or isinstance(found, fit.NoFit):
         reason = found.reason if isinstance(found, fit.NoFit) else "This slot is not in use yet."
         return owner_page.show(visit, ("warn", f"{reason} Nothing was ordered."), 409)
-    total = found.price_minor + found.shipping_minor
-    if shown != owner_view.shown(found.offer_id, total, found.currency):
+    if shown != owner_view.shown(found):
         moved = (
             "warn",
             "The price or the part has changed since you opened the page. Nothing was ordered; look again.",
@@ -154,7 +155,7 @@ def tap(services: Services, ready: Ready) -> Response:
     except CommerceError as error:
         return _refused(ready, error)
     with pool.for_tenant(services.pool, ready.tenant_id) as conn:
-        if ready.link and not placed.order.unpaid:
+        if ready.link and placed.order.paid:
             links.spend(conn, ready.link)
         audit.note(
             conn,
@@ -164,13 +165,7 @@ def tap(services: Services, ready: Ready) -> Response:
             wall=clock.wall(),
             detail={"order": placed.order.order_id, "by": "link" if ready.link else "session", "again": placed.again},
         )
-    if placed.go_to:
-        return _off_to(services, ready, placed.go_to)
-    if placed.order.unpaid:
-        sentence = placed.note or "The payment provider has not answered yet."
-        again = "Your order is kept, and charged once at most. Look again in a minute."
-        return pages.message(202, "One moment more", sentence, again, href=ready.base, label="Back to the product")
-    return RedirectResponse(f"{ready.base}?said={'already' if placed.again else 'ordered'}", 303)
+    return _told(services, ready, placed)
 
 
 def buy(services: Services, ready: Ready) -> Response:
@@ -181,9 +176,19 @@ def buy(services: Services, ready: Ready) -> Response:
         )
     except CommerceError as error:
         return _refused(ready, error)
-    if not placed.go_to:
-        return RedirectResponse(f"{ready.base}?said=already", 303)
-    return _off_to(services, ready, placed.go_to)
+    return _told(services, ready, placed)
+
+
+def _told(services: Services, ready: Ready, placed: Placed) -> Response:
+    """Say what a press led to: the payment page, an order, or one that ended while it was being paid."""
+    if placed.go_to:
+        return _off_to(services, ready, placed.go_to)
+    if placed.order.unpaid:
+        sentence = placed.note or "The payment provider has not answered yet."
+        again = "Your order is kept, and charged once at most. Look again in a minute."
+        return pages.message(202, "One moment more", sentence, again, href=ready.base, label="Back to the product")
+    said = "cancelled" if not placed.order.paid else "already" if placed.again else "ordered"
+    return RedirectResponse(f"{ready.base}?said={said}", 303)
 
 
 def _refused(ready: Ready, error: CommerceError) -> Response:

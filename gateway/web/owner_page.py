@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 
-from commerce import fit, orders
+from commerce import customers, fit, orders
 from commerce.orders import State
 from gateway import clock
 from gateway.registry import models, timeline
@@ -55,13 +55,14 @@ def show(visit: Visit, notice: Notice | None = None, status: int = 200) -> Respo
     }
     if visit.unit and visit.owner:
         first = visit.link.slot_id if visit.link else None
-        slots = owner_view.slots(visit.conn, visit.unit, first=first, now=clock.now())
+        slots = owner_view.slots(visit.conn, visit.unit, visit.owner.party_id, first=first, now=clock.now())
         context |= {
             "name": visit.unit.name or visit.model.name,
             "slots": slots,
             "orderable": [s.slot_id for s in slots if link_orders(visit, s.slot_id)],
             "closed": services.desk.closed,
             "signed_in": visit.link is None,
+            "paying": owner_view.paying(visit.owner, customers.get(visit.conn, visit.owner.party_id)),
             "undo": owner_view.undo_words(services.desk.undo),
         }
         answer: Response = pages.page(request, "owner/unit.html", status, **context)

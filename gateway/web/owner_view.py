@@ -1,14 +1,17 @@
 """What an owner's page says about each slot: where it stands, in words, and what can be done about it."""
 
+import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import psycopg
 
 from commerce import fit, money, orders
+from commerce.customers import Customer
 from commerce.orders import Order, State
 from gateway.notify import reasons
 from gateway.notify.words import span
+from gateway.notify.words import window as said_window
 from gateway.registry import owners, timeline
 from gateway.registry.doubts import ASSUMED
 from gateway.registry.owners import Owner
@@ -41,7 +44,7 @@ class Part:
     shipping: str
     arrives: str
     last: bool
-    shown: str  # what the order form carries back: the price on this page, compared and never trusted
+    shown: str  # what the order form carries back: the part and price on this page, compared and never trusted
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +98,11 @@ class SlotView:
         return self.look in ("soon", "due", "overdue") and (self.doubt_id is None or bool(self.going_on))
 
 
-def slots(conn: psycopg.Connection, unit: Unit, *, first: int | None, now: datetime) -> list[SlotView]:
-    """Return every slot of a unit, the one the reader came for first, then the most urgent."""
+def slots(conn: psycopg.Connection, unit: Unit, party_id: int, *, first: int | None, now: datetime) -> list[SlotView]:
+    """Return every slot of a unit for its owner, the one they came for first, then the most urgent."""
     wants = _wants_mail(conn, owners.owner_of(conn, unit.unit_id, now))
-    views = [_slot(conn, unit, standing, wants, now) for standing in timeline.standings(conn, unit.unit_id)]
+    standings = timeline.standings(conn, unit.unit_id)
+    views = [_slot(conn, unit, standing, now, party_id=party_id, wants=wants) for standing in standings]
     return sorted(views, key=lambda v: (v.slot_id != first, URGENCY.index(v.look)))
 
 
@@ -124,15 +128,26 @@ def offered(found: fit.Fit | fit.NoFit, now: datetime) -> tuple[Part | None, str
             else "free shipping",
             arrives=words.date(now + timedelta(days=found.delivery_d)),
             last=found.stock == 1,
-            shown=shown(found.offer_id, total, found.currency),
+            shown=shown(found),
         ),
         "",
     )
 
 
-def shown(offer_id: int, total_minor: int, currency: str) -> str:
-    """Write a price down so that two can be compared."""
-    return f"{offer_id}:{total_minor}:{currency}"
+def paying(owner: Owner, customer: Customer | None) -> str:
+    """Say what a press leads to: which card is charged, and where the part goes."""
+    if owner.site_id is None:
+        return ". You give your address and card on the next page, and can still turn back there."
+    if customer is None or customer.payment_method is None:
+        return ", to your address on file. You give your card on the next page, and can still turn back there."
+    return f", charged to {customer.card or 'your saved card'}, to your address on file."
+
+
+def shown(found: fit.Fit) -> str:
+    """Write down what the page says of a part, so that two can be compared; its stock and its date may move."""
+    price = (found.currency, found.price_minor, found.shipping_minor, found.tax_bp)
+    terms = (found.offer_id, found.sku, found.name, found.pack_size, *price, found.delivery_d)
+    return hashlib.sha256(repr(terms).encode()).hexdigest()
 
 
 def _wants_mail(conn: psycopg.Connection, owner: Owner | None) -> int | None:
@@ -150,11 +165,14 @@ def _write_at(at: Standing, party_id: int | None, now: datetime) -> datetime | N
     return when if when > now else None
 
 
-def _slot(conn: psycopg.Connection, unit: Unit, at: Standing, wants: int | None, now: datetime) -> SlotView:
+def _slot(
+    conn: psycopg.Connection, unit: Unit, at: Standing, now: datetime, *, party_id: int, wants: int | None
+) -> SlotView:
     order = orders.open_order(conn, unit.unit_id, at.slot_id)
-    if order and order.unpaid and order.party_id is None:
-        order = None  # a stranger looked at the payment page: nothing is on its way, and it is nobody's business
-    part, no_part = offered(fit.part_for(conn, place(unit, at.slot_id), now), now)
+    if order and order.unpaid and order.party_id != party_id:
+        order = None  # a stranger, or who owned it before, looked at the payment page: nothing is on its way
+    found = fit.part_for(conn, place(unit, at.slot_id), now, unit_id=unit.unit_id, party_id=party_id)
+    part, no_part = offered(found, now)
     look = _look(at, order, now)
     said, interval = _left(at, now)
     return SlotView(
@@ -162,8 +180,8 @@ def _slot(conn: psycopg.Connection, unit: Unit, at: Standing, wants: int | None,
         cycle_id=at.cycle_id,
         name=at.name,
         look=look,
-        pill=PILLS[look],
-        headline=_headline(at.name, look, said),
+        pill="Not paid yet" if order and order.unpaid else PILLS[look],
+        headline=f"{at.name}: ordered, not paid yet" if order and order.unpaid else _headline(at.name, look, said),
         interval=interval if look in ("ok", "new", "soon", "due") else "",
         meanwhile=f"The one in place: {said}{f' ({interval})' if interval else ''}." if order and said else "",
         percent=None if at.pct_left is None else round(at.pct_left),
@@ -172,7 +190,7 @@ def _slot(conn: psycopg.Connection, unit: Unit, at: Standing, wants: int | None,
         reasons=[reasons.say(reasons.from_json(p), "en") for p in (at.reasons or {}).get("parts", [])],
         part=part,
         no_part=no_part,
-        order=view_of(conn, order) if order else None,
+        order=view_of(conn, order, party_id) if order else None,
         prompt_id=at.prompt_id,
         snoozed_until=at.remind_at if at.prompt_state == "snoozed" else None,
         fitted_at=at.fitted_at,
@@ -246,8 +264,8 @@ def _going_on(at: Standing) -> str:
     return f"You have not told us whether it was changed, so we go on as if {how}."
 
 
-def view_of(conn: psycopg.Connection, order: Order) -> OrderView:
-    """Return an order with its steps, those to come included."""
+def view_of(conn: psycopg.Connection, order: Order, party_id: int | None) -> OrderView:
+    """Return an order with its steps, those to come included; only the person who placed it may cancel it."""
     done = {step.state: step.at for step in orders.steps(conn, order.order_id)}
     ended = order.state in (State.CANCELLED, State.REFUNDED)
     names = (
@@ -271,7 +289,7 @@ def view_of(conn: psycopg.Connection, order: Order) -> OrderView:
         part=order.part_name,
         total=money.words(order.total_minor, order.currency),
         unpaid=order.unpaid,
-        cancellable=order.unpaid or order.state == State.PAID,
+        cancellable=party_id is not None and order.party_id == party_id and (order.unpaid or order.state == State.PAID),
         steps=steps,
     )
 
@@ -284,8 +302,4 @@ def rated(slot_life_h: float | None, slot_life_d: float) -> str:
 
 def undo_words(window: timedelta) -> str:
     """Say for how long an order can be cancelled for nothing."""
-    if window < timedelta(hours=2):
-        return words.count(max(1, round(window / timedelta(minutes=1))), "minute")
-    if window < timedelta(days=2):
-        return words.count(round(window / timedelta(hours=1)), "hour")
-    return span(window / timedelta(days=1), "en")
+    return said_window(window, "en")

@@ -104,7 +104,7 @@ def mine(request: Request, services: Asked) -> Response:
             email = session.email or ""
             for unit_id in owners.units_of(conn, session.party_id, clock.now()):
                 unit = units.get(conn, unit_id)
-                slots = owner_view.slots(conn, unit, first=None, now=clock.now())
+                slots = owner_view.slots(conn, unit, session.party_id, first=None, now=clock.now())
                 found.append(
                     {
                         "name": unit.name or unit.model_name,
@@ -151,7 +151,7 @@ def order(request: Request, services: Asked, number: str) -> Response:
                     request,
                     "owner/order.html",
                     maker=tenants.get(conn, session.tenant_id).name,
-                    order=owner_view.view_of(conn, found),
+                    order=owner_view.view_of(conn, found, session.party_id),
                     unit_href=visits.code_path(unit.gtin, unit.serial),
                 )
     sentence = "Sign in with the address that ordered to see it."

@@ -154,3 +154,10 @@ def test_no_quote_is_not_here(shop: Shop) -> None:
     """An id that nobody gave out."""
     with shop.begin(shop.tenant_id) as conn, pytest.raises(NotHere):
         quotes.get(conn, 999)
+
+
+def test_a_successor_that_is_out_of_stock_is_the_reason(shop: Shop) -> None:
+    """The part is no longer made and its successor fits, but is sold out: no word of a successor that nobody knows."""
+    new = more(shop, "HEPA filter 2", stock=0)
+    shop.sql("update part set lifecycle = 'discontinued', superseded_by = %s where sku = 'HEPA-1'", new)
+    assert "HEPA filter 2 fits, but is out of stock." == why(shop)

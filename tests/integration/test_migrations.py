@@ -69,7 +69,7 @@ def test_the_web_may_do_what_its_pages_do_and_no_more(conn: psycopg.Connection) 
     }
     assert not {"credential", "reading", "rescore", "wear_clock", "use_days", "use_cohort"} & rights.keys()
     writes = {table: may - {"SELECT"} for table, may in rights.items()}
-    assert {"web_session", "attempt"} == {table for table, may in writes.items() if "DELETE" in may}
+    assert {"web_session", "attempt", "customer"} == {table for table, may in writes.items() if "DELETE" in may}
     for table in ("unit", "staff", "model_version", "cycle", "forecast", "slot_state", "reading_hourly", "part"):
         assert not writes[table], table
     for table in ("event", "quote", "purchase_step", "outbox", "audit"):

@@ -11,7 +11,8 @@ import pytest
 from gateway import clock
 from gateway.registry import fleet
 from gateway.web.console_units import harmless
-from tests.integration.web_house import PASSWORD, SAME, WebHouse, open_house
+from tests.integration.test_web_owner import press
+from tests.integration.web_house import PASSWORD, SAME, WebHouse, code, open_house
 
 
 @pytest.fixture
@@ -199,3 +200,30 @@ def test_the_code_of_a_unit_is_its_digital_link(house: WebHouse) -> None:
     assert (
         f"{house.settings.public_url}/01/{unit.gtin}/21/A%2FB%3F1" in client.get(f"/console/units/{unit.unit_id}").text
     )
+
+
+def test_who_ships_sees_where_to(house: WebHouse) -> None:
+    """The address stands on the page of an order to ship: on file, or asked of the provider; a reader sees neither."""
+    unit, party_id, token = house.due()
+    house.keep_card(party_id)
+    client = house.client()
+    press(client, client.get(f"/p/{token}").text, "/order")
+    ((order_id,),) = house.conn.execute("select order_id from purchase").fetchall()
+    page = f"/console/orders/{order_id}"
+    desks = {role: house.at_desk(role) for role in ("reader", "editor")}
+    assert "Sample Street" not in desks["editor"].get(page).text
+    house.desk.release(house.tenant_id, order_id)
+    assert page in desks["editor"].get("/console/orders?show=ship").text
+    assert "1 Sample Street" in desks["editor"].get(page).text
+    assert 403 == desks["reader"].get(page).status_code
+    assert page not in desks["reader"].get("/console/orders?show=ship").text
+    house.conn.execute("update purchase set state = 'fitted'")
+    house.conn.execute("update offer set price_minor = 4190")  # another quote, which nobody has ordered by
+    guest = house.client()
+    bought = press(guest, guest.get(code(unit)).text, "/checkout")
+    given = {"name": "A guest", "line1": "2 Other Street", "postal_code": "20095", "city": "Hamburg", "country": "DE"}
+    httpx.post(bought.headers["location"], data={"card": "pm_card_visa", **given})
+    ((order_id,),) = house.conn.execute("select order_id from purchase where party_id is null").fetchall()
+    house.desk.refresh(house.tenant_id, order_id)
+    house.desk.release(house.tenant_id, order_id)
+    assert "2 Other Street" in desks["editor"].get(f"/console/orders/{order_id}").text

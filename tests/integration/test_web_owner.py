@@ -9,9 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
+from commerce.payments import Ask, Charge
 from gateway import clock
 from gateway.events import Event, EventType
-from gateway.registry import history
+from gateway.registry import fleet, history, sessions
+from gateway.replenish import candidates
 from tests.integration.web_house import GTIN, SAME, WebHouse, code, open_house
 
 
@@ -154,6 +156,75 @@ def test_without_a_card_the_press_leads_to_the_payment_page(house: WebHouse) -> 
     assert "Go on to the payment" in client.get(back.headers["location"]).text
 
 
+def test_cancelled_while_it_is_paid_the_page_says_so_and_the_link_lives(
+    house: WebHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order is cancelled elsewhere while the card is asked: the mail's link may order still."""
+    _, party_id, token = house.due()
+    house.keep_card(party_id)
+    payments = house.desk._payments
+    ask = payments.ask
+
+    def cancelled_first(asked: Ask) -> Charge:
+        house.desk.cancel(house.tenant_id, asked.order_id, f"party:{party_id}")
+        return ask(asked)
+
+    client = house.client()
+    with monkeypatch.context() as patched:
+        patched.setattr(payments, "ask", cancelled_first)
+        answer = press(client, client.get(f"/p/{token}").text, "/order")
+    assert f"/p/{token}?said=cancelled" == answer.headers["location"]
+    assert "nothing is charged" in client.get(answer.headers["location"]).text
+    assert f"/p/{token}?said=ordered" == press(client, client.get(f"/p/{token}").text, "/order").headers["location"]
+
+
+def test_who_left_the_payment_page_reads_that_it_is_not_paid(house: WebHouse) -> None:
+    """Neither the page nor the list of products calls an unpaid order a new part on order."""
+    _, party_id, token = house.due()
+    client = house.client()
+    press(client, client.get(f"/p/{token}").text, "/order")
+    client.cookies.set(
+        "ww_owner", sessions.start(house.conn, tenant_id=house.tenant_id, party_id=party_id, wall=clock.wall())
+    )
+    for page in (f"/p/{token}", "/me"):
+        shown = client.get(page).text
+        assert "Not paid yet" in shown
+        assert "on order" not in shown
+
+
+@pytest.mark.parametrize(
+    ("locale", "said"),
+    [
+        ("en", "For 30 minutes after paying you can cancel it"),
+        ("de", "Nach dem Bezahlen können Sie sie 30 Minuten lang"),
+    ],
+)
+def test_the_orders_mail_says_for_how_long_it_can_be_cancelled(house: WebHouse, locale: str, said: str) -> None:
+    """The true time, which ends before the part is handed to shipping."""
+    _, party_id, token = house.due()
+    house.conn.execute("update party set locale = %s", (locale,))
+    house.keep_card(party_id)
+    client = house.client()
+    press(client, client.get(f"/p/{token}").text, "/order")
+    house.work()
+    ((text,),) = house.conn.execute("select rendered->>'text' from outbox where kind = 'order_received'").fetchall()
+    assert said in re.sub(r"\s+", " ", text)
+
+
+def test_the_button_says_which_card_is_charged_and_where_the_part_goes(house: WebHouse) -> None:
+    """With a card: its name; without: that the next page asks; without an address: that it asks for both."""
+    unit, party_id, token = house.due()
+    client = house.client()
+    assert "to your address on file. You give your card on the next page" in client.get(f"/p/{token}").text
+    house.keep_card(party_id)
+    assert "charged to Visa 4242, to your address on file" in client.get(f"/p/{token}").text
+    house.conn.execute("update ownership set site_id = null where unit_id = %s", (unit.unit_id,))
+    page = client.get(f"/p/{token}").text
+    assert "on file" not in page
+    assert "You give your address and card on the next page" in page
+    assert press(client, page, "/order").headers["location"].startswith(f"{house.settings.stripe_url}/pay/")
+
+
 def test_a_moved_price_is_shown_before_it_is_charged(house: WebHouse) -> None:
     """The price changed between the look and the press: nothing is ordered, the new price is shown (S17)."""
     _, _, token = house.due()
@@ -165,6 +236,28 @@ def test_a_moved_price_is_shown_before_it_is_charged(house: WebHouse) -> None:
     assert "€44.90" in answer.text
     assert "Nothing was ordered" in answer.text
     assert 0 == house.conn.execute("select count(*) from purchase").fetchone()[0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update part set name = 'Carbon pre-filter' where sku = 'P-hepa'",
+        "update part set pack_size = 2 where sku = 'P-hepa'",
+        "update offer set tax_bp = 700",
+        "update offer set delivery_d = 40",
+    ],
+)
+def test_another_part_at_the_same_price_is_not_what_was_shown(house: WebHouse, change: str) -> None:
+    """Name, pack size, tax or delivery moved between the look and the press: nothing is ordered."""
+    _, party_id, token = house.due()
+    house.keep_card(party_id)
+    client = house.client()
+    page = client.get(f"/p/{token}").text
+    house.conn.execute(change.encode())
+    answer = press(client, page, "/order")
+    assert 409 == answer.status_code
+    assert "the part has changed" in answer.text
+    assert [] == house.conn.execute("select from purchase").fetchall()
 
 
 def test_a_stranger_can_buy_but_not_order_for_the_owner(house: WebHouse) -> None:
@@ -193,6 +286,56 @@ def test_a_guests_open_payment_page_does_not_stand_in_the_owners_way(house: WebH
     assert 303 == press(client, page, "/order").status_code
     states = dict(house.conn.execute("select party_id is null, state from purchase").fetchall())
     assert {True: "cancelled", False: "paid"} == states
+
+
+def test_a_stranger_at_the_payment_page_takes_nothing_from_the_owner(house: WebHouse) -> None:
+    """The last one in stock: the owner is still offered it, still asked, and gets it."""
+    unit, party_id, token = house.due()
+    house.keep_card(party_id)
+    house.conn.execute("update offer set stock = 1")
+    stranger = house.client()
+    press(stranger, stranger.get(code(unit)).text, "/checkout")
+    now = clock.now()
+    house.conn.execute("update slot_state set order_at = %s where slot_id = %s", (now, house.slots["hepa"]))
+    (asked,) = candidates.find(house.conn, now, everyone=True)
+    assert asked.order_number is None
+    rows = fleet.page(house.conn, fleet.Filter(), now=now).rows
+    assert [None, None] == [row.order_state for row in rows]
+    assert "out of stock" in house.client().get(code(unit)).text
+    client = house.client()
+    answer = press(client, client.get(f"/p/{token}").text, "/order")
+    assert f"/p/{token}?said=ordered" == answer.headers["location"]
+
+
+def test_a_new_owner_sees_nothing_of_the_former_ones_unpaid_order(house: WebHouse) -> None:
+    """The unit was sold on while its payment page was open: the next owner orders as if nothing had been."""
+    unit, _, token = house.due()
+    client = house.client()
+    press(client, client.get(f"/p/{token}").text, "/order")
+    now = clock.now()
+    past = (now - timedelta(days=30), now - timedelta(days=2))
+    house.conn.execute("update ownership set period = tstzrange(%s, %s)", past)
+    second = house.own(unit, "second@example.com")
+    link = house.link(unit, second)
+    buyer = house.client()
+    page = buyer.get(f"/p/{link}").text
+    assert "Go on to the payment" not in page
+    assert "Cancel this order" not in page
+    bought = press(buyer, page, "/order")
+    assert bought.headers["location"].startswith(f"{house.settings.stripe_url}/pay/")
+    states = dict(house.conn.execute("select party_id, state from purchase").fetchall())
+    assert "paying" == states[second]
+
+
+def test_an_owner_is_not_offered_to_cancel_what_a_guest_paid(house: WebHouse) -> None:
+    """A guest's paid order stands on the owner's page, without a button that would be refused."""
+    _, party_id, token = house.due()
+    house.keep_card(party_id)
+    client = house.client()
+    press(client, client.get(f"/p/{token}").text, "/order")
+    assert "Cancel this order" in client.get(f"/p/{token}").text
+    house.conn.execute("update purchase set party_id = null")
+    assert "Cancel this order" not in client.get(f"/p/{token}").text
 
 
 def test_nothing_can_be_bought_for_a_serial_that_does_not_exist(house: WebHouse) -> None:

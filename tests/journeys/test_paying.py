@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import httpx
 
-from tests.shop import Shop
+from tests.shop import HOME, Shop
 
 
 def test_s2_one_tap_with_a_saved_card_pays_once_what_was_shown(shop: Shop) -> None:
@@ -122,3 +122,14 @@ def test_s31_a_card_that_was_saved_and_pays_no_more_is_asked_once_for_each_order
     assert "Your card was declined." == placed.note
     assert placed.go_to == shop.tap(desk).go_to
     assert ["failed", "requires_action"] == [a.state for a in shop.attempts(placed)]
+
+
+def test_a_saved_card_alone_says_not_where_to_ship_to(shop: Shop) -> None:
+    """No address is on file: the page asks for it, so nothing is ever paid that cannot be sent."""
+    shop.save_card()
+    placed = shop.tap(site_id=None)
+    assert "Please say where to ship to." in shop.standin.pay(placed.go_to or "").text
+    shop.standin.pay(placed.go_to or "", **HOME)
+    desk = shop.desk()
+    assert "paid" == desk.refresh(shop.tenant_id, placed.order.order_id).state
+    assert HOME == desk.address(shop.tenant_id, placed.order.order_id)

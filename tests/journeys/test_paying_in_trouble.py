@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from commerce.errors import QuoteExpired
-from commerce.payments import Ask, ProviderError, Trouble
+from commerce.payments import Ask, Charge, ProviderError, Trouble
 from commerce.stripe_payments import StripePayments
 from tests.shop import Shop
 
@@ -208,3 +208,54 @@ class Dies(StripePayments):
         if not self._before:
             super().ask(ask)
         raise ConnectionError("the process ends here")
+
+
+def test_payments_that_the_provider_does_not_know_keep_no_other_from_being_found(shop: Shop) -> None:
+    """A hundred attempts that nobody can look up are older: the one that was paid is found at the next look."""
+    shop.save_card()
+    dead = shop.tap()
+    shop.sql(
+        """insert into payment (tenant_id, order_id, attempt, key, request, amount_minor, currency, provider_id, kind,
+                                state, created_at, updated_at)
+           select tenant_id, order_id, n, 'dead:' || n, request, amount_minor, currency, 'cs_gone' || n, kind,
+                  'requires_action', created_at - interval '3 days', updated_at - interval '3 days'
+           from payment, generate_series(2, 101) n where attempt = 1"""
+    )
+    shop.desk().cancel(shop.tenant_id, dead.order.order_id, "owner")
+    with pytest.raises(ConnectionError):
+        shop.tap(shop.desk(payments=Dies(shop.payments)))
+    for _ in range(2):
+        shop.shift += timedelta(minutes=5)
+        shop.desk().resume(shop.tenant_id)
+    assert ["paid", "cancelled"] == [o.state for o in shop.orders()]
+
+
+def test_what_never_arrived_and_is_refused_by_now_is_offered_anew(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The provider was away until the page could open for too short a time only: the next tap opens another one."""
+    desk, quote = shop.desk(), shop.quote(lifetime=timedelta(minutes=61))
+
+    def away(asked: Ask) -> Charge:
+        raise ProviderError(Trouble.INDETERMINATE, "No answer.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shop.payments, "ask", away)
+        placed = shop.tap(desk, quote)
+    assert placed.go_to is None
+    shop.shift += timedelta(minutes=40)
+    desk.resume(shop.tenant_id)
+    assert ["failed"] == [a.state for a in shop.attempts(placed)]
+    assert shop.tap(desk).go_to is not None
+
+
+def test_an_owner_whom_the_provider_forgot_pays_on_its_page(shop: Shop) -> None:
+    """Their customer was deleted there: a new one is made, and the page asks for a card."""
+    shop.save_card()
+    ((gone,),) = shop.sql("select provider_id from customer")
+    del shop.standin.books.things[gone]
+    placed = shop.tap()
+    assert placed.go_to is not None
+    ((known, card),) = shop.sql("select provider_id, payment_method from customer")
+    assert known != gone
+    assert card is None
+    shop.standin.pay(placed.go_to, keep="1")
+    assert "paid" == shop.desk().refresh(shop.tenant_id, placed.order.order_id).state

@@ -6,10 +6,12 @@ import httpx
 import pytest
 
 from commerce import orders, parcels
+from commerce.attempts import Attempt
 from commerce.desk import Placed
 from commerce.errors import AlreadyOrdered, CannotPay, NotAllowed, OutOfStock, RefundRefused
 from commerce.no_payments import NoPayments
-from commerce.payments import Ask, Charge
+from commerce.orders import Order
+from commerce.payments import Ask, Charge, ProviderError
 from tests.shop import Shop
 
 GUEST = {"name": "A guest", "line1": "2 Other Street", "postal_code": "20095", "city": "Hamburg", "country": "DE"}
@@ -392,3 +394,73 @@ def test_a_page_that_was_closed_and_paid_all_the_same_gives_the_money_back(shop:
     assert (2880, ["indeterminate"]) == (shop.standin.held(), [a.state for a in shop.attempts(placed)])
     desk.resume(shop.tenant_id, timedelta())
     assert (0, ["cancelled"]) == (shop.standin.held(), [a.state for a in shop.attempts(placed)])
+
+
+def test_a_page_that_ran_out_is_no_order(shop: Shop) -> None:
+    """The owner comes back after the page closed: the next tap opens a page of its own."""
+    desk, quote = shop.desk(), shop.quote()
+    shop.tap(desk, quote)
+    shop.payments._client.v1.checkout.sessions.expire(shop.standin.sessions()[0]["id"])
+    again = shop.tap(desk, quote)
+    assert again.go_to is not None
+    assert ["paying", "cancelled"] == [o.state for o in shop.orders()]
+
+
+def test_what_was_refunded_can_be_ordered_again(shop: Shop) -> None:
+    """A refunded order stands in nobody's way, though its quote still lives."""
+    placed = released(shop)
+    desk = shop.desk()
+    desk.refund(shop.tenant_id, placed.order.order_id, "sent back")
+    again = shop.tap(desk)
+    assert ("paid", False) == (again.order.state, again.again)
+
+
+def test_cancelled_while_the_bank_is_asked_it_is_not_ordered(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The owner cancels in another tab: the tap is told so, the card holds nothing."""
+    shop.save_card()
+    desk, ask = shop.desk(), shop.payments.ask
+
+    def cancelled_first(asked: Ask) -> Charge:
+        desk.cancel(shop.tenant_id, asked.order_id, "owner")
+        return ask(asked)
+
+    monkeypatch.setattr(shop.payments, "ask", cancelled_first)
+    placed = shop.tap(desk)
+    assert ("cancelled", False, None) == (placed.order.state, placed.order.paid, placed.go_to)
+    assert 0 == shop.standin.held()
+
+
+def test_no_page_is_opened_for_an_order_that_was_cancelled(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The card is declined, and cancelled in another tab before the page opens: nobody can pay for it any more."""
+    shop.save_card("pm_card_chargeCustomerFail")
+    desk = shop.desk()
+    declined = desk._till.declined
+
+    def cancelled_then(attempt: Attempt, error: ProviderError, cause: str) -> Order:
+        order = declined(attempt, error, cause)
+        desk.cancel(shop.tenant_id, order.order_id, "owner")
+        return order
+
+    monkeypatch.setattr(desk._till, "declined", cancelled_then)
+    placed = shop.tap(desk)
+    assert ("cancelled", None, []) == (placed.order.state, placed.go_to, shop.standin.sessions())
+
+
+def test_an_order_keeps_the_part_that_was_shown(shop: Shop) -> None:
+    """The catalogue is edited after the tap: the order's name and the spares that it brings stay what they were."""
+    shop.sql("update part set pack_size = 2")
+    placed = released(shop)
+    shop.sql("update part set pack_size = 1, name = 'Carbon filter'")
+    desk = shop.desk()
+    desk.shipped(shop.tenant_id, placed.order.order_id)
+    assert "HEPA filter" == desk.delivered(shop.tenant_id, placed.order.order_id).part_name
+    assert [(2,)] == shop.sql("select count from spare")
+
+
+def test_a_guest_holds_a_part_for_half_an_hour(shop: Shop) -> None:
+    """Their page closes after the shortest time that the provider allows, and the part is back in stock."""
+    desk = shop.desk()
+    placed = shop.guest(desk)
+    shop.shift += timedelta(minutes=32)
+    desk.resume(shop.tenant_id)
+    assert ("cancelled", [(5,)]) == (shop.order(placed).state, shop.sql("select stock from offer"))
