@@ -19,7 +19,6 @@ class Outcome:
     events: int = 0
     gaps_opened: int = 0
     gaps_filled: int = 0
-    gaps_lost: int = 0
     ages: list[NDArray[np.float64]] = field(default_factory=list)  # of the readings, on arrival, in seconds
     refused: Counter[str] = field(default_factory=Counter)
     messages: list[Message] = field(default_factory=list)
@@ -37,7 +36,6 @@ class Outcome:
         self.events += other.events
         self.gaps_opened += other.gaps_opened
         self.gaps_filled += other.gaps_filled
-        self.gaps_lost += other.gaps_lost
         self.ages += other.ages
         self.refused += other.refused
         self.messages += other.messages

@@ -124,10 +124,8 @@ def locked(conn: psycopg.Connection, parcels: Iterable[Parcel]) -> Haul:
                 session = content.s
             elif isinstance(content, DeviceEvent):
                 session = content.session
-            elif isinstance(content, Reply) and (lost := gaps.answer(conn, unit.unit_id, content, clock.now())):
-                session = lost
-                haul.heard[unit.unit_id, session] = sender
-                haul.outcome.gaps_lost += 1
+            elif isinstance(content, Reply):
+                gaps.answer(conn, unit.unit_id, content, clock.now())
             if session != UNNUMBERED:
                 sessions.add_to(spans.setdefault((unit.tenant_id, unit.unit_id, session), []), content)
     if spans:

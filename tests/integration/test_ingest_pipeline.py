@@ -2,8 +2,10 @@
 
 import gc
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway import clock
+from gateway.db import pool
 from gateway.errors import Conflict
 from gateway.ingest import believe, gaps, pipeline, quarantine, release
 from gateway.ingest.clocks import Flag
@@ -80,7 +83,7 @@ def test_gap_holds_up_the_receipt_until_it_is_filled(conn: psycopg.Connection) -
 
 
 def test_gap_is_asked_for_with_back_off_and_closed_as_lost(conn: psycopg.Connection) -> None:
-    """A gap is asked for when it had time to fill, and later with a new id; `lost` closes it and moves the receipt."""
+    """A gap is asked for when it had time to fill, and later with a new id; once `lost`, no more, and it is closed."""
     fleet.enrol(conn)
     take(conn, batch(1), batch(5))
     assert [] == gaps.ask(conn, NOW - timedelta(days=1))
@@ -93,10 +96,62 @@ def test_gap_is_asked_for_with_back_off_and_closed_as_lost(conn: psycopg.Connect
     assert [] == gaps.ask(conn, later + timedelta(seconds=gaps.FIRST - 1))
     [again] = gaps.ask(conn, later + timedelta(seconds=gaps.FIRST + 1))
     assert asked["id"] != json.loads(again.payload)["id"]
-    outcome = take(conn, message("up/reply", {"id": asked["id"], "status": "failed", "detail": "lost"}))
-    assert [5] == through(outcome)
+    give_up(conn, asked["id"])
+    assert [] == gaps.ask(conn, later + timedelta(days=1))
+    assert (1, [5]) == closed(conn)
+    assert (0, []) == closed(conn)
     late = take(conn, batch(3))
     assert (1, [5]) == (late.stored, through(late))
+
+
+def give_up(conn: psycopg.Connection, command: str, **changes: Any) -> Outcome:
+    """Let the unit answer a replay: some or all of it is gone."""
+    return take(conn, message("up/reply", {"id": command, "status": "failed", "detail": "lost"}, **changes))
+
+
+def closed(conn: psycopg.Connection, after: float = gaps.FIRST + 1) -> tuple[int, list[object]]:
+    """Close what was given up, so many seconds from now; return how many, and how far receipts go then."""
+    lost, messages = gaps.close(conn, clock.now() + timedelta(seconds=after))
+    return lost, [json.loads(one.payload)["through"] for one in messages]
+
+
+def test_receipt_waits_for_what_another_process_has_yet_to_store(conn: psycopg.Connection) -> None:
+    """A unit sends what it still has of a gap, and says that the rest is lost; only the latter comes to this process."""
+    fleet.enrol(conn)
+    take(conn, batch(1), batch(5))
+    [command] = gaps.ask(conn, clock.now() + timedelta(minutes=1))
+    assert [] == through(give_up(conn, json.loads(command.payload)["id"]))
+    assert (0, []) == closed(conn, gaps.FIRST - 1)
+    assert [1] == through(take(conn, batch(1)))
+    assert ([1], 0) == (through(take(conn, batch(3))), closed(conn, gaps.FIRST - 1)[0])
+    assert (2, [5]) == closed(conn)
+    assert [(2, "lost"), (4, "lost")] == conn.execute("select lower(seqs), outcome from gap order by 1").fetchall()
+
+
+def test_gap_that_fills_after_all_is_not_lost(conn: psycopg.Connection) -> None:
+    """What another process stores meanwhile closes the gap as filled, and the receipt says so at once."""
+    fleet.enrol(conn)
+    take(conn, batch(1), batch(3))
+    [command] = gaps.ask(conn, clock.now() + timedelta(minutes=1))
+    give_up(conn, json.loads(command.payload)["id"])
+    assert [3] == through(take(conn, batch(2)))
+    assert (0, []) == closed(conn)
+
+
+def test_receipt_past_a_lost_gap_waits_for_a_process_that_is_storing(conn: psycopg.Connection, dsn: str) -> None:
+    """While one process has stored a reading of the gap and not committed, another does not close it."""
+    fleet.enrol(conn)
+    take(conn, batch(1), batch(5))
+    [command] = gaps.ask(conn, clock.now() + timedelta(minutes=1))
+    give_up(conn, json.loads(command.payload)["id"])
+    conn.commit()
+    pipeline.take(conn, Directory(), [batch(2, [{"runtime": 1.0}] * 3)])
+    with pool.connect(dsn, pool.Role.GATEWAY) as other, ThreadPoolExecutor(1) as aside:
+        closing = aside.submit(gaps.close, other, clock.now() + timedelta(minutes=1))
+        with pytest.raises(TimeoutError):
+            closing.result(0.5)
+        conn.commit()
+        assert (0, []) == closing.result(10)
 
 
 def test_reply_of_another_unit_closes_no_gap(conn: psycopg.Connection) -> None:
@@ -104,8 +159,8 @@ def test_reply_of_another_unit_closes_no_gap(conn: psycopg.Connection) -> None:
     fleet.enrol(conn, ["1", "2"])
     take(conn, batch(1), batch(5))
     [command] = gaps.ask(conn, datetime.now(UTC) + timedelta(minutes=1))
-    reply = {"id": json.loads(command.payload)["id"], "status": "failed", "detail": "lost"}
-    take(conn, message("up/reply", reply, serial="2"))
+    give_up(conn, json.loads(command.payload)["id"], serial="2")
+    assert (0, []) == closed(conn)
     assert 1 == gaps.open_count(conn)
 
 

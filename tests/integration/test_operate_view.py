@@ -182,6 +182,7 @@ def test_gaps_are_listed_by_age_and_summed_by_unit(shell: Shell, conn: psycopg.C
     told = {"id": json.loads(command.payload)["id"], "status": "failed", "detail": "lost"}
     pipeline.take(conn, Directory(), [message("up/reply", told, serial="gap", received=now)])
     pipeline.take(conn, Directory(), [batch(3, serial="behind", at=now, received=now)])
+    gaps.close(conn, now + HOUR)
     conn.commit()
     assert "no gaps" in shell("gaps").stderr
     sums = {row["device"]: row for row in json.loads(shell.good("gaps", "--by-unit", "--all", "--json"))}
