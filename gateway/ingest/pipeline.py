@@ -196,7 +196,7 @@ def keep_refused(conn: psycopg.Connection, outcome: Outcome, parcels: Iterable[P
                 continue
             tenant = parcel.sender.unit.tenant_id if parcel.sender else None
             device = parcel.address.device if parcel.address else None
-            kept.append(quarantine.Refusal(tenant, device, parcel.envelope, reason))
+            kept.append(quarantine.Refusal(tenant, device, parcel.envelope, reason, parcel.places))
             if parcel.address and parcel.address.adapter == "wearwell":
                 outcome.messages.append(receipts.refusal(parcel.address.device, parcel.envelope, reason))
     quarantine.keep(conn, kept)

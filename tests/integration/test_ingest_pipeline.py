@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from gateway import clock
 from gateway.db import pool
 from gateway.errors import Conflict
-from gateway.ingest import believe, gaps, pipeline, quarantine, release
+from gateway.ingest import believe, gaps, pipeline, quarantine, recount, release
 from gateway.ingest.clocks import Flag
 from gateway.ingest.directory import Directory
 from gateway.ingest.envelope import Envelope
@@ -262,6 +262,28 @@ def test_released_message_stores_what_was_left_out(conn: psycopg.Connection) -> 
     assert (1, 1, [3.0], [1.0]) == (outcome.stored, outcome.duplicates, values(conn, "ozone"), values(conn, "runtime"))
     with pytest.raises(Conflict):
         release.release(conn, Directory(), kept.quarantine_id, NOW)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_released_messages_that_were_cut_another_way_double_nothing(conn: psycopg.Connection, order: int) -> None:
+    """Readings placed by their arrival stay where they are, and what was left out of them goes there too."""
+    [unit] = fleet.enrol(conn)
+    samples = [{"runtime": float(hours), "ozone": 1.0} for hours in range(1, 7)]
+    take(conn, batch(1, samples[:4], c="none", t=0, received=NOW))
+    take(conn, batch(3, samples[2:], c="none", t=0, received=NOW + timedelta(minutes=10)))
+    conn.execute(
+        "insert into channel (tenant_id, name, unit, kind) values (%s, 'ozone', 'ug/m3', 'gauge')", (unit.tenant_id,)
+    )
+    for kept in quarantine.listed(conn)[::order]:
+        release.release(conn, Directory(), kept.quarantine_id, NOW + timedelta(hours=1))
+    assert {} == quarantine.counted(conn)
+    stands = """select name, array_agg(seq order by seq), max(ts) filter (where seq <= 4), max(ts)
+        from reading join channel using (channel_id) group by name order by name"""
+    newest = (NOW, NOW + timedelta(minutes=10))
+    assert [(name, [1, 2, 3, 4, 5, 6], *newest) for name in ("ozone", "runtime")] == conn.execute(stands).fetchall()
+    hours = "select name, sum(n), sum(rise) from reading_hourly join channel using (channel_id) group by 1 order by 1"
+    assert [("ozone", 6, 0.0), ("runtime", 6, 5.0)] == conn.execute(hours).fetchall()
+    assert [] == recount.differences(conn, [unit.unit_id])
 
 
 def test_unknown_unit_waits_for_its_enrolment(conn: psycopg.Connection) -> None:
