@@ -20,7 +20,8 @@ class Outcome:
     gaps_opened: int = 0
     gaps_filled: int = 0
     ages: list[NDArray[np.float64]] = field(default_factory=list)  # of the readings, on arrival, in seconds
-    refused: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)  # kept in quarantine, by reason
+    dropped: Counter[str] = field(default_factory=Counter)  # said nothing that is kept, by reason
     messages: list[Message] = field(default_factory=list)
 
     @property
@@ -38,4 +39,5 @@ class Outcome:
         self.gaps_filled += other.gaps_filled
         self.ages += other.ages
         self.refused += other.refused
+        self.dropped += other.dropped
         self.messages += other.messages

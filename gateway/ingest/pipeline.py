@@ -191,9 +191,10 @@ def keep_refused(conn: psycopg.Connection, outcome: Outcome, parcels: Iterable[P
     kept: list[quarantine.Refusal] = []
     for parcel in parcels:
         for reason in parcel.refused:
-            outcome.refused[reason.code] += 1
             if reason.fate is Fate.DROP:
+                outcome.dropped[reason.code] += 1
                 continue
+            outcome.refused[reason.code] += 1
             tenant = parcel.sender.unit.tenant_id if parcel.sender else None
             device = parcel.address.device if parcel.address else None
             kept.append(quarantine.Refusal(tenant, device, parcel.envelope, reason, parcel.places))

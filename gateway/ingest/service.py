@@ -237,5 +237,6 @@ class Ingest:
             resent=outcome.resent,
             events=outcome.events,
             refused=dict(outcome.refused),
+            dropped=dict(outcome.dropped),
             took_ms=round(took * 1_000),
         )

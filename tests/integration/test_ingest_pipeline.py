@@ -311,7 +311,7 @@ def test_presence_follows_births_and_ignores_stale_wills(conn: psycopg.Connectio
     birth = {"s": 8, "state": "online", "fw": "1.4.2", "hw": "B"}
     take(conn, message("state", birth))
     outcome = take(conn, message("state", {"s": 7, "state": "lost"}, received=NOW + timedelta(hours=1)))
-    assert {"stale_state": 1} == outcome.refused
+    assert ({"stale_state": 1}, {}) == (outcome.dropped, outcome.refused)
     row = "select connection, connection_session, firmware, hw_rev, last_seen_at from unit"
     assert ("online", 8, "1.4.2", "B", NOW) == conn.execute(row).fetchone()
     take(conn, message("state", {"s": 8, "state": "lost"}, received=NOW + timedelta(hours=1)))
@@ -380,7 +380,8 @@ def test_real_dyson_messages_land(conn: psycopg.Connection) -> None:
     assert {0.0, 1.0} == set(values(conn, "running"))
     assert outcome.stored > 100
     assert 0 == again.stored
-    assert {"nothing_to_store"} >= set(outcome.refused)
+    assert {"nothing_to_store"} >= set(outcome.dropped)
+    assert outcome.refused == quarantine.counted(conn)
 
 
 @pytest.mark.parametrize(
