@@ -15,7 +15,7 @@ from gateway.ingest.rejection import Rejected, UnknownUnit
 
 KEPT = 65_536  # bytes of a payload; what is larger is refused for that, and its beginning tells enough
 COLUMNS = """quarantine_id, tenant_id, device, topic, payload, content_type, reason, detail, received_at, released_at,
-    places"""
+    places, digest = sha256(payload) as whole"""
 
 KEEP = """insert into quarantine
         (tenant_id, device, topic, payload, content_type, reason, detail, received_at, digest, places)
@@ -50,6 +50,7 @@ class Kept:
     received_at: datetime
     released_at: datetime | None
     places: list[int] | None = None
+    whole: bool = True  # what is too large is kept with its beginning only
 
     def envelope(self) -> Envelope:
         """Return the message as it came in, marked as let through."""
