@@ -250,7 +250,8 @@ class Unit:
             self.last_refusal = message
             if str(message["error"]) in wire.SETTLED:
                 self._set_aside(session, wire.whole_number(message.get("q")), message.get("id"))
-        elif isinstance(message.get("event"), str) and self.events.pop(message["event"], None):
+        elif isinstance(message.get("event"), str) and message["event"] in self.events:
+            del self.events[message["event"]]
             self.events_receipted += 1
 
     def _set_aside(self, session: int | None, first: int | None, event: object) -> None:

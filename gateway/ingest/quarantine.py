@@ -54,7 +54,9 @@ class Kept:
 
     def envelope(self) -> Envelope:
         """Return the message as it came in, marked as let through."""
-        return Envelope(self.topic, self.payload, self.received_at, self.content_type, released=Released(self.reason, self.places))
+        return Envelope(
+            self.topic, self.payload, self.received_at, self.content_type, released=Released(self.reason, self.places)
+        )
 
 
 def keep(conn: psycopg.Connection, refusals: Sequence[Refusal]) -> None:

@@ -192,7 +192,7 @@ class Ingest:
         metrics.put("ingest_ready", self.ready)
 
     def ask_and_release(self, now: float) -> None:
-        """Give up gaps, and ask for others; from time to time let go what lay in quarantine for want of an enrolment."""
+        """Give gaps up, ask for others; from time to time let go what lay in quarantine for want of an enrolment."""
         conn = self.lane.connection()
         with conn.transaction():
             lost, moved_on = gaps.close(conn, clock.now())

@@ -116,7 +116,7 @@ def closed(conn: psycopg.Connection, after: float = gaps.FIRST + 1) -> tuple[int
 
 
 def test_receipt_waits_for_what_another_process_has_yet_to_store(conn: psycopg.Connection) -> None:
-    """A unit sends what it still has of a gap, and says that the rest is lost; only the latter comes to this process."""
+    """A unit sends what it still has of a gap and says that the rest is lost; only the latter comes to us."""
     fleet.enrol(conn)
     take(conn, batch(1), batch(5))
     [command] = gaps.ask(conn, clock.now() + timedelta(minutes=1))
