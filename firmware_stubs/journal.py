@@ -54,11 +54,14 @@ class Journal:
         return [[sample.session, sample.sequence, sample.at, sample.clock, dict(sample.values)] for sample in self]
 
     def recall(self, memory: list[list[Any]]) -> None:
-        """Take in the samples of a memory; all of them may have been sent."""
+        """Take in the samples of a memory, whose sessions are over.
+
+        It may be older than the last that was sent of them: any receipt for these sessions counts.
+        """
         for fields in memory:
             self.append(Sample(*fields))
         for lane in self._lanes.values():
-            lane.told = lane.samples[-1].sequence
+            lane.told = wire.LARGEST
 
     @property
     def full(self) -> bool:

@@ -51,6 +51,23 @@ def pause_s(attempt: int, rng: np.random.Generator) -> float:
     return float(rng.uniform(0.2, 1.0)) * longest
 
 
+class Patience:
+    """How long what was sent may lack a receipt before it goes out again: doubled each time, until a receipt comes."""
+
+    def __init__(self, now: float) -> None:
+        """Begin at `now`, in seconds."""
+        self._lasts, self._since, self._receipted = RECEIPT_S, now, 0
+
+    def over(self, now: float, *, waiting: bool, receipted: int) -> bool:
+        """Say whether it is over; `waiting`: something lacks its receipt, `receipted`: how much had one so far."""
+        if receipted != self._receipted or not waiting:
+            self._lasts, self._since, self._receipted = RECEIPT_S, now, receipted
+        elif now - self._since > self._lasts:
+            self._lasts, self._since = min(2 * self._lasts, RECEIPT_MAX_S), now
+            return True
+        return False
+
+
 class Radio:
     """A unit on the air: what it has goes out, what it hears goes in, and trouble is waited out."""
 
@@ -143,18 +160,17 @@ class Radio:
         """Publish what the unit has, until it reboots; send again what gets no receipt for long."""
         loop = asyncio.get_running_loop()
         session, journal = self.unit.session, self.unit.journal
-        patience, since, safe = RECEIPT_S, loop.time(), journal.receipted
+        samples, events = Patience(loop.time()), Patience(loop.time())
         while not self._stop.is_set() and self.unit.session == session:
             self.unit.advance(self._now())
             if self.unit.session == session and (birth := self.unit.birth()) != told:  # another part is in a slot
                 told = birth
                 await self._say(client, "state", birth, retain=True)
             await self._flush(client)
-            if journal.receipted != safe or not (journal.outstanding or self.unit.events):
-                patience, since, safe = RECEIPT_S, loop.time(), journal.receipted
-            elif loop.time() - since > patience:
+            if samples.over(loop.time(), waiting=journal.outstanding > 0, receipted=journal.receipted):
                 self.unit.reconnected()
-                patience, since = min(2 * patience, RECEIPT_MAX_S), loop.time()
+            if events.over(loop.time(), waiting=bool(self.unit.events), receipted=self.unit.events_receipted):
+                self.unit.repeat_events()
             self._heard.clear()
             await self._wait(self._heard if journal.unsent else self._stop, self._flush_s)
 

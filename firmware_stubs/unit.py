@@ -58,6 +58,7 @@ class Unit:
         self.slots = {spec.code: Consumable(spec, rng) for spec, rng in zip(slots, parts, strict=True)}
         self.journal = Journal(journal_cap)
         self.events: dict[str, Message] = {}  # not yet receipted, by id, the oldest first
+        self.events_receipted = 0
         self.forecast: Message | None = None  # the gateway's last word; never a reason to stop working
         self.runtime_h = 0.0
         self.unrecorded = 0  # samples that a full journal did not take
@@ -223,6 +224,10 @@ class Unit:
         """Send everything again that has no receipt: what the broker acknowledged may be lost all the same."""
         self.journal.rewind()
         self._sent.clear()
+        self.repeat_events()
+
+    def repeat_events(self) -> None:
+        """Tell every event again that has no receipt."""
         self._told.clear()
 
     def hear(self, leaf: str, message: Message) -> list[tuple[str, Message]]:
@@ -245,8 +250,9 @@ class Unit:
             self.last_refusal = message
             if str(message["error"]) in wire.SETTLED:
                 self._set_aside(session, wire.whole_number(message.get("q")), message.get("id"))
-        elif isinstance(message.get("event"), str):
-            self.events.pop(message["event"], None)
+        elif isinstance(message.get("event"), str) and message["event"] in self.events:
+            del self.events[message["event"]]
+            self.events_receipted += 1
 
     def _set_aside(self, session: int | None, first: int | None, event: object) -> None:
         """Stop sending what the gateway keeps in quarantine: it would be refused again."""

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import cbor2
 
 VERSION = 1
+LARGEST = 2**53  # session, sequence number
 MAX_BYTES = 65_536  # of one payload
 MAX_SAMPLES = 1_000  # of one batch
 MAX_CHANNELS = 64  # of one sample
@@ -139,7 +140,7 @@ def reply(command: str, status: str, detail: str = "") -> Message:
     return {"v": VERSION, "id": command, "status": status, **({"detail": detail} if detail else {})}
 
 
-def whole_number(value: object, low: int = 1, high: int = 2**53) -> int | None:
+def whole_number(value: object, low: int = 1, high: int = LARGEST) -> int | None:
     """Return a field as the integer it must be, or None when it is anything else."""
     return value if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high else None
 

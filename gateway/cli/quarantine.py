@@ -12,6 +12,7 @@ app = typer.Typer(invoke_without_command=True)
 
 Reason = Annotated[str | None, typer.Option(help="Of this reason only, such as unknown_unit.")]
 Device = Annotated[str | None, typer.Option(help="Of one device only.")]
+PAGE = 100  # messages released between two words about how far it is
 Limit = Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")]
 
 
@@ -89,7 +90,7 @@ def release_quarantined(
     ] = None,
     reason: Reason = None,
     device: Device = None,
-    limit: Limit = 100,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many, the oldest; else all.")] = None,
 ) -> None:
     """Take refused messages through the door again, after what was wrong was put right."""
     from gateway.ingest import quarantine as refused
@@ -99,15 +100,26 @@ def release_quarantined(
 
     if (number is None) == (reason is None and device is None):
         talk.refuse("name one message by its id, or a --reason, or a --device, or both of these")
-    stored, again = 0, 0
+    began, directory = clock.now(), Directory()
+    taken, stored, again, last = 0, 0, 0, 0
     with database.connect(settings.load()) as conn:
-        kept = refused.listed(conn, reason=reason, device=device, limit=limit) if number is None else []
-        listed = [number] if number is not None else [one.quarantine_id for one in kept]
-        for each in listed:
-            outcome = release.release(conn, Directory(), each, clock.now())
-            conn.commit()
-            again += sum(outcome.refused.values())
-            stored += outcome.stored
-    talk.say(f"{len(listed)} messages: {stored} readings stored, {again} messages refused again")
+        while True:
+            room = PAGE if limit is None else min(PAGE, limit - taken)
+            kept = [refused.get(conn, number)] if number is not None else []
+            if number is None and room > 0:
+                kept = refused.listed(conn, reason=reason, device=device, limit=room, after=last)
+            for one in kept:
+                last = one.quarantine_id
+                if number is None and (not one.whole or one.received_at > began):
+                    continue  # it cannot be released, or came meanwhile
+                outcome = release.release(conn, directory, last, clock.now())
+                conn.commit()
+                taken += 1
+                again += bool(outcome.refused)
+                stored += outcome.stored
+            if number is not None or not kept or kept[-1].received_at > began:
+                break
+            talk.say(f"{taken} messages so far")
+    talk.say(f"{taken} messages: {stored} readings stored, {again} messages refused again")
     if again:
-        raise typer.Exit(Exit.PARTIAL if again < len(listed) else Exit.FAILED)
+        raise typer.Exit(Exit.PARTIAL if again < taken else Exit.FAILED)

@@ -15,11 +15,18 @@ class Handle(NamedTuple):
     part: tuple[str, int] | None = None
 
 
+class Released(NamedTuple):
+    """For which reason a message lay in quarantine, and which of its samples were new when it came, where not all."""
+
+    reason: str
+    places: list[int] | None = None
+
+
 class Envelope(NamedTuple):
     """A message and what the broker said about it.
 
-    `again` is the broker's own word that it may have delivered this before; `released` names the reason for which
-    it lay in quarantine until somebody let it through; `tried` says that we may have stored it already, when the
+    `again` is the broker's own word that it may have delivered this before; `released` says for what it lay in
+    quarantine until somebody let it through; `tried` says that we may have stored it already, when the
     database broke off. `key` is the device that a log filed it under; None where a broker's access rules have seen to
     who speaks.
     """
@@ -30,7 +37,7 @@ class Envelope(NamedTuple):
     content_type: str | None = None
     retained: bool = False
     again: bool = False
-    released: str | None = None
+    released: Released | None = None
     key: str | None = None
     tried: bool = False
     handle: Handle | None = None  # the last: it means nothing to whoever only stores

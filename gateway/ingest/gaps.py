@@ -7,7 +7,7 @@ import msgspec
 import psycopg
 
 from gateway import clock
-from gateway.ingest import topics
+from gateway.ingest import presence, receipts, sessions, topics
 from gateway.ingest.content import Reply
 from gateway.ingest.receipts import Message
 
@@ -17,10 +17,14 @@ COMMAND = re.compile(r"gap-([0-9]{1,18})-[0-9]{1,9}")
 
 DUE = """select g.gap_id, g.session, lower(g.seqs), upper(g.seqs) - 1, g.asks, u.device
     from gap g join unit u using (tenant_id, unit_id)
-    where g.closed_at is null and u.device is not null and g.found_at <= %(settled)s
+    where g.closed_at is null and g.lost_at is null and u.device is not null and g.found_at <= %(settled)s
         and (g.asked_at is null
              or g.asked_at + least(%(first)s * 2 ^ least(g.asks - 1, 30), %(longest)s) * interval '1 second' <= %(now)s)
     order by g.gap_id limit %(limit)s for update of g skip locked"""
+GIVEN_UP = "select distinct unit_id from gap where closed_at is null and lost_at <= %s limit %s"
+CLOSE = """update gap g set closed_at = %s, outcome = 'lost' from unit u
+    where u.unit_id = g.unit_id and g.unit_id = any(%s) and g.closed_at is null and g.lost_at <= %s
+    returning g.tenant_id, g.unit_id, g.session, u.device"""
 
 
 def ask(conn: psycopg.Connection, now: datetime, limit: int = 500) -> list[Message]:
@@ -28,7 +32,7 @@ def ask(conn: psycopg.Connection, now: datetime, limit: int = 500) -> list[Messa
 
     The command's id is made of the gap and how often it was asked for: the same question always has the same.
     """
-    pace = 1.0 / clock.wall_delay(timedelta(seconds=1))  # seconds of the world in one of ours: back-off is ours
+    pace = _pace()
     due = conn.execute(
         DUE,
         {
@@ -59,17 +63,41 @@ def ask(conn: psycopg.Connection, now: datetime, limit: int = 500) -> list[Messa
     ]
 
 
-def answer(conn: psycopg.Connection, unit_id: int, reply: Reply, now: datetime) -> int | None:
-    """Close a gap whose unit says that it is lost; return the session whose receipt moves on, or None."""
+def answer(conn: psycopg.Connection, unit_id: int, reply: Reply, now: datetime) -> None:
+    """Note on an open gap that its unit says that it is lost; `close` closes it where it stays open."""
     found = COMMAND.fullmatch(reply.id)
-    if not found or reply.status != "failed" or reply.detail != "lost":
-        return None
-    row = conn.execute(
-        """update gap set closed_at = %s, outcome = 'lost' where gap_id = %s and unit_id = %s and closed_at is null
-           returning session""",
-        (now, int(found[1]), unit_id),
-    ).fetchone()
-    return row[0] if row else None
+    if found and reply.status == "failed" and reply.detail == "lost":
+        conn.execute(
+            """update gap set lost_at = coalesce(lost_at, %s)
+               where gap_id = %s and unit_id = %s and closed_at is null""",
+            (now, int(found[1]), unit_id),
+        )
+
+
+def close(conn: psycopg.Connection, now: datetime, limit: int = 500) -> tuple[int, list[Message]]:
+    """Close, as lost, what units gave up a while ago; return how many gaps, and the receipts that move on by it.
+
+    A unit sends what it still has before it says that the rest is lost, and another process may have got that. It has
+    as long to store it as a unit has to answer; what it stores at this moment is waited for, by locking the units. What
+    comes later still is stored all the same. The caller commits, then publishes the receipts.
+    """
+    since = now - timedelta(seconds=FIRST * _pace())
+    unit_ids = [row[0] for row in conn.execute(GIVEN_UP, (since, limit)).fetchall()]
+    if unit_ids:
+        presence.lock(conn, unit_ids)
+    closed = conn.execute(CLOSE, (now, unit_ids, since)).fetchall() if unit_ids else []
+    if not closed:
+        return 0, []
+    moved = sessions.load(conn, {(tenant, unit, session): [] for tenant, unit, session, _ in closed})
+    devices = {(unit, session): device for _, unit, session, device in closed if device}
+    return len(closed), [
+        receipts.through(device, key[1], moved[key].sequence.through) for key, device in devices.items()
+    ]
+
+
+def _pace() -> float:
+    """Return how many seconds of the world pass in one of ours: patience and back-off are ours."""
+    return 1.0 / clock.wall_delay(timedelta(seconds=1))
 
 
 def open_count(conn: psycopg.Connection) -> int:

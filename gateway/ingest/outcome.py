@@ -19,9 +19,9 @@ class Outcome:
     events: int = 0
     gaps_opened: int = 0
     gaps_filled: int = 0
-    gaps_lost: int = 0
     ages: list[NDArray[np.float64]] = field(default_factory=list)  # of the readings, on arrival, in seconds
-    refused: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)  # kept in quarantine, by reason
+    dropped: Counter[str] = field(default_factory=Counter)  # said nothing that is kept, by reason
     messages: list[Message] = field(default_factory=list)
 
     @property
@@ -37,7 +37,7 @@ class Outcome:
         self.events += other.events
         self.gaps_opened += other.gaps_opened
         self.gaps_filled += other.gaps_filled
-        self.gaps_lost += other.gaps_lost
         self.ages += other.ages
         self.refused += other.refused
+        self.dropped += other.dropped
         self.messages += other.messages

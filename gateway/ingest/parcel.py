@@ -28,7 +28,7 @@ class Sender:
 
 
 class Parcel(Struct):
-    """A message, what it says, whose it is, and what of it was refused."""
+    """A message, what it says, whose it is, what of it was refused, and of which samples, where not of all."""
 
     envelope: Envelope
     received: int  # microseconds since 2000
@@ -36,6 +36,7 @@ class Parcel(Struct):
     contents: Sequence[Content] = ()
     sender: Sender | None = None
     refused: tuple[Rejected, ...] = ()
+    places: list[int] | None = None
 
     def refuse(self, reason: Rejected) -> None:
         """Refuse the whole message."""

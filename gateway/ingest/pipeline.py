@@ -124,10 +124,8 @@ def locked(conn: psycopg.Connection, parcels: Iterable[Parcel]) -> Haul:
                 session = content.s
             elif isinstance(content, DeviceEvent):
                 session = content.session
-            elif isinstance(content, Reply) and (lost := gaps.answer(conn, unit.unit_id, content, clock.now())):
-                session = lost
-                haul.heard[unit.unit_id, session] = sender
-                haul.outcome.gaps_lost += 1
+            elif isinstance(content, Reply):
+                gaps.answer(conn, unit.unit_id, content, clock.now())
             if session != UNNUMBERED:
                 sessions.add_to(spans.setdefault((unit.tenant_id, unit.unit_id, session), []), content)
     if spans:
@@ -193,12 +191,13 @@ def keep_refused(conn: psycopg.Connection, outcome: Outcome, parcels: Iterable[P
     kept: list[quarantine.Refusal] = []
     for parcel in parcels:
         for reason in parcel.refused:
-            outcome.refused[reason.code] += 1
             if reason.fate is Fate.DROP:
+                outcome.dropped[reason.code] += 1
                 continue
+            outcome.refused[reason.code] += 1
             tenant = parcel.sender.unit.tenant_id if parcel.sender else None
             device = parcel.address.device if parcel.address else None
-            kept.append(quarantine.Refusal(tenant, device, parcel.envelope, reason))
+            kept.append(quarantine.Refusal(tenant, device, parcel.envelope, reason, parcel.places))
             if parcel.address and parcel.address.adapter == "wearwell":
                 outcome.messages.append(receipts.refusal(parcel.address.device, parcel.envelope, reason))
     quarantine.keep(conn, kept)

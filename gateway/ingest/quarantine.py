@@ -10,25 +10,29 @@ import psycopg
 from psycopg.rows import class_row
 
 from gateway.errors import NotFound
-from gateway.ingest.envelope import Envelope
+from gateway.ingest.envelope import Envelope, Released
 from gateway.ingest.rejection import Rejected, UnknownUnit
 
 KEPT = 65_536  # bytes of a payload; what is larger is refused for that, and its beginning tells enough
-COLUMNS = "quarantine_id, tenant_id, device, topic, payload, content_type, reason, detail, received_at, released_at"
+COLUMNS = """quarantine_id, tenant_id, device, topic, payload, content_type, reason, detail, received_at, released_at,
+    places, digest = sha256(payload) as whole"""
 
-KEEP = """insert into quarantine (tenant_id, device, topic, payload, content_type, reason, detail, received_at, digest)
-    values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
-    on conflict (topic, digest, reason) do update set released_at = null, received_at = excluded.received_at
+KEEP = """insert into quarantine
+        (tenant_id, device, topic, payload, content_type, reason, detail, received_at, digest, places)
+    values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+    on conflict (topic, digest, reason) do update
+    set released_at = null, received_at = excluded.received_at, places = excluded.places
     where quarantine.released_at is not null"""
 
 
 class Refusal(NamedTuple):
-    """A message, whose it is as far as that is known, and why it was refused."""
+    """A message, whose it is as far as that is known, why it was refused, and which samples were new, if not all."""
 
     tenant_id: int | None
     device: str | None
     envelope: Envelope
     reason: Rejected
+    places: list[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +49,14 @@ class Kept:
     detail: str
     received_at: datetime
     released_at: datetime | None
+    places: list[int] | None = None
+    whole: bool = True  # what is too large is kept with its beginning only
 
     def envelope(self) -> Envelope:
         """Return the message as it came in, marked as let through."""
-        return Envelope(self.topic, self.payload, self.received_at, self.content_type, released=self.reason)
+        return Envelope(
+            self.topic, self.payload, self.received_at, self.content_type, released=Released(self.reason, self.places)
+        )
 
 
 def keep(conn: psycopg.Connection, refusals: Sequence[Refusal]) -> None:
@@ -66,6 +74,7 @@ def keep(conn: psycopg.Connection, refusals: Sequence[Refusal]) -> None:
             _clean(refusal.reason.detail),
             refusal.envelope.received_at,
             sha256(refusal.envelope.payload).digest(),
+            refusal.places,
         )
         for refusal in refusals
     ]
@@ -111,10 +120,10 @@ def enrolled_since(conn: psycopg.Connection, limit: int = 500) -> list[Kept]:
     """Return messages that were refused because their unit was unknown, and whose unit is enrolled now."""
     with conn.cursor(row_factory=class_row(Kept)) as cursor:
         return cursor.execute(
-            f"""select {", ".join("q." + name for name in COLUMNS.split(", "))}
-                from quarantine q join unit u on u.device = q.device
-                where q.reason = %s and q.released_at is null
-                order by q.received_at, q.quarantine_id limit %s for update of q skip locked""",
+            f"""select {COLUMNS} from quarantine
+                where reason = %s and released_at is null
+                    and exists (select from unit where unit.device = quarantine.device)
+                order by received_at, quarantine_id limit %s for update skip locked""",
             (UnknownUnit.code, limit),
         ).fetchall()
 

@@ -15,11 +15,13 @@ from gateway.ingest.settle import settle
 def release(conn: psycopg.Connection, directory: Directory, quarantine_id: int, now: datetime) -> Outcome:
     """Let one message through; the caller commits. It stays where the same reason still holds.
 
-    Raises NotFound, and Conflict for one that was released before.
+    Raises NotFound, and Conflict for one that was released before, or of which only the beginning was kept.
     """
     kept = quarantine.get(conn, quarantine_id)
     if kept.released_at:
         raise Conflict(f"message {quarantine_id} was released at {kept.released_at:%Y-%m-%d %H:%M}")
+    if not kept.whole:
+        raise Conflict(f"message {quarantine_id} cannot be released: of what is too large only the beginning is kept")
     return _through(conn, directory, [kept], now)
 
 

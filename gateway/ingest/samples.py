@@ -28,8 +28,10 @@ def file(haul: Haul, parcel: Parcel, sender: Sender, batch: Batch) -> None:
     last = batch.q + len(batch.r) - 1
     if not session.sequence.follow(batch.q, last):
         fresh = session.sequence.arrive(batch.q, last)
-        if parcel.envelope.released in PARTIAL:  # what was left out has its number here already
+        released = parcel.envelope.released
+        if released and released.reason in PARTIAL:  # what was left out has its number here already
             haul.all_fresh = False
+            said.places = released.places
         elif fresh != [(batch.q, last)]:
             said.places = [number - batch.q for begin, end in fresh for number in range(begin, end + 1)]
             twice = sum(len(values) for _, values in batch.r) - sum(len(batch.r[place][1]) for place in said.places)
@@ -58,6 +60,7 @@ def judged(haul: Haul, catalogue: Catalogue) -> Readings:
 def refuse(said: Said) -> None:
     """Note the channels and values of a batch that were left out."""
     parcel, sender, batch = said.parcel, said.sender, said.batch
+    parcel.places = said.places
     unknown: dict[str, None] = {}
     unbelievable: dict[str, object] = {}
     for place in range(len(batch.r)) if said.places is None else said.places:

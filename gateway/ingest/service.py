@@ -192,11 +192,13 @@ class Ingest:
         metrics.put("ingest_ready", self.ready)
 
     def ask_and_release(self, now: float) -> None:
-        """Ask units for their gaps; from time to time let go what lay in quarantine for want of an enrolment."""
+        """Give gaps up, ask for others; from time to time let go what lay in quarantine for want of an enrolment."""
         conn = self.lane.connection()
         with conn.transaction():
+            lost, moved_on = gaps.close(conn, clock.now())
             commands = gaps.ask(conn, clock.now())
-        self.source.publish(commands)
+        metrics.count("gaps_lost_total", lost)
+        self.source.publish([*moved_on, *commands])
         if now - self._released < RELEASE_EVERY:
             return
         self._released = now
@@ -220,7 +222,6 @@ class Ingest:
         metrics.count("events_recorded_total", outcome.events)
         metrics.count("gaps_opened_total", outcome.gaps_opened)
         metrics.count("gaps_filled_total", outcome.gaps_filled)
-        metrics.count("gaps_lost_total", outcome.gaps_lost)
         for reason, times in outcome.refused.items():
             metrics.count("messages_quarantined_total", times, reason)
         metrics.observe("batch_messages", len(batch))
@@ -236,5 +237,6 @@ class Ingest:
             resent=outcome.resent,
             events=outcome.events,
             refused=dict(outcome.refused),
+            dropped=dict(outcome.dropped),
             took_ms=round(took * 1_000),
         )

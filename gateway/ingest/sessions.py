@@ -46,8 +46,9 @@ OPEN = """insert into gap (tenant_id, unit_id, session, seqs, found_at)
     from unnest(%s, %s, %s, %s, %s) t(tenant_id, unit_id, session, low, high)"""
 SHRINK = """update gap set seqs = int8range(low, high, '[]')
     from unnest(%s, %s, %s) t(low, high, row) where gap_id = row"""
-SPLIT = """insert into gap (tenant_id, unit_id, session, seqs, found_at, asked_at, asks, closed_at, outcome)
-    select tenant_id, unit_id, session, int8range(low, high, '[]'), found_at, asked_at, asks, closed_at, outcome
+SPLIT = """insert into gap (tenant_id, unit_id, session, seqs, found_at, asked_at, asks, lost_at, closed_at, outcome)
+    select tenant_id, unit_id, session, int8range(low, high, '[]'), found_at, asked_at, asks, lost_at, closed_at,
+        outcome
     from unnest(%s, %s, %s) t(low, high, row) join gap on gap_id = row"""
 FILL = "update gap set closed_at = %s, outcome = 'filled' where gap_id = any(%s)"
 

@@ -48,7 +48,7 @@ FIGURES = (
         "quarantine_oldest_seconds",
         "how long the oldest refused message that can be put right has waited, in world time",
         """select coalesce(extract(epoch from %(now)s - min(received_at)), 0) from quarantine
-           where released_at is null and reason <> all(%(unreadable)s)""",
+           where released_at is null and reason <> all(%(no_release)s)""",
     ),
     Figure(
         "forecast_oldest_seconds",
@@ -113,7 +113,7 @@ class FleetFigures(Collector):
 
     def _asked(self, conn: psycopg.Connection[Any], figure: Figure) -> GaugeMetricFamily:
         gauge, now = _gauge(figure), self.now()
-        given = {"now": now, "stuck": history.stuck_before(now), "unit": None, "unreadable": list(refused.UNREADABLE)}
+        given = {"now": now, "stuck": history.stuck_before(now), "unit": None, "no_release": list(refused.STUCK)}
         for *labels, value in conn.execute(figure.query.encode(), given):
             gauge.add_metric([str(label) for label in labels], float(value))
         return gauge

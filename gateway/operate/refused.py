@@ -30,7 +30,8 @@ REMEDIES = {
     "indigestible": "a fault of the gateway: report it, keep the message, release it after an update",
 }
 
-UNREADABLE = tuple(reason for reason, remedy in REMEDIES.items() if remedy is MAKER)
+# No release lets these through: they cannot be read, nobody reads their topic, or only their beginning was kept.
+STUCK = (*(reason for reason, remedy in REMEDIES.items() if remedy is MAKER), "unknown_topic", "too_large")
 
 BY_REASON = """
 select reason, count(*) as messages, count(distinct device) as units, min(received_at) as oldest,

@@ -17,7 +17,7 @@ from gateway import metrics
 from gateway.ingest import pipeline, quarantine, receipts, service, shares, topics
 from gateway.ingest.annex import Annex
 from gateway.ingest.directory import Directory
-from gateway.ingest.envelope import Envelope, Handle
+from gateway.ingest.envelope import Envelope, Handle, Released
 from gateway.ingest.lane import Lane
 from gateway.ingest.outcome import Outcome
 from gateway.settings import Settings
@@ -88,7 +88,7 @@ def test_a_share_that_fails_fails_the_batch_and_doubles_nothing(
 def test_a_message_means_there_what_it_means_here() -> None:
     """What the broker and the log said of a message goes along; only its handle stays."""
     said = {"content_type": "application/cbor", "retained": True, "again": True, "key": "k"}
-    odd = MESSAGES[0]._replace(**said, released="x", tried=True)
+    odd = MESSAGES[0]._replace(**said, released=Released("x", [1]), tried=True)
     here, there = multiprocessing.Pipe()
     Annex(here, multiprocessing.current_process()).begin([odd._replace(handle=Handle(1, 2))])
     assert [odd] == [Envelope(*row) for row in there.recv()]

@@ -2,8 +2,10 @@
 
 import gc
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -11,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway import clock
+from gateway.db import pool
 from gateway.errors import Conflict
-from gateway.ingest import believe, gaps, pipeline, quarantine, release
+from gateway.ingest import believe, gaps, pipeline, quarantine, recount, release
 from gateway.ingest.clocks import Flag
 from gateway.ingest.directory import Directory
 from gateway.ingest.envelope import Envelope
@@ -80,7 +83,7 @@ def test_gap_holds_up_the_receipt_until_it_is_filled(conn: psycopg.Connection) -
 
 
 def test_gap_is_asked_for_with_back_off_and_closed_as_lost(conn: psycopg.Connection) -> None:
-    """A gap is asked for when it had time to fill, and later with a new id; `lost` closes it and moves the receipt."""
+    """A gap is asked for when it had time to fill, and later with a new id; once `lost`, no more, and it is closed."""
     fleet.enrol(conn)
     take(conn, batch(1), batch(5))
     assert [] == gaps.ask(conn, NOW - timedelta(days=1))
@@ -93,10 +96,62 @@ def test_gap_is_asked_for_with_back_off_and_closed_as_lost(conn: psycopg.Connect
     assert [] == gaps.ask(conn, later + timedelta(seconds=gaps.FIRST - 1))
     [again] = gaps.ask(conn, later + timedelta(seconds=gaps.FIRST + 1))
     assert asked["id"] != json.loads(again.payload)["id"]
-    outcome = take(conn, message("up/reply", {"id": asked["id"], "status": "failed", "detail": "lost"}))
-    assert [5] == through(outcome)
+    give_up(conn, asked["id"])
+    assert [] == gaps.ask(conn, later + timedelta(days=1))
+    assert (1, [5]) == closed(conn)
+    assert (0, []) == closed(conn)
     late = take(conn, batch(3))
     assert (1, [5]) == (late.stored, through(late))
+
+
+def give_up(conn: psycopg.Connection, command: str, **changes: Any) -> Outcome:
+    """Let the unit answer a replay: some or all of it is gone."""
+    return take(conn, message("up/reply", {"id": command, "status": "failed", "detail": "lost"}, **changes))
+
+
+def closed(conn: psycopg.Connection, after: float = gaps.FIRST + 1) -> tuple[int, list[object]]:
+    """Close what was given up, so many seconds from now; return how many, and how far receipts go then."""
+    lost, messages = gaps.close(conn, clock.now() + timedelta(seconds=after))
+    return lost, [json.loads(one.payload)["through"] for one in messages]
+
+
+def test_receipt_waits_for_what_another_process_has_yet_to_store(conn: psycopg.Connection) -> None:
+    """A unit sends what it still has of a gap and says that the rest is lost; only the latter comes to us."""
+    fleet.enrol(conn)
+    take(conn, batch(1), batch(5))
+    [command] = gaps.ask(conn, clock.now() + timedelta(minutes=1))
+    assert [] == through(give_up(conn, json.loads(command.payload)["id"]))
+    assert (0, []) == closed(conn, gaps.FIRST - 1)
+    assert [1] == through(take(conn, batch(1)))
+    assert ([1], 0) == (through(take(conn, batch(3))), closed(conn, gaps.FIRST - 1)[0])
+    assert (2, [5]) == closed(conn)
+    assert [(2, "lost"), (4, "lost")] == conn.execute("select lower(seqs), outcome from gap order by 1").fetchall()
+
+
+def test_gap_that_fills_after_all_is_not_lost(conn: psycopg.Connection) -> None:
+    """What another process stores meanwhile closes the gap as filled, and the receipt says so at once."""
+    fleet.enrol(conn)
+    take(conn, batch(1), batch(3))
+    [command] = gaps.ask(conn, clock.now() + timedelta(minutes=1))
+    give_up(conn, json.loads(command.payload)["id"])
+    assert [3] == through(take(conn, batch(2)))
+    assert (0, []) == closed(conn)
+
+
+def test_receipt_past_a_lost_gap_waits_for_a_process_that_is_storing(conn: psycopg.Connection, dsn: str) -> None:
+    """While one process has stored a reading of the gap and not committed, another does not close it."""
+    fleet.enrol(conn)
+    take(conn, batch(1), batch(5))
+    [command] = gaps.ask(conn, clock.now() + timedelta(minutes=1))
+    give_up(conn, json.loads(command.payload)["id"])
+    conn.commit()
+    pipeline.take(conn, Directory(), [batch(2, [{"runtime": 1.0}] * 3)])
+    with pool.connect(dsn, pool.Role.GATEWAY) as other, ThreadPoolExecutor(1) as aside:
+        closing = aside.submit(gaps.close, other, clock.now() + timedelta(minutes=1))
+        with pytest.raises(TimeoutError):
+            closing.result(0.5)
+        conn.commit()
+        assert (0, []) == closing.result(10)
 
 
 def test_reply_of_another_unit_closes_no_gap(conn: psycopg.Connection) -> None:
@@ -104,8 +159,8 @@ def test_reply_of_another_unit_closes_no_gap(conn: psycopg.Connection) -> None:
     fleet.enrol(conn, ["1", "2"])
     take(conn, batch(1), batch(5))
     [command] = gaps.ask(conn, datetime.now(UTC) + timedelta(minutes=1))
-    reply = {"id": json.loads(command.payload)["id"], "status": "failed", "detail": "lost"}
-    take(conn, message("up/reply", reply, serial="2"))
+    give_up(conn, json.loads(command.payload)["id"], serial="2")
+    assert (0, []) == closed(conn)
     assert 1 == gaps.open_count(conn)
 
 
@@ -209,6 +264,28 @@ def test_released_message_stores_what_was_left_out(conn: psycopg.Connection) -> 
         release.release(conn, Directory(), kept.quarantine_id, NOW)
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_released_messages_that_were_cut_another_way_double_nothing(conn: psycopg.Connection, order: int) -> None:
+    """Readings placed by their arrival stay where they are, and what was left out of them goes there too."""
+    [unit] = fleet.enrol(conn)
+    samples = [{"runtime": float(hours), "ozone": 1.0} for hours in range(1, 7)]
+    take(conn, batch(1, samples[:4], c="none", t=0, received=NOW))
+    take(conn, batch(3, samples[2:], c="none", t=0, received=NOW + timedelta(minutes=10)))
+    conn.execute(
+        "insert into channel (tenant_id, name, unit, kind) values (%s, 'ozone', 'ug/m3', 'gauge')", (unit.tenant_id,)
+    )
+    for kept in quarantine.listed(conn)[::order]:
+        release.release(conn, Directory(), kept.quarantine_id, NOW + timedelta(hours=1))
+    assert {} == quarantine.counted(conn)
+    stands = """select name, array_agg(seq order by seq), max(ts) filter (where seq <= 4), max(ts)
+        from reading join channel using (channel_id) group by name order by name"""
+    newest = (NOW, NOW + timedelta(minutes=10))
+    assert [(name, [1, 2, 3, 4, 5, 6], *newest) for name in ("ozone", "runtime")] == conn.execute(stands).fetchall()
+    hours = "select name, sum(n), sum(rise) from reading_hourly join channel using (channel_id) group by 1 order by 1"
+    assert [("ozone", 6, 0.0), ("runtime", 6, 5.0)] == conn.execute(hours).fetchall()
+    assert [] == recount.differences(conn, [unit.unit_id])
+
+
 def test_unknown_unit_waits_for_its_enrolment(conn: psycopg.Connection) -> None:
     """Messages from before the enrolment are kept, told apart, and stored when the unit is there."""
     envelopes = [batch(1), batch(2, [{"runtime": 2.0}], at=NOW + timedelta(minutes=1))]
@@ -234,7 +311,7 @@ def test_presence_follows_births_and_ignores_stale_wills(conn: psycopg.Connectio
     birth = {"s": 8, "state": "online", "fw": "1.4.2", "hw": "B"}
     take(conn, message("state", birth))
     outcome = take(conn, message("state", {"s": 7, "state": "lost"}, received=NOW + timedelta(hours=1)))
-    assert {"stale_state": 1} == outcome.refused
+    assert ({"stale_state": 1}, {}) == (outcome.dropped, outcome.refused)
     row = "select connection, connection_session, firmware, hw_rev, last_seen_at from unit"
     assert ("online", 8, "1.4.2", "B", NOW) == conn.execute(row).fetchone()
     take(conn, message("state", {"s": 8, "state": "lost"}, received=NOW + timedelta(hours=1)))
@@ -303,7 +380,8 @@ def test_real_dyson_messages_land(conn: psycopg.Connection) -> None:
     assert {0.0, 1.0} == set(values(conn, "running"))
     assert outcome.stored > 100
     assert 0 == again.stored
-    assert {"nothing_to_store"} >= set(outcome.refused)
+    assert {"nothing_to_store"} >= set(outcome.dropped)
+    assert outcome.refused == quarantine.counted(conn)
 
 
 @pytest.mark.parametrize(

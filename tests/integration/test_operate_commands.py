@@ -3,7 +3,11 @@
 import csv
 import io
 import json
+import os
+import signal
+import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -236,6 +240,26 @@ def test_a_quarantined_message_is_listed_shown_and_released(shell: Shell, conn: 
     shell.good("quarantine", "release", "--reason", "unknown_unit")
     assert (1,) == conn.execute("select count(*) from reading").fetchone()
     assert "nothing is quarantined" in shell("quarantine", "list").stderr
+
+
+def test_a_simulated_fleet_ends_when_it_is_told_to(tmp_path: Path) -> None:
+    """SIGTERM to the command reaches the units: nobody lives on, and their memories are saved."""
+    (tmp_path / "fleet.csv").write_text("device,secret\nacme.A1,x\n")
+    words = ["--url", "mqtt://127.0.0.1:1", "--credentials", "fleet.csv", "--memory", "memory", "--every", "0.2"]
+    command = [sys.executable, "-m", "gateway.cli", "simulate", *words]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+    ) as fleet:
+        assert fleet.stdout is not None
+        fleet.stdout.readline()  # how it goes
+        fleet.terminate()
+        try:
+            fleet.communicate(timeout=30)  # until nobody holds its output any more
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(fleet.pid, signal.SIGKILL)
+    assert 0 == fleet.returncode
+    assert ["acme.A1.json"] == [path.name for path in (tmp_path / "memory").iterdir()]
 
 
 def test_gaps_and_prompts_say_when_there_are_none(shell: Shell) -> None:

@@ -182,6 +182,7 @@ def test_gaps_are_listed_by_age_and_summed_by_unit(shell: Shell, conn: psycopg.C
     told = {"id": json.loads(command.payload)["id"], "status": "failed", "detail": "lost"}
     pipeline.take(conn, Directory(), [message("up/reply", told, serial="gap", received=now)])
     pipeline.take(conn, Directory(), [batch(3, serial="behind", at=now, received=now)])
+    gaps.close(conn, now + HOUR)
     conn.commit()
     assert "no gaps" in shell("gaps").stderr
     sums = {row["device"]: row for row in json.loads(shell.good("gaps", "--by-unit", "--all", "--json"))}
@@ -219,6 +220,35 @@ def test_one_unit_s_messages_are_released_and_no_other_s(shell: Shell, conn: psy
     assert 2 == shell("quarantine", "release").returncode
     assert "1 messages: 1 readings stored" in shell("quarantine", "release", "--device", "acme.refused").stderr
     assert {"unknown_unit": 1} == quarantine.counted(conn)
+
+
+def test_all_of_a_reason_are_released_however_many_are_refused_again(
+    shell: Shell, conn: psycopg.Connection, now: datetime
+) -> None:
+    """Those that stay do not stand in the way of those behind them, and it says how far it is."""
+    pipeline.take(conn, Directory(), [batch(q, serial="later", at=now, received=now) for q in range(1, 151)])
+    for serial in ("nobody", "later"):
+        pipeline.take(conn, Directory(), [batch(q, serial=serial, at=now, received=now) for q in range(151, 271)])
+    conn.execute("update quarantine set received_at = %s", (now - HOUR,))
+    conn.commit()
+    said = shell("quarantine", "release", "--reason", "unknown_unit").stderr
+    assert "100 messages so far" in said
+    assert "391 messages: 0 readings stored, 391 messages refused again" in said
+    assert "150 messages" in shell("quarantine", "release", "--reason", "unknown_unit", "--limit", "150").stderr
+
+
+def test_what_was_kept_in_part_is_not_released(shell: Shell, conn: psycopg.Connection, now: datetime) -> None:
+    """Its beginning would be refused as another message; it says why, and an alert does not wait for it."""
+    large = batch(1, serial="well", at=now - 8 * 24 * HOUR)
+    large = large._replace(payload=large.payload[:-1] + b',"more":"' + b"x" * 70_000 + b'"}')
+    pipeline.take(conn, Directory(), [large, large._replace(topic="nobody/reads/this", payload=b"1")])
+    conn.commit()
+    [kept] = quarantine.listed(conn, reason="too_large")
+    ended = shell("quarantine", "release", str(kept.quarantine_id))
+    assert (1, True) == (ended.returncode, "only the beginning is kept" in ended.stderr)
+    assert "0 messages" in shell("quarantine", "release", "--reason", "too_large").stderr
+    assert 1 == quarantine.counted(conn)["too_large"]
+    assert {"too_large", "unknown_topic"} <= set(refused.STUCK)
 
 
 def kinds(of: type[Rejected]) -> list[type[Rejected]]:

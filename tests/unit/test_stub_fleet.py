@@ -1,18 +1,22 @@
 """The fleet's files, clock, commands and command line, without a network."""
 
+import asyncio
 import io
+import itertools
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from firmware_stubs import __main__ as program
-from firmware_stubs import commands, members, pace
+from firmware_stubs import commands, members, pace, radio, wire
 from firmware_stubs.consumable import SlotSpec
 from firmware_stubs.fleet import Fleet
 from firmware_stubs.members import Member
-from firmware_stubs.radio import FIRST_PAUSE_S, LONGEST_PAUSE_S, Broker, pause_s
+from firmware_stubs.radio import FIRST_PAUSE_S, LONGEST_PAUSE_S, Broker, Radio, pause_s
+from firmware_stubs.unit import Unit
 
 BROKER = Broker("mqtt://127.0.0.1:1")
 
@@ -87,6 +91,43 @@ def test_broker_addresses() -> None:
     assert context.check_hostname
     with pytest.raises(ValueError, match="mqtt://host"):
         Broker("http://localhost").address()
+
+
+class Deaf:
+    """A gateway that receipts every sample at once and, of each event, only what comes again."""
+
+    def __init__(self, unit: Unit) -> None:
+        self.unit = unit
+        self.told: list[str] = []
+        self.satisfied = asyncio.Event()
+
+    async def publish(self, topic: str, payload: bytes, **_: object) -> None:
+        message = wire.decode(payload, wire.JSON)
+        if topic.endswith("/evt"):
+            self.told.append(message["id"])
+            if self.told.count(message["id"]) > 1:
+                self.unit.hear("dn/receipt", {"v": 1, "event": message["id"]})
+                self.satisfied.set()
+        elif topic.endswith("/tlm"):
+            through = message["q"] + len(message["r"]) - 1
+            self.unit.hear("dn/receipt", {"v": 1, "s": message["s"], "through": through})
+
+
+async def test_lost_event_is_told_again_while_samples_get_their_receipts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An event has a patience of its own: receipts of samples, however many, say nothing about it."""
+    monkeypatch.setattr(radio, "RECEIPT_S", 0.3)
+    unit = Unit("acme.A1", born=0.0)
+    hours = itertools.count(1)
+    on_air = Radio(unit, "x", BROKER, lambda: next(hours) * 3600.0, rng=np.random.default_rng(1), flush_s=0.02)
+    deaf = Deaf(unit)
+    event = unit.fit_part("hepa", "WW-HEPA-2")
+    talking = asyncio.create_task(on_air._talk(cast("Any", deaf), unit.birth()))
+    async with asyncio.timeout(10):
+        await deaf.satisfied.wait()
+    on_air.stop()
+    await talking
+    assert [event, event] == deaf.told
+    assert unit.journal.receipted > 10
 
 
 async def test_fitting_a_part() -> None:

@@ -438,6 +438,18 @@ def test_old_memory_brings_no_session_back() -> None:
     assert 50 == again.session
 
 
+def test_memory_of_some_seconds_ago_is_emptied_by_receipts_for_what_came_after_it() -> None:
+    """What was sent since cannot be known: the gateway has it, and its receipt covers what is remembered."""
+    unit, again = a_unit(), a_unit()
+    unit.advance(BORN + 4 * DAY)
+    memory = json.loads(json.dumps(unit.memory()))
+    unit.advance(BORN + 5 * DAY)
+    again.recall(memory)
+    again.outgoing()
+    receipt(again, 120)
+    assert 0 == len(again.journal) == again.journal.outstanding
+
+
 def test_life_goes_on_as_it_would_have() -> None:
     """A power cut changes neither the household nor the parts that are still to be drawn."""
     unit, again = a_unit(), a_unit()

@@ -11,6 +11,8 @@ import threading
 from collections import deque
 from collections.abc import Iterable
 
+import structlog
+
 from gateway.ingest.envelope import Handle
 from gateway.ingest.inbox import Inbox
 from gateway.ingest.kafka.member import Member
@@ -18,6 +20,8 @@ from gateway.ingest.kafka.partitions import Partitions
 from gateway.ingest.receipts import Message
 from gateway.ingest.source import Stage
 from gateway.settings import Settings
+
+log = structlog.get_logger()
 
 FAREWELL = 10.0  # seconds for the last offsets and the goodbye
 WAITING = 20_000  # messages to units that may wait for the brokers; the oldest goes first where there is no room
@@ -54,6 +58,12 @@ class Kafka:
         """Begin to connect, and to come back whenever the brokers are lost."""
         if self.stage is Stage.ENDING:
             return
+        if len(self.settings.kafka_topics) > 1:
+            log.warning(
+                "several topics are read: each unit must have all that it says in one of them, or a receipt may pass a"
+                " reading that waits in another. See docs/operating.md, A Kafka-protocol log in between.",
+                topics=self.settings.kafka_topics,
+            )
         draining = self.stage is Stage.DRAINING
         self._member = Member(self.settings, self.inbox, self.partitions, self._waiting, only_what_is_here=draining)
         loop = asyncio.new_event_loop()
