@@ -100,6 +100,20 @@ def test_a_secret_is_in_no_message(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "hunter2" not in str(caught.value)
 
 
+def test_a_deployment_that_stands_for_itself_is_led_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the environment nor a `.env` says where the demo's database is; the folder that it was given does."""
+    (tmp_path / ".env").write_text("WEARWELL_DATABASE_DSN=postgresql://db.example/wearwell\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WEARWELL_MQTT_URL", "mqtt://broker.example")
+    monkeypatch.setenv("wearwell_kafka_url", "kafka://log.example")
+    found = settings.alone(tmp_path / "data", metrics_port=0)
+    assert {"data_dir", "metrics_port"} == found.model_fields_set
+    assert tmp_path / "data" == found.data_dir
+    assert not [name for name in settings.environment() if name.upper().startswith("WEARWELL_")]
+    with pytest.raises(ConfigurationError, match="name another folder"):
+        settings.alone(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["DATABASE_DSN", "SMTP_URL", "MQTT_URL", "KAFKA_URL"])
 def test_a_secret_in_an_address_is_in_no_message(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """An address may hold a password: what is said of it does not repeat it."""
