@@ -153,6 +153,9 @@ class Settings(BaseSettings):
         [], description="signing secrets, comma separated; two during a rotation"
     )
     stripe_url: Web | None = Field(None, description="address of the payment stand-in; empty: Stripe itself")
+    stripe_pages_url: Web | None = Field(
+        None, description="where browsers find the stand-in's pages; empty: at stripe_url"
+    )
 
     keep_readings_d: Annotated[NonNegativeInt, AfterValidator(_late_enough)] = Field(
         400, description="days that readings are kept, 0 or more than 90; what is made of them stays; 0: for ever"
@@ -175,6 +178,8 @@ class Settings(BaseSettings):
     def _belongs_together(self) -> Self:
         if self.stripe_key and not self.stripe_webhook_secrets:
             raise ValueError("stripe_key needs stripe_webhook_secrets: without them no payment would be heard of")
+        if self.stripe_pages_url and not self.stripe_url:
+            raise ValueError("stripe_pages_url belongs to the stand-in: set stripe_url, or unset stripe_pages_url")
         self._check_kafka()
         if self.pace:
             if not self.stripe_url and self.stripe_key:

@@ -4,8 +4,9 @@ import os
 import re
 import subprocess
 from pathlib import Path
-from shutil import which
+from shutil import copy, which
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import typer.main
@@ -17,6 +18,7 @@ from firmware_stubs.__main__ import arguments
 from gateway.cli import app
 from gateway.operate import mosquitto
 from gateway.settings import Settings
+from gateway.web import guard
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -61,6 +63,34 @@ def test_the_stubs_and_the_stand_in_take_their_arguments(capsys: pytest.CaptureF
     given = standin.arguments([word.split("${", maxsplit=1)[0] for word in SERVICES["payments"]["command"]])
     assert 8090 == given.port
     assert "" == capsys.readouterr().err
+
+
+@pytest.fixture
+def example(tmp_path: Path) -> dict[str, str]:
+    """What `make compose-env` writes."""
+    (tmp_path / "deploy").mkdir()
+    copy(ROOT / "deploy" / "env", tmp_path / "deploy")
+    subprocess.run([tmp_path / "deploy" / "env"], capture_output=True, check=True)
+    return dict(re.findall(r"^(\w+)=(.*)$", (tmp_path / ".env").read_text(), re.MULTILINE))
+
+
+def filled(text: str, env: dict[str, str]) -> str:
+    """Put an environment into a value of the file, as Compose does."""
+    return re.sub(r"\$\{(\w+):([-?])([^}]*)\}", lambda m: env.get(m[1]) or (m[3] if m[2] == "-" else ""), text)
+
+
+def settings_in(name: str, env: dict[str, str]) -> Settings:
+    """What a process of ours reads in its container."""
+    given = {key.removeprefix("WEARWELL_").lower(): filled(text, env) for key, text in OURS[name]["environment"].items()}
+    return Settings(_env_file=None, **{key: text for key, text in given.items() if text})  # type: ignore[arg-type]
+
+
+def test_an_order_of_the_example_may_lead_to_the_stand_in_s_page(example: dict[str, str]) -> None:
+    """A browser finds the stand-in on a published port, under another address than the gateway does."""
+    command = [filled(word, example) for word in SERVICES["payments"]["command"]]
+    pages = standin.arguments(command).pages
+    assert [pages] == guard.checkout_origins(settings_in("serve", example))
+    assert any(port.startswith(f"{urlsplit(pages).netloc}:") for port in SERVICES["payments"]["ports"])
 
 
 def test_no_secret_has_a_default() -> None:

@@ -48,6 +48,7 @@ ROOT = Path(__file__).parents[2]
         ("MAIL_FROM", "Wearwell", "WEARWELL_MAIL_FROM: must be a mail address"),
         ("MAIL_FROM", "Wearwell <no-reply>", "WEARWELL_MAIL_FROM: must be a mail address"),
         ("STRIPE_URL", "nonsense", "WEARWELL_STRIPE_URL: must look like http://"),
+        ("STRIPE_PAGES_URL", "http://127.0.0.1:8090", "stripe_pages_url belongs to the stand-in"),
         ("PACE", "foo", "WEARWELL_PACE: must be origin,since,speed"),
         ("PACE", "2026-01-01,2026-01-01,2", "WEARWELL_PACE: must be origin,since,speed"),
         ("HTTP_PORT", "80000", "WEARWELL_HTTP_PORT"),
