@@ -138,6 +138,9 @@ class Settings(BaseSettings):
     http_host: str = Field("127.0.0.1", description="address the web listens on")
     http_port: int = Field(8_000, ge=0, le=65_535, description="port of the web")
     public_url: Web = Field("http://127.0.0.1:8000", description="what owners' links and QR codes begin with")
+    trusted_proxies: Annotated[Words, AfterValidator(addresses.networks)] = Field(
+        ["127.0.0.1", "::1"], description="proxies that are believed who calls: addresses or networks, comma separated"
+    )
     metrics_host: str = Field("127.0.0.1", description="address that metrics are served on; they are not public")
     metrics_port: int = Field(9_464, ge=0, le=65_535, description="Prometheus port; 0: none")
 

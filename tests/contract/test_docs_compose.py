@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from shutil import copy, which
 from typing import Any
@@ -81,7 +82,9 @@ def filled(text: str, env: dict[str, str]) -> str:
 
 def settings_in(name: str, env: dict[str, str]) -> Settings:
     """What a process of ours reads in its container."""
-    given = {key.removeprefix("WEARWELL_").lower(): filled(text, env) for key, text in OURS[name]["environment"].items()}
+    given = {
+        key.removeprefix("WEARWELL_").lower(): filled(text, env) for key, text in OURS[name]["environment"].items()
+    }
     return Settings(_env_file=None, **{key: text for key, text in given.items() if text})  # type: ignore[arg-type]
 
 
@@ -91,6 +94,15 @@ def test_an_order_of_the_example_may_lead_to_the_stand_in_s_page(example: dict[s
     pages = standin.arguments(command).pages
     assert [pages] == guard.checkout_origins(settings_in("serve", example))
     assert any(port.startswith(f"{urlsplit(pages).netloc}:") for port in SERVICES["payments"]["ports"])
+
+
+def test_a_proxy_on_the_host_is_believed_and_no_other(example: dict[str, str]) -> None:
+    """What comes through the published port has the address of the network's gateway, which the file fixes."""
+    (network,) = COMPOSE["networks"]["default"]["ipam"]["config"]
+    assert ip_address(network["gateway"]) in ip_network(network["subnet"])
+    assert [network["gateway"]] == settings_in("serve", example).trusted_proxies
+    named = example | {"WEARWELL_TRUSTED_PROXIES": "192.0.2.7"}
+    assert ["192.0.2.7"] == settings_in("serve", named).trusted_proxies
 
 
 def test_no_secret_has_a_default() -> None:

@@ -48,6 +48,9 @@ ROOT = Path(__file__).parents[2]
         ("MAIL_FROM", "Wearwell", "WEARWELL_MAIL_FROM: must be a mail address"),
         ("MAIL_FROM", "Wearwell <no-reply>", "WEARWELL_MAIL_FROM: must be a mail address"),
         ("STRIPE_URL", "nonsense", "WEARWELL_STRIPE_URL: must look like http://"),
+        ("TRUSTED_PROXIES", "proxy.example", "WEARWELL_TRUSTED_PROXIES: 'proxy.example' is no IP address"),
+        ("TRUSTED_PROXIES", "*", "WEARWELL_TRUSTED_PROXIES: '*' is no IP address"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8", "WEARWELL_TRUSTED_PROXIES: '10.0.0.1/8' is no IP address"),
         ("STRIPE_PAGES_URL", "http://127.0.0.1:8090", "stripe_pages_url belongs to the stand-in"),
         ("PACE", "foo", "WEARWELL_PACE: must be origin,since,speed"),
         ("PACE", "2026-01-01,2026-01-01,2", "WEARWELL_PACE: must be origin,since,speed"),
@@ -137,6 +140,7 @@ def test_a_secret_in_an_address_is_in_no_message(monkeypatch: pytest.MonkeyPatch
         ("MAIL_FROM", "An appliance maker <care@example.com>"),
         ("MAIL_FROM", "care@example.com"),
         ("STRIPE_URL", "http://payments:8090"),
+        ("TRUSTED_PROXIES", "192.0.2.7,10.0.0.0/8,fd00::/8,::1"),
     ],
 )
 def test_what_is_right_is_let_pass(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
