@@ -267,7 +267,7 @@ def add_staff(
     role: Annotated[Literal["admin", "editor", "reader"], typer.Option(help="What they may do.")] = "reader",
     generate: Annotated[bool, typer.Option(help="Generate a password and print it once, instead of asking.")] = False,
 ) -> None:
-    """Let a person into the console; the same address again gives a new password and role."""
+    """Let a person into the console; the same address again gives a new password and role, and ends their sessions."""
     from gateway.operate import database
     from gateway.registry import staff as members
     from gateway.registry import tenants
@@ -290,3 +290,16 @@ def add_staff(
     talk.say(f"{email} may sign in at /console/login as {role}")
     if generate:
         talk.line(password)
+
+
+@staff.command("disable")
+def disable_staff(email: Annotated[str, typer.Argument(help="Their address.")], tenant: Tenant) -> None:
+    """Shut a person out of the console and end their sessions; `staff add` lets them in again."""
+    from gateway.operate import database
+    from gateway.registry import staff as members
+    from gateway.registry import tenants
+
+    with database.connect(settings.load()) as conn:
+        tenant_id = tenants.by_slug(conn, tenant).tenant_id
+        ended = members.disable(conn, tenant_id=tenant_id, email=email, wall=clock.wall())
+    talk.say(f"{email} may sign in no more; {ended} sessions ended")

@@ -12,7 +12,7 @@ import pytest
 
 from gateway import cli, clock
 from gateway.operate import access
-from gateway.registry import credentials, staff
+from gateway.registry import credentials, sessions, staff
 
 EXAMPLE = Path(__file__).parents[2] / "gateway" / "demo"
 GTIN = "9520000000011"
@@ -221,6 +221,30 @@ def test_staff_get_a_password_that_is_printed_once(shell: Shell, conn: psycopg.C
     found = staff.sign_in(conn, "staff@example.com", password)
     assert found is not None
     assert "reader" == found.role
+
+
+def test_a_new_password_and_a_disabled_person_end_every_session(shell: Shell, conn: psycopg.Connection) -> None:
+    """Whoever knew the old password is out at once; who was disabled is let in by nothing but `staff add`."""
+    words = ("staff@example.com", "--tenant", "example")
+
+    def signed_in(password: str) -> str:
+        found = staff.sign_in(conn, "staff@example.com", password)
+        assert found is not None
+        return sessions.start(conn, tenant_id=found.tenant_id, staff_id=found.staff_id, wall=clock.wall())
+
+    first = shell.good("staff", "add", *words, "--generate").strip()
+    stolen = signed_in(first)
+    conn.commit()
+    second = shell.good("staff", "add", *words, "--generate").strip()
+    assert sessions.find(conn, stolen, clock.wall()) is None
+    mine = signed_in(second)
+    conn.commit()
+    assert "1 sessions ended" in shell("staff", "disable", "Staff@example.com", "--tenant", "example").stderr
+    assert staff.sign_in(conn, "staff@example.com", second) is None
+    conn.commit()
+    shell.good("staff", "add", *words, "--generate")
+    assert sessions.find(conn, mine, clock.wall()) is None
+    assert 1 == shell("staff", "disable", "nobody@example.com", "--tenant", "example").returncode
 
 
 def test_broker_files_hold_every_unit_and_the_gateway(shell: Shell, tmp_path: Path) -> None:
