@@ -164,6 +164,23 @@ def test_the_example_is_a_profile_that_the_script_turns_on() -> None:
         assert line in example
 
 
+def test_the_page_s_lines_for_containers_are_whole() -> None:
+    """A command that reads or writes files has your folder, as you; naming a profile leaves out no other."""
+    page = (ROOT / "docs" / "operating.md").read_text()
+    alone = section(page, "On one machine").split("```")[1]
+    own = [line.split("#")[0].split() for line in alone.strip().splitlines()[1:] if "wearwell up" not in line]
+    found = re.findall(r"^docker compose -f FILE (run .*?) serve (.*)$", section(page, "Containers"), re.MULTILINE)
+    shown = {words: how for how, words in found}
+    assert [" ".join(words[1:]) for words in own] == list(shown)
+    for words, how in shown.items():
+        assert ('-u "$(id -u):$(id -g)" -v "$PWD:/files" -w /files' in how) == (".csv" in words or ".toml" in words)
+    assert set(SERVICES) == set(started(set(re.findall(r"--profile (\w+)", section(page, "Containers")))))
+
+
+def section(page: str, title: str) -> str:
+    return page.split(f"\n## {title}\n")[1].split("\n## ", maxsplit=1)[0]
+
+
 def test_without_the_example_the_file_is_whole() -> None:
     """Nobody has to wait for a service that was left out, and no setting's default names one."""
     left = started(set())
