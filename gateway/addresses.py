@@ -6,6 +6,7 @@ it may hold a password, or be one in the wrong place.
 
 import re
 from email.utils import parseaddr
+from ipaddress import ip_network
 from urllib.parse import SplitResult, urlsplit
 
 from psycopg import ProgrammingError, conninfo
@@ -93,6 +94,16 @@ def sender(text: str) -> str:
     if "\n" in text or "\r" in text or not MAIL.fullmatch(parseaddr(text)[1]):
         raise ValueError("must be a mail address such as Wearwell <no-reply@example.com>")
     return text
+
+
+def networks(texts: list[str]) -> list[str]:
+    """Check IP addresses, and networks such as 10.0.0.0/8."""
+    for text in texts:
+        try:
+            ip_network(text)
+        except ValueError:
+            raise ValueError(f"{text[:40]!r} is no IP address and no network such as 10.0.0.0/8") from None
+    return texts
 
 
 def topic_filters(texts: list[str]) -> list[str]:

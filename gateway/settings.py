@@ -27,6 +27,7 @@ from gateway import addresses, clock
 from gateway.errors import ConfigurationError
 
 PREFIX = "WEARWELL_"
+ENV_FILE = ".env"
 OF_TESTS = ("WEARWELL_TEST_", "WEARWELL_SCREENSHOTS")
 LATE_D = 90  # days; a cellar, a holiday: ingest takes a reading for late beyond that (ingest/clocks.py)
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -79,7 +80,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
-        env_file=".env",
+        env_file=ENV_FILE,
         env_ignore_empty=True,  # empty is not set: a compose file passes what it has not got as empty
         extra="ignore",
         hide_input_in_errors=True,
@@ -137,6 +138,9 @@ class Settings(BaseSettings):
     http_host: str = Field("127.0.0.1", description="address the web listens on")
     http_port: int = Field(8_000, ge=0, le=65_535, description="port of the web")
     public_url: Web = Field("http://127.0.0.1:8000", description="what owners' links and QR codes begin with")
+    trusted_proxies: Annotated[Words, AfterValidator(addresses.networks)] = Field(
+        ["127.0.0.1", "::1"], description="proxies that are believed who calls: addresses or networks, comma separated"
+    )
     metrics_host: str = Field("127.0.0.1", description="address that metrics are served on; they are not public")
     metrics_port: int = Field(9_464, ge=0, le=65_535, description="Prometheus port; 0: none")
 
@@ -152,6 +156,9 @@ class Settings(BaseSettings):
         [], description="signing secrets, comma separated; two during a rotation"
     )
     stripe_url: Web | None = Field(None, description="address of the payment stand-in; empty: Stripe itself")
+    stripe_pages_url: Web | None = Field(
+        None, description="where browsers find the stand-in's pages; empty: at stripe_url"
+    )
 
     keep_readings_d: Annotated[NonNegativeInt, AfterValidator(_late_enough)] = Field(
         400, description="days that readings are kept, 0 or more than 90; what is made of them stays; 0: for ever"
@@ -174,6 +181,8 @@ class Settings(BaseSettings):
     def _belongs_together(self) -> Self:
         if self.stripe_key and not self.stripe_webhook_secrets:
             raise ValueError("stripe_key needs stripe_webhook_secrets: without them no payment would be heard of")
+        if self.stripe_pages_url and not self.stripe_url:
+            raise ValueError("stripe_pages_url belongs to the stand-in: set stripe_url, or unset stripe_pages_url")
         self._check_kafka()
         if self.pace:
             if not self.stripe_url and self.stripe_key:
@@ -208,13 +217,22 @@ def environment(**settings: str) -> dict[str, str]:
     return dict(os.environ) | {f"{PREFIX}{name.upper()}": value for name, value in settings.items()}
 
 
-def forget() -> None:
-    """Drop every setting from this process's environment: the demo must reach nobody's services."""
-    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+def alone(folder: Path, **given: object) -> Settings:
+    """Return the settings of a deployment in `folder` that stands for itself: the demo must reach nobody's services.
+
+    None is read from a `.env`, and this process's environment forgets those that it holds, so that children inherit
+    none. Raises ConfigurationError where `folder` holds a `.env`: it is the working directory of its children.
+    """
+    if (folder / ENV_FILE).exists():
+        raise ConfigurationError(
+            f"{folder} holds a {ENV_FILE}, which would lead to services that are not its own; name another folder"
+        )
+    for name in [name for name in os.environ if name.upper().startswith(PREFIX)]:  # settings are read in either case
         del os.environ[name]
+    return Settings(_env_file=None, data_dir=folder, **given)  # type: ignore[arg-type]  # by name, and validated
 
 
-def load(**given: object) -> Settings:
+def load() -> Settings:
     """Read the settings, let the world's time run as they say, and return them.
 
     Raises ConfigurationError with one line that names the setting, what is wrong and where to look.
@@ -225,7 +243,7 @@ def load(**given: object) -> Settings:
             meant = f"; did you mean {PREFIX}{close[0].upper()}?" if close else ""
             raise ConfigurationError(f"{name} is not a setting{meant} See docs/operating.md, Settings.")
     try:
-        settings = Settings(**given)  # type: ignore[arg-type]  # what is given by name is validated like the rest
+        settings = Settings()
     except ValidationError as error:
         first = error.errors()[0]
         name = PREFIX + "_".join(str(part) for part in first["loc"]).upper() if first["loc"] else "settings"

@@ -3,6 +3,7 @@
 import socket
 import sys
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import uvicorn
 
@@ -14,6 +15,9 @@ from gateway.settings import Settings
 from gateway.web.app import build
 from gateway.web.services import Services
 
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
 
 def run(settings: Settings, fd: int | None = None) -> None:
     """Serve the pages until SIGINT or SIGTERM, on the listening socket `fd` if given; open requests are finished."""
@@ -22,17 +26,22 @@ def run(settings: Settings, fd: int | None = None) -> None:
         exporter.exported(settings.metrics_port, host=settings.metrics_host),
     ):
         app = build(Services(pool, desk(settings, pool), settings, demo=settings.pace is not None))
-        config = uvicorn.Config(
-            app,
-            host=settings.http_host,
-            port=settings.http_port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=10,
-        )
-        server = uvicorn.Server(config)
+        server = uvicorn.Server(config(app, settings))
         with suppress(KeyboardInterrupt):
             server.run(sockets=None if fd is None else [socket.socket(fileno=fd)])
         if not server.started:
             sys.exit(Exit.CONFIGURATION)
+
+
+def config(app: "ASGIApp", settings: Settings) -> uvicorn.Config:
+    """Return how the app is served; behind a proxy that is trusted, as to whom the proxy says that it serves."""
+    return uvicorn.Config(
+        app,
+        host=settings.http_host,
+        port=settings.http_port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        forwarded_allow_ips=settings.trusted_proxies,
+        timeout_graceful_shutdown=10,
+    )

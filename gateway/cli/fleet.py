@@ -3,13 +3,18 @@
 import secrets
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from gateway import clock, settings
 from gateway.cli import bench, talk
 from gateway.errors import ConfigurationError, Exit, NotFound, Unreachable, WearwellError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.operate import enrolment
 
 app = typer.Typer()
 parts = typer.Typer(help="Parts, what they fit, and what they cost.")
@@ -146,16 +151,42 @@ def enrol(
         talk.refuse("name a unit with --gtin and --serial, or many with --batch FILE.csv --out SECRETS.csv")
     loaded = settings.load()
     with database.connect(loaded) as conn:
-        made = enrolment.enrol(conn, tenants.by_slug(conn, tenant).tenant_id, rows, clock.now())
-        if out is not None:
+        tenant_id = tenants.by_slug(conn, tenant).tenant_id
+        made = enrolment.enrol(conn, tenant_id, rows, clock.now(), login=loaded.mqtt_username)
+        if out is None:
+            _show_secrets(made, as_json=as_json)
+        else:
             enrolment.write(out, made)  # before the commit: an enrolled unit whose secret nobody has is a brick
         conn.commit()
         told = broker.refresh(conn, loaded.data_dir, user=loaded.mqtt_username)
-    if out is None:
-        talk.table([m._asdict() for m in made], json=as_json, nothing="nothing was enrolled")
     talk.say(f"{len(made)} enrolled{f'; secrets in {out}' if out else ''}")
     if not told:
         talk.say("the broker learns of them with: wearwell broker-files")
+
+
+def _show_secrets(made: "Sequence[enrolment.Made]", *, as_json: bool) -> None:
+    """Print secrets and see them out: before the commit, and before the broker is told, which may take or fail."""
+    talk.table([m._asdict() for m in made], json=as_json, nothing="nothing was enrolled")
+    sys.stdout.flush()
+
+
+@app.command()
+def renew(
+    device: Annotated[str, typer.Argument(help="The unit's MQTT name, or GTIN/serial.")],
+    as_json: talk.AsJson = False,
+) -> None:
+    """Give a unit a new secret, shown this once; the one that it had, lost or revoked, lets nobody in any more."""
+    from gateway.operate import broker, database, enrolment
+
+    loaded = settings.load()
+    with database.connect(loaded) as conn:
+        made = enrolment.renew(conn, device, clock.now())
+        _show_secrets([made], as_json=as_json)
+        conn.commit()
+        told = broker.refresh(conn, loaded.data_dir, user=loaded.mqtt_username)
+    talk.say(
+        f"{made.device} is let in by its new secret" if told else "the broker learns of it with: wearwell broker-files"
+    )
 
 
 @app.command()
@@ -236,7 +267,7 @@ def add_staff(
     role: Annotated[Literal["admin", "editor", "reader"], typer.Option(help="What they may do.")] = "reader",
     generate: Annotated[bool, typer.Option(help="Generate a password and print it once, instead of asking.")] = False,
 ) -> None:
-    """Let a person into the console; the same address again gives a new password and role."""
+    """Let a person into the console; the same address again gives a new password and role, and ends their sessions."""
     from gateway.operate import database
     from gateway.registry import staff as members
     from gateway.registry import tenants
@@ -259,3 +290,16 @@ def add_staff(
     talk.say(f"{email} may sign in at /console/login as {role}")
     if generate:
         talk.line(password)
+
+
+@staff.command("disable")
+def disable_staff(email: Annotated[str, typer.Argument(help="Their address.")], tenant: Tenant) -> None:
+    """Shut a person out of the console and end their sessions; `staff add` lets them in again."""
+    from gateway.operate import database
+    from gateway.registry import staff as members
+    from gateway.registry import tenants
+
+    with database.connect(settings.load()) as conn:
+        tenant_id = tenants.by_slug(conn, tenant).tenant_id
+        ended = members.disable(conn, tenant_id=tenant_id, email=email, wall=clock.wall())
+    talk.say(f"{email} may sign in no more; {ended} sessions ended")

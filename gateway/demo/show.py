@@ -40,10 +40,9 @@ def run(stop: threading.Event, *, once: bool, units: int, speed: float, folder: 
     place = (folder or Path(tempfile.mkdtemp(prefix="wearwell-demo-"))).resolve()
     if (place / world.FLEET).exists():
         raise Conflict(f"{place} holds an earlier demo; remove it, or name another folder")
+    demo = Demo(place, units, speed)
     place.mkdir(parents=True, exist_ok=True)
     place.chmod(0o711)  # as root, database and broker run in accounts of their own
-    settings.forget()  # the demo stands for itself: it must reach nobody's database, broker or mail server
-    demo = Demo(place, units, speed)
     try:
         stage = demo.start()
         if once:
@@ -83,7 +82,7 @@ class Demo:
         self.place = place
         self.units = units
         self.speed = speed
-        self.settings = settings.load(data_dir=place, http_port=8000, metrics_port=0)
+        self.settings = settings.alone(place, metrics_port=0)
         self.house = House(self.settings, self._log, cwd=place)
         self.said: dict[str, deque[str]] = {}
         self.listening = threading.Event()  # the broker knows the ingest: what comes before that, it throws away

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import psycopg
 
-from gateway.errors import WearwellError
+from gateway.errors import NotFound, WearwellError
 from gateway.operate import table
 from gateway.operate.table import BadTable
-from gateway.registry import units
+from gateway.registry import credentials, units
 
 NEEDED = ("gtin", "serial")
 KNOWN = (*NEEDED, "device", "hw_rev", "region", "name", "radio")
@@ -58,8 +58,11 @@ def read(text: str) -> list[Row]:
     ]
 
 
-def enrol(conn: psycopg.Connection, tenant_id: int, rows: list[Row], now: datetime) -> list[Made]:
-    """Enrol a batch, all of it or nothing (the caller commits). Raises BadTable that names the line at fault."""
+def enrol(conn: psycopg.Connection, tenant_id: int, rows: list[Row], now: datetime, *, login: str) -> list[Made]:
+    """Enrol a batch, all of it or nothing (the caller commits). Raises BadTable that names the line at fault.
+
+    `login` is the gateway's own name at the broker, which no unit may have.
+    """
     made = []
     for row in rows:
         try:
@@ -74,12 +77,25 @@ def enrol(conn: psycopg.Connection, tenant_id: int, rows: list[Row], now: dateti
                 hw_rev=row.hw_rev,
                 region=row.region,
                 name=row.name,
+                login=login,
             )
         except WearwellError as error:
             where = f"line {row.line}: " if row.line else ""
             raise BadTable(f"{where}{error}; nothing was enrolled") from None
         made.append(Made(done.unit.gtin, done.unit.serial, done.unit.device or "", done.secret or ""))
     return made
+
+
+def renew(conn: psycopg.Connection, name: str, now: datetime) -> Made:
+    """Give the unit of a device name, or `GTIN/serial`, a new secret; the one that it had ends.
+
+    Raises NotFound, also for a unit without a radio.
+    """
+    unit = units.named(conn, name)
+    if unit.device is None:
+        raise NotFound(f"{name!r} has no radio, and so no secret: its QR code is all it has")
+    secret = credentials.issue(conn, tenant_id=unit.tenant_id, unit_id=unit.unit_id, device=unit.device, now=now)
+    return Made(unit.gtin, unit.serial, unit.device, secret)
 
 
 def write(path: Path, made: list[Made]) -> None:

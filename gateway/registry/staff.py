@@ -11,8 +11,8 @@ from argon2.exceptions import VerificationError
 from psycopg.rows import class_row
 
 from gateway.db import pool
-from gateway.errors import WearwellError
-from gateway.registry import doors
+from gateway.errors import NotFound, WearwellError
+from gateway.registry import doors, sessions
 
 Role = Literal["admin", "editor", "reader"]
 RANK = {"reader": 0, "editor": 1, "admin": 2}
@@ -35,6 +35,7 @@ class Staff:
 def create(conn: psycopg.Connection, *, tenant_id: int, email: str, password: str, role: Role, wall: datetime) -> int:
     """Create a staff member, or give the one of that address a new password and role; return their id.
 
+    Their sessions end: a new password is asked for where somebody else may know the old one.
     Raises BadPassword. An address belongs to one tenant.
     """
     if len(password) < SHORTEST:
@@ -48,7 +49,20 @@ def create(conn: psycopg.Connection, *, tenant_id: int, email: str, password: st
     ).fetchone()
     if row is None:
         raise WearwellError(f"{email} works for another tenant; one address belongs to one")
+    sessions.end_all(conn, staff_id=row[0])
     return int(row[0])
+
+
+def disable(conn: psycopg.Connection, *, tenant_id: int, email: str, wall: datetime) -> int:
+    """Shut a staff member out, end their sessions, and return how many there were. Raises NotFound."""
+    row = conn.execute(
+        """update staff set disabled_at = coalesce(disabled_at, %s)
+           where tenant_id = %s and lower(email) = lower(%s) returning staff_id""",
+        (wall, tenant_id, email),
+    ).fetchone()
+    if row is None:
+        raise NotFound(f"nobody of this tenant signs in as {email}; look for another spelling, or another --tenant")
+    return sessions.end_all(conn, staff_id=row[0])
 
 
 def sign_in(conn: psycopg.Connection, email: str, password: str) -> Staff | None:

@@ -96,9 +96,11 @@ def enrol(
     hw_rev: str = "",
     region: str = "DE",
     name: str | None = None,
+    login: str | None = None,
 ) -> Enrolled:
     """Enrol a unit; one with a radio gets a credential of its own, each gets a first forecast.
 
+    `login` is the gateway's own name at the broker, which no unit may have.
     Raises BadCode, BadDevice, NotFound (the tenant has no such product model), Conflict (serial or device stands).
     """
     model = models.by_gtin(conn, gtin.gtin14(gtin_text))
@@ -108,7 +110,7 @@ def enrol(
     device = (device or _device_name(conn, tenant_id, serial)) if radio else None
     if device and not DEVICE.fullmatch(device):
         raise BadDevice(f"{device!r} cannot be a device name: 1 to 64 letters, digits, dots, dashes, underscores")
-    if device in RESERVED:
+    if device and device in (*RESERVED, login):
         raise BadDevice(f"{device!r} cannot be a device name: the gateway itself uses it; choose another")
     row = conn.execute(
         """insert into unit (tenant_id, model_id, serial, device, hw_rev, region, name, created_at)

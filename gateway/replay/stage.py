@@ -80,14 +80,13 @@ class Stage:
 @contextmanager
 def stage(folder: Path, say: Say) -> Iterator[Stage]:
     """Open a stage whose data lie in `folder`, and close everything that it started."""
-    settings = configuration.Settings(
-        data_dir=folder, metrics_port=0, stripe_key=None, pace=None
-    )  # nothing is sold here
-    with House(settings, say) as house:
+    folder = folder.resolve()
+    settings = configuration.alone(folder, metrics_port=0)
+    with House(settings, say, cwd=folder) as house:
         house.prepare()
         port = ports.free(0)
         env = house.env | {"WEARWELL_LOG_LEVEL": "warning", "WEARWELL_METRICS_PORT": str(port)}
-        house.supervisor.start(Program("ingest", wearwell("ingest"), env))
+        house.supervisor.start(Program("ingest", wearwell("ingest"), env, cwd=folder))
         _listens(house, port)
         with (
             pool.connect(house.database, pool.Role.GATEWAY) as conn,

@@ -46,8 +46,8 @@ def same_origin(headers: Headers, own: frozenset[str]) -> bool:
 
 def checkout_origins(settings: Settings) -> list[str]:
     """Return where a form may lead besides ourselves: the payment provider's pages, or the stand-in's."""
-    if settings.stripe_url:
-        url = urlsplit(settings.stripe_url)
+    if settings.stripe_url:  # which we may reach by another name than browsers do
+        url = urlsplit(settings.stripe_pages_url or settings.stripe_url)
         return [f"{url.scheme}://{url.netloc}"]
     return list(CHECKOUTS)
 

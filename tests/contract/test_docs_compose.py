@@ -3,9 +3,11 @@
 import os
 import re
 import subprocess
+from ipaddress import ip_address, ip_network
 from pathlib import Path
-from shutil import which
+from shutil import copy, which
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import typer.main
@@ -17,6 +19,7 @@ from firmware_stubs.__main__ import arguments
 from gateway.cli import app
 from gateway.operate import mosquitto
 from gateway.settings import Settings
+from gateway.web import guard
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -61,6 +64,45 @@ def test_the_stubs_and_the_stand_in_take_their_arguments(capsys: pytest.CaptureF
     given = standin.arguments([word.split("${", maxsplit=1)[0] for word in SERVICES["payments"]["command"]])
     assert 8090 == given.port
     assert "" == capsys.readouterr().err
+
+
+@pytest.fixture
+def example(tmp_path: Path) -> dict[str, str]:
+    """What `make compose-env` writes."""
+    (tmp_path / "deploy").mkdir()
+    copy(ROOT / "deploy" / "env", tmp_path / "deploy")
+    subprocess.run([tmp_path / "deploy" / "env"], capture_output=True, check=True)
+    return dict(re.findall(r"^(\w+)=(.*)$", (tmp_path / ".env").read_text(), re.MULTILINE))
+
+
+def filled(text: str, env: dict[str, str]) -> str:
+    """Put an environment into a value of the file, as Compose does."""
+    return re.sub(r"\$\{(\w+):([-?])([^}]*)\}", lambda m: env.get(m[1]) or (m[3] if m[2] == "-" else ""), text)
+
+
+def settings_in(name: str, env: dict[str, str]) -> Settings:
+    """What a process of ours reads in its container."""
+    given = {
+        key.removeprefix("WEARWELL_").lower(): filled(text, env) for key, text in OURS[name]["environment"].items()
+    }
+    return Settings(_env_file=None, **{key: text for key, text in given.items() if text})  # type: ignore[arg-type]
+
+
+def test_an_order_of_the_example_may_lead_to_the_stand_in_s_page(example: dict[str, str]) -> None:
+    """A browser finds the stand-in on a published port, under another address than the gateway does."""
+    command = [filled(word, example) for word in SERVICES["payments"]["command"]]
+    pages = standin.arguments(command).pages
+    assert [pages] == guard.checkout_origins(settings_in("serve", example))
+    assert any(port.startswith(f"{urlsplit(pages).netloc}:") for port in SERVICES["payments"]["ports"])
+
+
+def test_a_proxy_on_the_host_is_believed_and_no_other(example: dict[str, str]) -> None:
+    """What comes through the published port has the address of the network's gateway, which the file fixes."""
+    (network,) = COMPOSE["networks"]["default"]["ipam"]["config"]
+    assert ip_address(network["gateway"]) in ip_network(network["subnet"])
+    assert [network["gateway"]] == settings_in("serve", example).trusted_proxies
+    named = example | {"WEARWELL_TRUSTED_PROXIES": "192.0.2.7"}
+    assert ["192.0.2.7"] == settings_in("serve", named).trusted_proxies
 
 
 def test_no_secret_has_a_default() -> None:
@@ -120,6 +162,23 @@ def test_the_example_is_a_profile_that_the_script_turns_on() -> None:
         "WEARWELL_STRIPE_URL=http://payments:",
     ):
         assert line in example
+
+
+def test_the_page_s_lines_for_containers_are_whole() -> None:
+    """A command that reads or writes files has your folder, as you; naming a profile leaves out no other."""
+    page = (ROOT / "docs" / "operating.md").read_text()
+    alone = section(page, "On one machine").split("```")[1]
+    own = [line.split("#")[0].split() for line in alone.strip().splitlines()[1:] if "wearwell up" not in line]
+    found = re.findall(r"^docker compose -f FILE (run .*?) serve (.*)$", section(page, "Containers"), re.MULTILINE)
+    shown = {words: how for how, words in found}
+    assert [" ".join(words[1:]) for words in own] == list(shown)
+    for words, how in shown.items():
+        assert ('-u "$(id -u):$(id -g)" -v "$PWD:/files" -w /files' in how) == (".csv" in words or ".toml" in words)
+    assert set(SERVICES) == set(started(set(re.findall(r"--profile (\w+)", section(page, "Containers")))))
+
+
+def section(page: str, title: str) -> str:
+    return page.split(f"\n## {title}\n")[1].split("\n## ", maxsplit=1)[0]
 
 
 def test_without_the_example_the_file_is_whole() -> None:

@@ -17,6 +17,7 @@ from gateway.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "operating.md").read_text()
+README = (ROOT / "README.md").read_text()
 
 
 def section(title: str) -> str:
@@ -46,6 +47,15 @@ def test_every_command_has_its_line() -> None:
     rows = re.findall(r"^\| `(wearwell [^`]+)` \| (.*) \|$", section("Commands"), re.MULTILINE)
     said = {" ".join(word for word in found.split() if word[0].islower()): line for found, line in rows}
     assert dict(helps(group)) == said
+
+
+def test_the_processes_of_the_readme_do_not_want_the_same_port() -> None:
+    """Its lines can be pasted into one shell of one machine: the three processes run, each with metrics of its own."""
+    lines = re.findall(r"^(?:WEARWELL_METRICS_PORT=(\d+) )?wearwell (serve|ingest|work)\b", README, re.MULTILINE)
+    assert ["serve", "ingest", "work"] == [name for _, name in lines]
+    usual = Settings.model_fields["metrics_port"].default
+    taken = [Settings(_env_file=None, metrics_port=int(port or usual)).metrics_port for port, _ in lines]
+    assert 4 == len({*taken, Settings.model_fields["http_port"].default})
 
 
 def test_every_standard_channel_has_its_line() -> None:

@@ -15,7 +15,8 @@ import psycopg
 import pytest
 
 from gateway import cli, clock
-from gateway.registry import credentials, staff
+from gateway.operate import access
+from gateway.registry import credentials, sessions, staff
 
 EXAMPLE = Path(__file__).parents[2] / "gateway" / "demo"
 GTIN = "9520000000011"
@@ -110,6 +111,54 @@ def test_one_unit_is_enrolled_and_its_secret_shown_once(shell: Shell) -> None:
     assert "Traceback" not in again.stderr
 
 
+def test_a_unit_is_not_enrolled_under_the_gateway_s_own_login(shell: Shell) -> None:
+    """It is refused before anything is stored: the broker's files could not be written with it."""
+    words = ("enrol", "--tenant", "example", "--gtin", GTIN, "--serial", "A1")
+    ended = shell(*words, "--device", "gw", WEARWELL_MQTT_USERNAME="gw")
+    assert (1, "") == (ended.returncode, ended.stdout)
+    assert "the gateway itself uses it" in ended.stderr
+    assert "example.A1" in shell.good(*words)
+
+
+@pytest.mark.parametrize(
+    "words", [("enrol", "--tenant", "example", "--gtin", GTIN, "--serial", "A2"), ("renew", "example.A1")]
+)
+def test_a_secret_is_shown_before_the_broker_is_told(
+    shell: Shell, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    """Whoever presses Ctrl-C while the broker does not answer has the only secret of what is stored."""
+    shell.good("enrol", "--tenant", "example", "--gtin", GTIN, "--serial", "A1")
+
+    def interrupted(*_: object, **__: object) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gateway.operate.broker.refresh", interrupted)
+    ended = shell(*words, "--json")
+    assert 130 == ended.returncode
+    (made,) = json.loads(ended.stdout)
+    assert lets_in(conn, made["device"], made["secret"])
+
+
+def test_a_lost_or_revoked_unit_gets_another_secret(shell: Shell, conn: psycopg.Connection) -> None:
+    """The new one lets it in, the old one does not; a unit without a radio has none to renew."""
+    (first,) = json.loads(shell.good("enrol", "--tenant", "example", "--gtin", GTIN, "--serial", "A1", "--json"))
+    (second,) = json.loads(shell.good("renew", "example.A1", "--json"))
+    assert [False, True] == [lets_in(conn, "example.A1", made["secret"]) for made in (first, second)]
+    shell.good("revoke", "example.A1")
+    (third,) = json.loads(shell.good("renew", f"{GTIN}/A1", "--json"))
+    assert [False, True] == [lets_in(conn, "example.A1", made["secret"]) for made in (second, third)]
+    shell.good("enrol", "--tenant", "example", "--gtin", GTIN, "--serial", "J1", "--no-radio")
+    ended = shell("renew", f"{GTIN}/J1")
+    assert (1, "") == (ended.returncode, ended.stdout)
+    assert "no radio" in ended.stderr
+
+
+def lets_in(conn: psycopg.Connection, device: str, secret: str) -> bool:
+    conn.rollback()
+    logins = dict(line.split(":", 1) for line in credentials.password_file(conn).splitlines())
+    return device in logins and access.matches(secret, logins[device])
+
+
 def test_a_catalogue_taken_twice_is_the_same_and_a_new_price_ends_the_old_offer(
     shell: Shell, conn: psycopg.Connection, tmp_path: Path
 ) -> None:
@@ -176,6 +225,30 @@ def test_staff_get_a_password_that_is_printed_once(shell: Shell, conn: psycopg.C
     found = staff.sign_in(conn, "staff@example.com", password)
     assert found is not None
     assert "reader" == found.role
+
+
+def test_a_new_password_and_a_disabled_person_end_every_session(shell: Shell, conn: psycopg.Connection) -> None:
+    """Whoever knew the old password is out at once; who was disabled is let in by nothing but `staff add`."""
+    words = ("staff@example.com", "--tenant", "example")
+
+    def signed_in(password: str) -> str:
+        found = staff.sign_in(conn, "staff@example.com", password)
+        assert found is not None
+        return sessions.start(conn, tenant_id=found.tenant_id, staff_id=found.staff_id, wall=clock.wall())
+
+    first = shell.good("staff", "add", *words, "--generate").strip()
+    stolen = signed_in(first)
+    conn.commit()
+    second = shell.good("staff", "add", *words, "--generate").strip()
+    assert sessions.find(conn, stolen, clock.wall()) is None
+    mine = signed_in(second)
+    conn.commit()
+    assert "1 sessions ended" in shell("staff", "disable", "Staff@example.com", "--tenant", "example").stderr
+    assert staff.sign_in(conn, "staff@example.com", second) is None
+    conn.commit()
+    shell.good("staff", "add", *words, "--generate")
+    assert sessions.find(conn, mine, clock.wall()) is None
+    assert 1 == shell("staff", "disable", "nobody@example.com", "--tenant", "example").returncode
 
 
 def test_broker_files_hold_every_unit_and_the_gateway(shell: Shell, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Recorded data of real units go through the same door as live ones: `wearwell replay`."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,13 @@ from typing import Any
 
 import pytest
 
+ROOT = Path(__file__).parents[2]
 DATA = Path(__file__).parents[3] / "shared" / "data"
+SOMEBODYS = """
+WEARWELL_DATABASE_DSN=postgresql://wearwell_service:secret@127.0.0.1:1/wearwell
+WEARWELL_MQTT_URL=mqtt://127.0.0.1:1
+WEARWELL_KAFKA_URL=kafka://127.0.0.1:1
+"""
 
 
 def replay(folder: str) -> list[dict[str, Any]]:
@@ -50,3 +57,17 @@ def test_clogging_filters_are_forecast_beside_the_truth() -> None:
     assert errors[-1] < 0.05 * mean(row["truth_s"] for row in rows)
     assert mean(row["q10"] <= row["truth_s"] <= row["q90"] for row in rows) >= 0.7
     assert {"measured"} == {row["basis"] for row in rows}
+
+
+@pytest.mark.timeout(330)
+def test_a_replay_asks_for_no_service_that_settings_name(tmp_path: Path) -> None:
+    """Beside a `.env` and in an environment that lead to a deployment, it has a database and a broker of its own."""
+    (tmp_path / ".env").write_text(SOMEBODYS)
+    said = {"msg": "CURRENT-SENSOR-DATA", "time": "2026-03-01T12:00:00.000Z", "data": {"tact": "2950", "hact": "0040"}}
+    (tmp_path / "455.jsonl").write_text(json.dumps(said) + "\n")
+    env = os.environ | {"PYTHONPATH": str(ROOT), "WEARWELL_DATABASE_DSN": "postgresql://127.0.0.1:1/wearwell"}
+    command = [sys.executable, "-m", "gateway.cli", "replay", "455.jsonl", "--json"]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, check=False)
+    assert 0 == done.returncode, done.stderr
+    assert ["455.1"] == [row["unit"] for row in json.loads(done.stdout)]
+    assert {".env", "455.jsonl"} == {path.name for path in tmp_path.iterdir()}

@@ -48,6 +48,10 @@ ROOT = Path(__file__).parents[2]
         ("MAIL_FROM", "Wearwell", "WEARWELL_MAIL_FROM: must be a mail address"),
         ("MAIL_FROM", "Wearwell <no-reply>", "WEARWELL_MAIL_FROM: must be a mail address"),
         ("STRIPE_URL", "nonsense", "WEARWELL_STRIPE_URL: must look like http://"),
+        ("TRUSTED_PROXIES", "proxy.example", "WEARWELL_TRUSTED_PROXIES: 'proxy.example' is no IP address"),
+        ("TRUSTED_PROXIES", "*", "WEARWELL_TRUSTED_PROXIES: '*' is no IP address"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8", "WEARWELL_TRUSTED_PROXIES: '10.0.0.1/8' is no IP address"),
+        ("STRIPE_PAGES_URL", "http://127.0.0.1:8090", "stripe_pages_url belongs to the stand-in"),
         ("PACE", "foo", "WEARWELL_PACE: must be origin,since,speed"),
         ("PACE", "2026-01-01,2026-01-01,2", "WEARWELL_PACE: must be origin,since,speed"),
         ("HTTP_PORT", "80000", "WEARWELL_HTTP_PORT"),
@@ -100,6 +104,20 @@ def test_a_secret_is_in_no_message(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "hunter2" not in str(caught.value)
 
 
+def test_a_deployment_that_stands_for_itself_is_led_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the environment nor a `.env` says where the demo's database is; the folder that it was given does."""
+    (tmp_path / ".env").write_text("WEARWELL_DATABASE_DSN=postgresql://db.example/wearwell\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WEARWELL_MQTT_URL", "mqtt://broker.example")
+    monkeypatch.setenv("wearwell_kafka_url", "kafka://log.example")
+    found = settings.alone(tmp_path / "data", metrics_port=0)
+    assert {"data_dir", "metrics_port"} == found.model_fields_set
+    assert tmp_path / "data" == found.data_dir
+    assert not [name for name in settings.environment() if name.upper().startswith("WEARWELL_")]
+    with pytest.raises(ConfigurationError, match="name another folder"):
+        settings.alone(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["DATABASE_DSN", "SMTP_URL", "MQTT_URL", "KAFKA_URL"])
 def test_a_secret_in_an_address_is_in_no_message(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """An address may hold a password: what is said of it does not repeat it."""
@@ -122,6 +140,7 @@ def test_a_secret_in_an_address_is_in_no_message(monkeypatch: pytest.MonkeyPatch
         ("MAIL_FROM", "An appliance maker <care@example.com>"),
         ("MAIL_FROM", "care@example.com"),
         ("STRIPE_URL", "http://payments:8090"),
+        ("TRUSTED_PROXIES", "192.0.2.7,10.0.0.0/8,fd00::/8,::1"),
     ],
 )
 def test_what_is_right_is_let_pass(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
