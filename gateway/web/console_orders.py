@@ -1,5 +1,6 @@
 """Orders in the console: what to ship, what is on its way, what arrived."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
@@ -20,7 +21,7 @@ LISTS = {
     "ship": ("To ship", [State.RELEASED]),
     "done": ("Done", [State.FITTED, State.CANCELLED, State.REFUNDED]),
 }
-LINES = ("name", "line1", "line2", "postal_code", "city", "country")
+LINES = (("name",), ("line1",), ("line2",), ("postal_code", "city"), ("country",))  # of an address, as on a parcel
 Text = Annotated[str, Form(max_length=80)]
 
 
@@ -59,7 +60,7 @@ def one(request: Request, services: Asked, order_id: int) -> Response:
             order=order,
             total=money.words(order.total_minor, order.currency),
             waits=waits,
-            address=[str(to[line]) for line in LINES if to.get(line)] if waits else [],
+            address=_written(to) if waits else [],
             trouble=trouble,
         )
 
@@ -86,6 +87,11 @@ def delivered(request: Request, services: Asked, order_id: int, csrf: Text = "")
     except CommerceError as error:
         return _refused(error)
     return RedirectResponse("/console/orders", 303)
+
+
+def _written(to: Mapping[str, object]) -> list[str]:
+    lines = (" ".join(str(to[part]) for part in parts if to.get(part)) for parts in LINES)
+    return [line for line in lines if line]
 
 
 def _allowed(request: Request, services: Asked, order_id: int, csrf: str, action: str) -> int:

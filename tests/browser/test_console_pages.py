@@ -16,6 +16,7 @@ from gateway.registry.units import Unit
 from gateway.replenish import versions, way
 from predictors.registry import named
 from tests.browser.conftest import Open
+from tests.integration.test_web_owner import press
 from tests.integration.web_house import PASSWORD, WebHouse
 
 pytestmark = pytest.mark.browser
@@ -118,11 +119,20 @@ def decided(house: WebHouse) -> None:
     )
 
 
+def to_ship(house: WebHouse, token: str) -> None:
+    """Let an owner order the part by the link in their mail, and let nobody cancel it any more."""
+    client = house.client()
+    press(client, client.get(f"/p/{token}").text, "/order")
+    for (order_id,) in house.conn.execute("select order_id from purchase").fetchall():
+        house.desk.release(house.tenant_id, order_id)
+
+
 def fleet(house: WebHouse) -> Unit:
     """A fleet of some forty units in every state, one of them with a past; returns that one."""
-    first, party, _ = house.due()
+    first, party, token = house.due()
     live(house, first)
     house.keep_card(party)
+    to_ship(house, token)
     stages = ["ok"] * 6 + ["soon", "due", "overdue"]
     for i in range(40):
         unit = house.unit(f"FLEET{i:011d}", radio=i % 7 != 3, name=("Office", "Hall", "Studio", None)[i % 4])
@@ -174,6 +184,7 @@ PAGES = {
     "models": ("/console/models", "What forecasts each part"),
     "model": ("/console/models/{slot}", "cheaper in 84 % of the draws"),
     "orders": ("/console/orders", "Orders"),
+    "order": ("/console/orders/{order}", "10115 Berlin"),
     "outbox": ("/console/outbox", "Mails"),
     "drift": ("/console/drift", "11.5 lately"),
     "quarantine": ("/console/quarantine", "at most 5000 can be believed"),
@@ -196,7 +207,8 @@ def test_every_page_of_the_console_is_readable(
     path, says = PAGES[name]
     unit = fleet(house)
     decided(house)
-    where = path.format(unit=unit.unit_id, slot=house.slots["hepa"])
+    ((order_id,),) = house.conn.execute("select order_id from purchase").fetchall()
+    where = path.format(unit=unit.unit_id, slot=house.slots["hepa"], order=order_id)
     page = signed_in(house, open_page, where, dark=dark)
     assert says in page.locator("main").inner_text()
     page.screenshot(path=shots / f"console-{name}-{'dark' if dark else 'light'}.png", full_page=True)
