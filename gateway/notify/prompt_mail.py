@@ -147,7 +147,8 @@ def offered(sending: Sending, due: Due) -> tuple[tuple[Fact, ...], str]:
     """Return the part that fits with the price of its live quote, or no facts and the reason."""
     lang = sending.to.lang
     place = fit.Place(due.tenant_id, due.model_id, due.slot_id, due.serial, due.hw_rev, due.region)
-    found = fit.part_for(sending.conn, place, sending.now)
+    mine = {"unit_id": due.unit_id, "party_id": sending.to.party_id}  # no unpaid order of a stranger takes their part
+    found = fit.part_for(sending.conn, place, sending.now, **mine)
     if isinstance(found, fit.NoFit):
         return (), phrase(lang, "no_part", reason=found.reason)
     quote = quotes.make(

@@ -12,6 +12,8 @@ import pytest
 from commerce.payments import Ask, Charge
 from gateway import clock
 from gateway.events import Event, EventType
+from gateway.notify import prompt_mail
+from gateway.notify.recipient import Recipient, Sending
 from gateway.registry import fleet, history, sessions
 from gateway.replenish import candidates
 from tests.integration.web_house import GTIN, SAME, WebHouse, code, open_house
@@ -301,6 +303,9 @@ def test_a_stranger_at_the_payment_page_takes_nothing_from_the_owner(house: WebH
     assert asked.order_number is None
     rows = fleet.page(house.conn, fleet.Filter(), now=now).rows
     assert [None, None] == [row.order_state for row in rows]
+    (due,) = prompt_mail.still_open(house.conn, [asked.prompt_id])
+    to = Recipient(party_id, house.tenant_id, "owner@example.com", "en")
+    assert "" == prompt_mail.offered(Sending(house.conn, to, "", now, clock.wall()), due)[1]
     assert "out of stock" in house.client().get(code(unit)).text
     client = house.client()
     answer = press(client, client.get(f"/p/{token}").text, "/order")
