@@ -173,6 +173,8 @@ class Counter:
         if not order.unpaid:  # paid meanwhile, or ended, as its page had run out: then it is in nobody's way any more
             return Placed(order, None, again=True) if order.paid else None
         if latest.state in (Standing.CREATED, Standing.INDETERMINATE):  # nobody may charge anew until this is known
+            if guest or not theirs:
+                raise AlreadyOrdered("A part for this slot is being ordered by somebody else at this very moment.")
             return Placed(order, None, again=True, note=latest.error)
         live = quote.live(self._till.wall())
         if theirs and latest.pending and (same or not live):

@@ -202,9 +202,18 @@ class Till:
             return self.payments.look(attempt.provider_id)
         if hint and hint.startswith("cs_" if attempt.kind == "checkout" else "pi_"):
             return self.payments.look(hint)
-        found = self.payments.find(attempt.ask, attempt.created_at)
+        found = self._find(attempt)
         wanted = self.order(attempt).unpaid and self.wall() - attempt.created_at < attempts.KEY_LIFE
         return found or (self._ask_again(attempt) if wanted else None)
+
+    def _find(self, attempt: Attempt) -> Charge | None:
+        """Look for what an attempt may have made; that its customer is gone says nothing about the money."""
+        try:
+            return self.payments.find(attempt.ask, attempt.created_at)
+        except ProviderError as error:
+            if error.trouble is Trouble.CUSTOMER_GONE:
+                raise ProviderError(Trouble.INDETERMINATE, str(error)) from error
+            raise
 
     def _ask_again(self, attempt: Attempt) -> Charge:
         """Ask once more, under its key, for what never arrived: refused now, it exists nowhere and has failed."""

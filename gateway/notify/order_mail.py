@@ -147,8 +147,8 @@ def write_ask_if_fitted(sending: Sending, message: Message) -> Letter:
 def _whence(sending: Sending, place: InPlace) -> str:
     """Return the phrase that says where the new part comes from, as it stands now."""
     order = orders.open_order(sending.conn, place.unit_id, place.slot_id)
-    if order is not None and order.state is State.DELIVERED and order.party_id is not None:
-        return "fitted_delivered"
+    if order is not None and order.state is State.DELIVERED:
+        return "fitted_delivered" if order.party_id is not None else "fitted_guest"
     if parcels.spares(sending.conn, place.unit_id, place.slot_id):
         return "fitted_spare"
     if place.answer == "elsewhere":

@@ -52,6 +52,8 @@ PHRASES: dict[Language, dict[str, str]] = {
         "fitted_subject": "{what}: have you fitted the new part?",
         "fitted_title": "Have you fitted the new part?",
         "fitted_delivered": "The new part is with you, and the old one has done its work.",
+        "fitted_guest": "Somebody ordered a new part by the code on it, and it was delivered to them. "
+        "The old one has done its work.",
         "fitted_spare": "By our count you have a new part at home, and the old one has done its work.",
         "fitted_elsewhere": "You told us that you buy the new part elsewhere, and the old one has done its work.",
         "fitted_tell": "Tell us when it is fitted, and the next estimate starts afresh.",
@@ -115,6 +117,8 @@ PHRASES: dict[Language, dict[str, str]] = {
         "fitted_subject": "{what}: ist das neue Teil eingesetzt?",
         "fitted_title": "Ist das neue Teil eingesetzt?",
         "fitted_delivered": "Das neue Teil ist bei Ihnen, das alte hat seinen Dienst getan.",
+        "fitted_guest": "Jemand hat über den Code darauf ein neues Teil bestellt, und es wurde dorthin geliefert. "
+        "Das alte hat seinen Dienst getan.",
         "fitted_spare": "Nach unserer Zählung haben Sie ein neues Teil zu Hause, das alte hat seinen Dienst getan.",
         "fitted_elsewhere": "Sie haben uns gesagt, dass Sie das neue Teil woanders kaufen; "
         "das alte hat seinen Dienst getan.",

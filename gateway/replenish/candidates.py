@@ -39,7 +39,7 @@ where st.order_at <= %(now)s and st.forecast_id is not null and (%(tenant)s::int
        or p.party_id is distinct from party.party_id)
   and (%(all)s or (party.channel = 'email' and party.email is not null))) due
 where %(all)s or (agreed and not doubted and order_number is null
-                  and case when spares > 0 then not asked_if_fitted
+                  and case when spares > 0 then not asked_if_fitted and eol_q50 <= %(now)s  -- before, it may still move
                            else last_mail is null or last_mail <= %(now)s - %(apart)s::interval end)
 order by order_at, unit_id, slot_id limit %(limit)s"""
 

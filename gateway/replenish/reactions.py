@@ -142,10 +142,8 @@ def reopen(h: Happening) -> None:
 
 
 def ask_if_fitted(h: Happening) -> None:
-    """Ask, when the old part's time is over, whether the new one is fitted; a guest's went to the guest."""
-    order = h.order
-    if order.party_id is not None:
-        prompts.ask_if_fitted(h.conn, order.unit_id, order.slot_id, h.now)
+    """Ask the owner, when the old part's time is over, whether the new one is fitted; also one that a guest ordered."""
+    prompts.ask_if_fitted(h.conn, h.order.unit_id, h.order.slot_id, h.now)
 
 
 def tell_if_lost(h: Happening) -> None:

@@ -181,7 +181,7 @@ def _slot(
         name=at.name,
         look=look,
         pill="Not paid yet" if order and order.unpaid else PILLS[look],
-        headline=f"{at.name}: ordered, not paid yet" if order and order.unpaid else _headline(at.name, look, said),
+        headline=_headline(at.name, look, said, order),
         interval=interval if look in ("ok", "new", "soon", "due") else "",
         meanwhile=f"The one in place: {said}{f' ({interval})' if interval else ''}." if order and said else "",
         percent=None if at.pct_left is None else round(at.pct_left),
@@ -218,11 +218,15 @@ def _left(at: Standing, now: datetime) -> tuple[str, str]:
     return words.left(now, at.eol_q10, at.eol_q50, at.eol_q90)
 
 
-def _headline(name: str, look: str, said: str) -> str:
+def _headline(name: str, look: str, said: str, order: Order | None) -> str:
+    if order and order.unpaid:
+        return f"{name}: ordered, not paid yet"
     if look == "ordered":
         return f"{name}: a new one is on order"
     if look == "delivered":
-        return f"{name}: the new one should be with you"
+        guests = order is not None and order.party_id is None
+        where = "a new one went to somebody who ordered it" if guests else "the new one should be with you"
+        return f"{name}: {where}"
     return f"{name}: {said}" if said else f"{name}: in place, getting to know it"
 
 

@@ -341,6 +341,10 @@ def test_an_owner_is_not_offered_to_cancel_what_a_guest_paid(house: WebHouse) ->
     assert "Cancel this order" in client.get(f"/p/{token}").text
     house.conn.execute("update purchase set party_id = null")
     assert "Cancel this order" not in client.get(f"/p/{token}").text
+    house.conn.execute("update purchase set state = 'delivered'")
+    page = client.get(f"/p/{token}").text
+    assert "a new one went to somebody who ordered it" in page
+    assert "should be with you" not in page
 
 
 def test_nothing_can_be_bought_for_a_serial_that_does_not_exist(house: WebHouse) -> None:
@@ -540,13 +544,26 @@ def test_the_question_whether_it_is_fitted_is_not_asked_after_a_stop(house: WebH
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"), [("elsewhere", "you buy the new part elsewhere"), ("spare", "you have a new part at home")]
+    ("answer", "said"),
+    [
+        ("elsewhere", "you buy the new part elsewhere"),
+        ("spare", "you have a new part at home"),
+        ("guest", "it was delivered to them"),
+    ],
 )
 def test_the_question_whether_it_is_fitted_says_what_is_so(house: WebHouse, answer: str, said: str) -> None:
-    """Its words are true of who bought elsewhere and of who has a spare, and each of its links leads somewhere."""
-    _, _, token = house.due()
+    """Its words are true of who bought elsewhere, of who has a spare, and where a guest ordered; its links lead on."""
+    _, party_id, token = house.due()
     client = house.client()
-    press(client, client.get(f"/p/{token}").text, "/answer", answer=answer)
+    if answer == "guest":
+        house.keep_card(party_id)
+        press(client, client.get(f"/p/{token}").text, "/order")
+        house.conn.execute("update purchase set party_id = null, state = 'shipped'")
+        ((order_id,),) = house.conn.execute("select order_id from purchase").fetchall()
+        house.desk.delivered(house.tenant_id, order_id)
+        house.work()
+    else:
+        press(client, client.get(f"/p/{token}").text, "/answer", answer=answer)
     row = house.conn.execute("select message_id from outbox where kind = 'ask_if_fitted'").fetchone()
     assert row
     house.worker.send(row[0])
