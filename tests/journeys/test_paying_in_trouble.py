@@ -1,13 +1,13 @@
 """Scenarios of commerce.md where something breaks between the tap and the money."""
 
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
 import pytest
 
-from commerce.errors import QuoteExpired
+from commerce.errors import AlreadyOrdered, QuoteExpired
 from commerce.payments import Ask, Charge, ProviderError, Trouble
 from commerce.stripe_payments import StripePayments
 from tests.shop import Shop
@@ -259,3 +259,33 @@ def test_an_owner_whom_the_provider_forgot_pays_on_its_page(shop: Shop) -> None:
     assert card is None
     shop.standin.pay(placed.go_to, keep="1")
     assert "paid" == shop.desk().refresh(shop.tenant_id, placed.order.order_id).state
+
+
+def test_what_a_forgotten_customer_paid_is_not_asked_for_again(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer was lost, then the customer deleted: that nothing is listed under it says nothing about the money."""
+    shop.save_card()
+    with pytest.raises(ConnectionError):
+        shop.tap(shop.desk(payments=Dies(shop.payments)))
+
+    def gone(asked: Ask, since: datetime) -> Charge | None:
+        raise ProviderError(Trouble.CUSTOMER_GONE, "The payment provider no longer knows your card.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shop.payments, "find", gone)
+        shop.desk().resume(shop.tenant_id, SOON)
+    assert [("created",)] == shop.sql("select state from payment")
+    shop.desk().resume(shop.tenant_id, SOON)
+    assert ["paid"] == [order.state for order in shop.orders()]
+
+
+def test_nobody_is_told_of_a_strangers_order_as_theirs(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While nobody knows whether a guest's page was opened, its owner's tap orders nothing, and says so."""
+    desk = shop.desk()
+
+    def away(asked: Ask) -> Charge:
+        raise ProviderError(Trouble.INDETERMINATE, "No answer.")
+
+    monkeypatch.setattr(shop.payments, "ask", away)
+    shop.guest(desk)
+    with pytest.raises(AlreadyOrdered, match="by somebody else"):
+        shop.tap(desk)
