@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults import disk, fleet
 from tests.faults.machinery import Mosquitto, wait_for
-from tests.faults.publishing import SERIALS
+from tests.faults.publishing import SERIALS, Publishing
 from tests.faults.rig import Note, Rig
 
 pytestmark = [
@@ -28,6 +28,12 @@ def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Mosquitto
     own.kill()
 
 
+def _acknowledged(publishing: Publishing, more: int) -> None:
+    """Wait until the broker has acknowledged so many more samples of every unit."""
+    ahead = {unit: unit.acknowledged + more for unit in publishing.publisher.units}
+    wait_for(lambda: all(unit.acknowledged > count for unit, count in ahead.items()), 60)
+
+
 @pytest.mark.parametrize("how", ["killed", pytest.param("stopped", marks=pytest.mark.long)])
 def test_broker_ends_with_a_full_queue(rig: Rig, how: str, request: pytest.FixtureRequest) -> None:
     """It ends with messages that it had acknowledged and the gateway had not taken; the units' journals make good."""
@@ -35,10 +41,10 @@ def test_broker_ends_with_a_full_queue(rig: Rig, how: str, request: pytest.Fixtu
     with rig.serving() as gateway, rig.publishing() as publishing:
         publishing.moves_on(10)
         gateway.kill()
-        ahead = {unit: unit.acknowledged + 60 for unit in publishing.publisher.units}  # in the broker, and nowhere else
-        wait_for(lambda: all(unit.acknowledged > count for unit, count in ahead.items()), 60)
+        _acknowledged(publishing, 60)  # in the broker, and nowhere else
         rig.broker.kill(SIGNALS[how])
         rig.broker.start()
+        _acknowledged(publishing, 1)  # units are back before the gateway: what they send again first helps nobody
         gateway.start()
         took = publishing.recovered()
         publishing.finish()
