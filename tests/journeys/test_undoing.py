@@ -25,6 +25,14 @@ def released(shop: Shop) -> Placed:
     return placed
 
 
+def delivered(shop: Shop) -> Placed:
+    """An order that has arrived."""
+    placed, desk = released(shop), shop.desk()
+    desk.shipped(shop.tenant_id, placed.order.order_id)
+    desk.delivered(shop.tenant_id, placed.order.order_id)
+    return placed
+
+
 def test_undoing_inside_the_window_costs_nothing(shop: Shop) -> None:
     """Cancelled before the release: the card holds nothing, nothing was taken, and the part is back in stock."""
     shop.save_card()
@@ -257,10 +265,8 @@ def test_a_part_fitted_while_nobody_said_the_parcel_came_ends_the_order(shop: Sh
 
 def test_a_part_fitted_before_it_was_ordered_is_no_part_of_the_order(shop: Shop) -> None:
     """A unit that was offline tells late of another part: the delivered one is still at home."""
-    placed = released(shop)
-    desk, order_id = shop.desk(), placed.order.order_id
-    desk.shipped(shop.tenant_id, order_id)
-    desk.delivered(shop.tenant_id, order_id)
+    placed = delivered(shop)
+    desk = shop.desk()
     with shop.begin(shop.tenant_id) as conn:
         assert desk.fitted(conn, shop.unit_id, shop.slot_id, placed.order.created_at - timedelta(days=20)) is None
     assert "delivered" == shop.order(placed).state
@@ -271,13 +277,10 @@ def test_a_spare_fitted_before_the_next_order_and_told_late_is_no_spare_any_more
     """The cupboard's part went in before the order: what the order brought stays counted, and the other does not."""
     with shop.begin(shop.tenant_id) as conn:
         parcels.add_spares(conn, shop.tenant_id, shop.unit_id, shop.slot_id, 1)
-    placed = released(shop)
-    desk, order_id = shop.desk(), placed.order.order_id
-    desk.shipped(shop.tenant_id, order_id)
-    desk.delivered(shop.tenant_id, order_id)
+    placed = delivered(shop)
     assert [(2,)] == shop.sql("select count from spare")
     with shop.begin(shop.tenant_id) as conn:
-        desk.fitted(conn, shop.unit_id, shop.slot_id, placed.order.created_at - timedelta(days=1))
+        shop.desk().fitted(conn, shop.unit_id, shop.slot_id, placed.order.created_at - timedelta(days=1))
     assert ("delivered", [(1,)]) == (shop.order(placed).state, shop.sql("select count from spare"))
 
 
@@ -299,10 +302,8 @@ def test_what_was_refunded_in_full_is_no_spare_any_more(shop: Shop, *, fitted: b
     shop.sql("update part set pack_size = 2")
     with shop.begin(shop.tenant_id) as conn:
         parcels.add_spares(conn, shop.tenant_id, shop.unit_id, shop.slot_id, 1)
-    placed = released(shop)
+    placed = delivered(shop)
     desk, order_id = shop.desk(), placed.order.order_id
-    desk.shipped(shop.tenant_id, order_id)
-    desk.delivered(shop.tenant_id, order_id)
     if fitted:
         with shop.begin(shop.tenant_id) as conn:
             desk.fitted(conn, shop.unit_id, shop.slot_id, shop.now())
