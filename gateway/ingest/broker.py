@@ -24,7 +24,6 @@ from gateway.ingest.envelope import Envelope, Handle
 from gateway.ingest.inbox import Inbox
 from gateway.ingest.posting import Posting
 from gateway.ingest.receipts import Message
-from gateway.ingest.sieve import DUP, RETAIN, Published
 from gateway.ingest.source import Stage
 from gateway.settings import Settings
 
@@ -35,8 +34,6 @@ LARGEST_PACKET = 1_048_576  # bytes; the broker does not deliver what is larger
 KEEPALIVE = 30  # seconds
 TAKEN = 65_535  # messages that a broker takes unacknowledged where it names no other number (MQTT 5.0, 3.2.2.3.3)
 UNSUPPORTED_VERSION = 0x84
-
-new = tuple.__new__  # a named tuple's own constructor costs more than what is put into it
 
 
 class Broker:
@@ -77,7 +74,7 @@ class Broker:
         if secure:
             client.tls_set_context(ssl.create_default_context(cafile=settings.mqtt_ca_file))
         client.on_connect, client.on_disconnect, client.on_message = self._connected, self._lost, self._large
-        client.opened, client.arrived = self._opened, self._arrived
+        client.opened, client.arrived = self._opened, self.inbox.put
         client.posting = self.posting = Posting(client.send_packets, five=five)
         client.on_subscribe, client.on_unsubscribe = self._subscribed, self._unsubscribed
         client.reconnect_delay_set(1, 30)
@@ -116,18 +113,18 @@ class Broker:
         with self._lock:
             if self._client is None:
                 return
-            self._client.acknowledge(
-                handle.mid for handle in handles if handle and handle.connection == self._connection
-            )
+            here = self._connection
+            self._client.acknowledge([mid for connection, mid, _ in filter(None, handles) if connection == here])
 
     def publish(self, messages: Iterable[Message]) -> None:
         """Publish at QoS 1; while the broker is away receipts are dropped, since later ones say the same."""
         if self.posting is not None:
             self.posting.publish(messages)
 
-    def _opened(self) -> None:
+    def _opened(self) -> int:
         with self._lock:
             self._connection += 1
+            return self._connection
 
     def _forget_connection(self) -> None:
         self.connected = False
@@ -183,17 +180,6 @@ class Broker:
             self._forget_connection()
         if reason.is_failure:
             log.warning("the connection to the broker is lost", reason=str(reason))
-
-    def _arrived(self, messages: list[Published]) -> None:
-        """Put messages into the inbox."""
-        connection, now = self._connection, clock.now()
-        envelopes: list[Envelope] = []
-        for raw, body, mid, flags, kind in messages:
-            handle = None if mid is None else new(Handle, (connection, mid, None))
-            retained, again = flags & RETAIN != 0, flags & DUP != 0
-            topic = raw.decode("utf-8", "replace")
-            envelopes.append(new(Envelope, (topic, body, now, kind, retained, again, None, None, False, handle)))
-        self.inbox.put(envelopes)
 
     def _large(self, _: Client, __: object, message: MQTTMessage) -> None:
         """Put a message into the inbox that was too large to be taken on the way: MQTT 3.1.1 cannot forbid them."""

@@ -4,17 +4,19 @@ It is given a socket that keeps messages from it (sieve.py), and bytes to send t
 places where it reaches into paho; tests/integration/test_ingest_service.py holds for both.
 """
 
-import struct
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
 from paho.mqtt.client import PUBACK, Client
 from paho.mqtt.enums import MQTTProtocolVersion
 
+from gateway.ingest.envelope import Envelope
 from gateway.ingest.posting import Posting
-from gateway.ingest.sieve import Published, Sieve
+from gateway.ingest.sieve import Sieve
 
 CHUNK = 262_144  # bytes read at once
+ACKNOWLEDGEMENT = np.dtype([("kind", "u1"), ("length", "u1"), ("mid", ">u2")])  # a PUBACK packet
 
 
 class SievedSocket:
@@ -50,20 +52,23 @@ class BufferedClient(Client):
     `posting` publishes; what it is told of acknowledgements comes from that thread as well.
     """
 
-    opened: Callable[[], None]  # before the first byte of each connection: messages may come with its CONNACK
-    arrived: Callable[[list[Published]], None]
+    opened: Callable[[], int]  # numbers a connection before its first byte: messages may come with its CONNACK
+    arrived: Callable[[list[Envelope]], None]
     posting: Posting
 
     def _create_socket(self) -> Any:
         five = self._protocol == MQTTProtocolVersion.MQTTv5
         plain = super()._create_socket()
-        self.opened()
-        return SievedSocket(plain, Sieve(self.arrived, self.posting.acknowledged, five=five))
+        connection = self.opened()
+        return SievedSocket(plain, Sieve(self.arrived, self.posting.acknowledged, five=five, connection=connection))
 
     def acknowledge(self, mids: Iterable[int]) -> None:
         """Acknowledge messages of QoS 1."""
-        if packets := b"".join([struct.pack("!BBH", PUBACK, 2, mid) for mid in mids]):
-            self.send_packets(packets)
+        numbers = np.fromiter(mids, ">u2")
+        if numbers.size:
+            packets = np.empty(numbers.size, ACKNOWLEDGEMENT)
+            packets["kind"], packets["length"], packets["mid"] = PUBACK, 2, numbers
+            self.send_packets(packets.tobytes())
 
     def send_packets(self, packets: bytes) -> None:
         """Send packets as they are, from any thread."""

@@ -9,9 +9,11 @@ from gateway.events import EventType
 
 Clock = Literal["synced", "relative", "none"]
 Value = float | str | bool | None
-Count = Annotated[int, Meta(ge=1, le=2**53)]
 
+MOST = 1000  # samples of a batch
+LAST = 2**53  # session, and sequence number
 UNNUMBERED = 0  # the session of units that keep no sequence
+Count = Annotated[int, Meta(ge=1, le=LAST)]
 
 
 class Batch(Struct, forbid_unknown_fields=False):
@@ -23,22 +25,24 @@ class Batch(Struct, forbid_unknown_fields=False):
     """
 
     v: Literal[1]
-    s: Annotated[int, Meta(ge=0, le=2**53)]
+    s: Annotated[int, Meta(ge=0, le=LAST)]
     q: Annotated[int, Meta(ge=1, le=2**62)]
     t: float
     c: Clock
     r: Annotated[
         list[tuple[float, Annotated[dict[str, Value], Meta(min_length=1, max_length=64)]]],
-        Meta(min_length=1, max_length=1000),
+        Meta(min_length=1, max_length=MOST),
     ]
 
 
 class Numbers(Batch):
-    """A batch whose every value is a number, as most are: its values need no look at one by one."""
+    """A numbered batch whose every value is a number, as most are: its values need no look at one by one."""
 
+    s: Count
+    q: Annotated[int, Meta(ge=1, le=LAST - MOST)]
     r: Annotated[  # type: ignore[assignment]  # nobody writes into a batch that was read
         list[tuple[float, Annotated[dict[str, float], Meta(min_length=1, max_length=64)]]],
-        Meta(min_length=1, max_length=1000),
+        Meta(min_length=1, max_length=MOST),
     ]
 
 

@@ -1,7 +1,10 @@
 """Bytes to plain values, in JSON (RFC 8259) or CBOR (RFC 8949): strictly, so that two readers cannot disagree."""
 
 import json
+from collections.abc import Sequence
+from itertools import chain
 from math import isfinite
+from operator import attrgetter, itemgetter
 from typing import Any, NoReturn, TypeVar
 
 import cbor2
@@ -47,6 +50,28 @@ def quick(payload: bytes) -> Numbers | None:
     samples = read.r
     values = len(samples[0][1]) if len(samples) == 1 else sum([len(values) for _, values in samples])
     return read if payload.count(b":") == 6 + values else None
+
+
+def quick_all(payloads: Sequence[bytes]) -> list[Numbers] | None:
+    """Read batches as `quick` does, all at once; None where it does not read one of them.
+
+    They are read as lines. A line break within a string is no JSON, and between a line's last `}` and the next one's
+    first `{` no object goes on: so no line's object runs into another's, and as many objects as lines are one in each.
+    No payload has fewer colons than it has keys, so that none has more where all together have as many.
+    """
+    lines, n = b"\n".join(payloads), len(payloads)
+    if b"\\" in lines or b"\x00" in lines or not lines.isascii() or max(map(len, payloads)) > LARGEST:
+        return None
+    whole = lines.startswith(b"{") and lines.endswith(b"}") and lines.count(b"}\n{") == lines.count(b"\n") == n - 1
+    if not whole:
+        return None
+    try:
+        found = _numbers.decode_lines(lines)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    samples = chain.from_iterable(map(attrgetter("r"), found))
+    values = sum(map(len, map(itemgetter(1), samples)))
+    return found if len(found) == n and lines.count(b":") == 6 * n + values else None
 
 
 def batch(payload: bytes, content_type: str | None) -> Batch:

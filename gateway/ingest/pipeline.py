@@ -1,20 +1,19 @@
 """A batch of messages on its way into the store, step by step, in one transaction that the caller commits."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import psycopg
-import structlog
 
 from gateway import clock
 from gateway.ingest import (
     arrivals,
-    clocks,
     counters,
     duplicates,
     gaps,
     happenings,
     hourly,
+    opening,
     presence,
     quarantine,
     receipts,
@@ -22,9 +21,7 @@ from gateway.ingest import (
     samples,
     sessions,
     store,
-    topics,
 )
-from gateway.ingest.adapters import ADAPTERS
 from gateway.ingest.content import UNNUMBERED, Batch, Content, DeviceEvent, Reply, UnitState
 from gateway.ingest.directory import Directory
 from gateway.ingest.envelope import Envelope
@@ -35,15 +32,13 @@ from gateway.ingest.readings import Readings
 from gateway.ingest.rejection import Fate, Rejected
 from gateway.registry import units
 
-log = structlog.get_logger()
 
-
-def take(conn: psycopg.Connection, directory: Directory, envelopes: Iterable[Envelope]) -> Outcome:
+def take(conn: psycopg.Connection, directory: Directory, envelopes: Sequence[Envelope]) -> Outcome:
     """Store a batch of messages, whatever they are; the caller commits, then publishes the outcome's messages.
 
     Raises only what the database raises.
     """
-    parcels = [opened(envelope) for envelope in envelopes]
+    parcels = opening.opened_all(envelopes)
     know_senders(conn, directory, parcels)
     haul = locked(conn, parcels)
     leave_out_repeats(conn, haul, parcels)
@@ -63,28 +58,6 @@ def take(conn: psycopg.Connection, directory: Directory, envelopes: Iterable[Env
     note_changes(conn, haul, readings)
     keep_refused(conn, haul.outcome, parcels)
     return haul.outcome
-
-
-def opened(envelope: Envelope) -> Parcel:
-    """Read a message; whatever is wrong with it stands in `refused`."""
-    parcel = Parcel(envelope, clocks.micros(envelope.received_at))
-    try:
-        open_up(parcel, envelope)
-    except Rejected as reason:
-        parcel.refuse(reason)
-    except Exception as error:  # what an adapter did not expect is one message's fault, and holds up no other
-        log.exception("a message cannot be read", topic=envelope.topic)
-        parcel.refuse(rejection.Indigestible.because(error))
-    return parcel
-
-
-def open_up(parcel: Parcel, envelope: Envelope) -> None:
-    """Find out who speaks, and what is said; raises a Rejected."""
-    address = topics.parse(envelope.topic)
-    if envelope.key is not None and envelope.key != address.device:
-        raise rejection.OtherKey(f"Its key says {envelope.key[:64]!r}, its topic {address.device!r}.")
-    parcel.address = address
-    parcel.contents = ADAPTERS[address.adapter](address, envelope)
 
 
 def know_senders(conn: psycopg.Connection, directory: Directory, parcels: Iterable[Parcel]) -> None:

@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
+from operator import attrgetter
 
 import psycopg
 import structlog
@@ -22,6 +23,7 @@ from gateway.ingest.source import Stage
 from gateway.settings import Settings
 
 log = structlog.get_logger()
+_handle = attrgetter("handle")
 
 IDLE = 0.25  # seconds between looks at an empty inbox
 QUIET = 3.0  # seconds without a message after which a session that asks for none is empty
@@ -155,7 +157,7 @@ class Ingest:
 
     def acknowledge(self, batch: Sequence[Envelope]) -> None:
         """Let the broker forget messages that are committed."""
-        self.source.acknowledge(envelope.handle for envelope in batch)
+        self.source.acknowledge(map(_handle, batch))
 
     def in_order(self) -> None:
         """Note that the database takes what it is given."""

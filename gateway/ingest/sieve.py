@@ -6,27 +6,23 @@ MQTT 3.1.1 and MQTT 5.0, sections 3.3 and 3.4.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from datetime import datetime
+
+from gateway import clock
+from gateway.ingest.envelope import Envelope, Handle
 
 PUBLISH, PUBACK = 0x30, 0x40  # of a packet's first byte
 QOS, RETAIN, DUP = 0x06, 0x01, 0x08  # likewise, of a PUBLISH
 LARGEST = 2 * 1_048_576  # bytes of a packet that is taken; the broker was told that we take half of it
+USUAL = {0x32, 0x32 | DUP}  # first bytes of most packets: QoS 1, not retained
 
 # Properties of a PUBLISH in MQTT 5, by how long they are.
 CONTENT_TYPE, TEXTS, PAIR, WHOLE = 0x03, (0x03, 0x08, 0x09), 0x26, 0x0B
 FIXED = {0x01: 1, 0x02: 4, 0x23: 2}
 
+KNOWN, SHORT = 65_536, 128  # topics that are remembered, each of so many bytes at most
+
 new = tuple.__new__  # a named tuple's own constructor costs more than what is put into it
-
-
-class Published(NamedTuple):
-    """One message; `mid` is None at QoS 0, and `flags` are the packet's first byte."""
-
-    topic: bytes
-    payload: bytes
-    mid: int | None
-    flags: int
-    content_type: str | None
 
 
 class Malformed(ValueError):
@@ -34,26 +30,32 @@ class Malformed(ValueError):
 
 
 class Sieve:
-    """One connection's bytes: `feed` hands on, in order, messages and the ids of those that the broker has of us."""
+    """One connection's bytes: `feed` hands on, in order, messages and the ids of those that the broker has of us.
+
+    `connection` is its number, which stands in each message's handle; at QoS 0 there is none.
+    """
 
     def __init__(
         self,
-        arrived: Callable[[list[Published]], None],
+        arrived: Callable[[list[Envelope]], None],
         acknowledged: Callable[[list[int]], None],
         *,
         five: bool,
+        connection: int = 0,
     ) -> None:
         self.arrived = arrived
         self.acknowledged = acknowledged
         self.five = five
+        self.connection = connection
         self._held = b""  # the beginning of a packet
         self._through = 0  # bytes of a packet that are still to be left to the library
+        self._topics: dict[bytes, str] = {}  # as text: the same each time, so that whoever looks it up need not hash it
 
     def feed(self, data: bytes) -> bytes:
         """Take in what the broker sent; hand on the messages that are whole and return the other packets' bytes."""
         data = self._held + data if self._held else data
-        end, at = len(data), 0
-        found: list[Published] = []
+        end, at, now = len(data), 0, clock.now()
+        found: list[Envelope] = []
         mids: list[int] = []
         other: list[bytes] = []
         while at < end:
@@ -63,6 +65,7 @@ class Sieve:
                 self._through -= step
                 at += step
                 continue
+            at = self._usual(data, at, now, found)
             size, body = _length(data, at + 1, end)
             if body < 0:
                 break
@@ -78,7 +81,7 @@ class Sieve:
                 at = whole
                 continue
             try:
-                found.append(self._published(data, at, body, whole))
+                found.append(self._published(data, at, body, whole, now))
             except Malformed:  # the library says so, and hangs up
                 self._through = whole - at
                 continue
@@ -90,16 +93,39 @@ class Sieve:
             self.arrived(found)
         return b"".join(other)
 
-    def _published(self, data: bytes, at: int, body: int, whole: int) -> Published:
+    def _usual(self, data: bytes, at: int, now: datetime, found: list[Envelope]) -> int:
+        """Take messages of QoS 1 without properties and retaining, as most are; return where something else begins."""
+        five, connection, topics, last = self.five, self.connection, self._topics, len(data) - 5
+        while at < last and (first := data[at]) in USUAL:
+            size = data[at + 1]
+            body = at + 2
+            if size >= 0x80:
+                if data[body] >= 0x80:
+                    break
+                size += (data[body] << 7) - 0x80
+                body += 1
+            whole = body + size
+            mid = body + 2 + (data[body] << 8 | data[body + 1])
+            begin = mid + 3 if five else mid + 2
+            if begin > whole or whole > len(data) or (five and data[begin - 1]):
+                break
+            name = data[body + 2 : mid]
+            handle = new(Handle, (connection, data[mid] << 8 | data[mid + 1], None))
+            topic, payload = topics.get(name) or self._topic(name), data[begin:whole]
+            found.append(new(Envelope, (topic, payload, now, None, False, first != 0x32, None, None, False, handle)))
+            at = whole
+        return at
+
+    def _published(self, data: bytes, at: int, body: int, whole: int, now: datetime) -> Envelope:
         flags = data[at]
         begin = body + 2
         end = begin + (data[body] << 8 | data[body + 1]) if begin <= whole else whole + 1
-        topic, mid, kind = data[begin:end], None, None
+        topic, handle, kind = data[begin:end], None, None
         if flags & QOS:
             if flags & QOS != 0x02:
                 raise Malformed("we never asked for QoS 2")
             end += 2
-            mid = data[end - 2] << 8 | data[end - 1] if end <= whole else 0
+            handle = Handle(self.connection, data[end - 2] << 8 | data[end - 1] if end <= whole else 0)
         if self.five and end < whole:
             if data[end]:
                 end, kind = _content_type(data, end, whole)
@@ -109,13 +135,21 @@ class Sieve:
             raise Malformed("it ends before its properties")
         if end > whole:
             raise Malformed("it ends too early")
-        return new(Published, (topic, data[end:whole], mid, flags, kind))
+        retained, again = flags & RETAIN != 0, flags & DUP != 0
+        return Envelope(self._topic(topic), data[end:whole], now, kind, retained, again, handle=handle)
+
+    def _topic(self, name: bytes) -> str:
+        """Return a topic as text, and remember it: later ones that read the same are the same, and hashed already."""
+        topic = self._topics.get(name) or name.decode("utf-8", "replace")
+        if len(name) <= SHORT:
+            if len(self._topics) >= KNOWN:
+                self._topics.clear()
+            self._topics[name] = topic
+        return topic
 
 
 def _length(data: bytes, at: int, end: int) -> tuple[int, int]:
     """Return a variable byte integer and where it ended; -1 where more is to come. Four bytes are the longest."""
-    if at + 1 < end and data[at + 1] < 0x80 <= data[at]:  # two bytes, as most have
-        return data[at] & 0x7F | data[at + 1] << 7, at + 2
     value = shift = 0
     for place in range(at, min(at + 4, end)):
         byte = data[place]

@@ -36,6 +36,7 @@ def parse(topic: str) -> Address:
     raise UnknownTopic(repr(topic[:200]))
 
 
+@lru_cache(maxsize=65_536)
 def spread(topic: str) -> int:
     """Return a number for whoever speaks on a topic: always the same while this process runs, and spread evenly."""
     try:

@@ -61,6 +61,12 @@ def test_a_shared_batch_is_stored_whole(conn: psycopg.Connection, lane: Lane, an
     assert {2} == {conn.execute("select count(distinct xmin::text) from reading").fetchone()[0]}  # type: ignore[index]
 
 
+def test_an_annex_without_a_share_has_nothing_to_do(lane: Lane, annex: Annex) -> None:
+    """Where all messages are one unit's, the other process gets none of them, and is done at once."""
+    for serial in SERIALS[:8]:  # some of them are this process's alone
+        assert 4 == shares.settle(lane, annex, [batch(1 + q, serial=serial) for q in range(4)]).stored
+
+
 def test_what_is_odd_is_refused_alike_in_both(conn: psycopg.Connection, lane: Lane, annex: Annex) -> None:
     """Released, sent again or malformed: a message means there what it means here."""
     odd = [each._replace(payload=b"{", again=True) for each in MESSAGES[:32]]
@@ -91,7 +97,7 @@ def test_a_message_means_there_what_it_means_here() -> None:
     odd = MESSAGES[0]._replace(**said, released=Released("x", [1]), tried=True)
     here, there = multiprocessing.Pipe()
     Annex(here, multiprocessing.current_process()).begin([odd._replace(handle=Handle(1, 2))])
-    assert [odd] == [Envelope(*row) for row in there.recv()]
+    assert [odd] == [Envelope(*row) for row in zip(*there.recv(), strict=True)]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.events import EventType
-from gateway.ingest import pipeline
+from gateway.ingest import opening
 from gateway.ingest.content import Batch, DeviceEvent, UnitState
 from gateway.ingest.envelope import Envelope
 
@@ -19,9 +19,9 @@ NOW = datetime(2025, 10, 20, tzinfo=UTC)
 recorded = pytest.mark.skipif(not DATA.is_dir(), reason="the recorded messages are not on this machine")
 
 
-def parcel_of(told: dict[str, Any] | bytes, kind: str = "current") -> pipeline.Parcel:
+def parcel_of(told: dict[str, Any] | bytes, kind: str = "current") -> opening.Parcel:
     raw = told if isinstance(told, bytes) else json.dumps(told).encode()
-    return pipeline.opened(Envelope(f"455/AB1-EU-XYZ0001A/status/{kind}", raw, NOW))
+    return opening.opened(Envelope(f"455/AB1-EU-XYZ0001A/status/{kind}", raw, NOW))
 
 
 def batch_of(told: dict[str, Any]) -> Batch:
@@ -134,7 +134,7 @@ def test_standing_fault_is_told_once_a_day() -> None:
 def test_robot_hello_says_its_firmware() -> None:
     """The robots greet on the bare status topic."""
     raw = b'{"msg":"HELLO","protocol":"1.0.0","serial":"X","time":"2025-08-24T07:30:17Z","version":"11.3.5.10"}'
-    assert [UnitState(0, "online", "11.3.5.10")] == pipeline.opened(Envelope("N223/X/status", raw, NOW)).contents
+    assert [UnitState(0, "online", "11.3.5.10")] == opening.opened(Envelope("N223/X/status", raw, NOW)).contents
 
 
 def test_other_json_is_refused() -> None:

@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from gateway import clock
+from gateway.ingest.envelope import Envelope, Handle
 from gateway.ingest.posting import FIRST, Posting, packet
 from gateway.ingest.receipts import Message
-from gateway.ingest.sieve import DUP, RETAIN, Published, Sieve
+from gateway.ingest.sieve import DUP, KNOWN, RETAIN, SHORT, Sieve
 
 OTHER = b"\xd0\x00"  # PINGRESP
 
@@ -27,18 +29,24 @@ class Heard:
     """What a sieve handed on, in order."""
 
     def __init__(self, *, five: bool = True) -> None:
-        self.messages: list[Published] = []
+        self.messages: list[Envelope] = []
         self.mids: list[int] = []
-        self.sieve = Sieve(self.messages.extend, self.mids.extend, five=five)
+        self.sieve = Sieve(self.messages.extend, self.mids.extend, five=five, connection=3)
 
     def feed(self, data: bytes, cuts: list[int]) -> bytes:
         edges = [0, *sorted({cut % (len(data) + 1) for cut in cuts}), len(data)]
         return b"".join(self.sieve.feed(data[a:b]) for a, b in pairwise(edges))
 
 
+def unstamped(message: Envelope) -> Envelope:
+    """Leave out when it came, which differs from read to read."""
+    return message._replace(received_at=NOW)
+
+
+NOW = clock.now()
 messages = st.builds(
     publish,
-    topic=st.binary(max_size=40),
+    topic=st.sampled_from([b"", b"a", b"a/b"]) | st.binary(max_size=40),
     payload=st.binary(max_size=400),
     mid=st.none() | st.integers(1, 65_535),
     flags=st.sampled_from([0, RETAIN, DUP, RETAIN | DUP]),
@@ -53,7 +61,7 @@ def test_bytes_may_be_cut_anywhere(packets: list[bytes], cuts: list[int]) -> Non
     whole, cut = Heard(), Heard()
     left = whole.feed(b"".join(packets), [])
     assert left == cut.feed(b"".join(packets), cuts)
-    assert (whole.messages, whole.mids) == (cut.messages, cut.mids)
+    assert ([*map(unstamped, whole.messages)], whole.mids) == ([*map(unstamped, cut.messages)], cut.mids)
     assert b"".join(one for one in packets if one[0] & 0xF0 not in {0x30, 0x40}) == left
     assert sum(one[0] & 0xF0 == 0x30 for one in packets) == len(whole.messages)
 
@@ -74,16 +82,47 @@ def test_message_is_read_whole() -> None:
     heard = Heard()
     assert b"" == heard.feed(publish(b"a/b", b"x", 7, DUP, properties.pack()) + publish(b"c", b"", None, RETAIN), [])
     assert [
-        Published(b"a/b", b"x", 7, 0x3A, "application/cbor"),
-        Published(b"c", b"", None, 0x31, None),
-    ] == heard.messages
+        Envelope("a/b", b"x", NOW, "application/cbor", again=True, handle=Handle(3, 7)),
+        Envelope("c", b"", NOW, retained=True),
+    ] == [*map(unstamped, heard.messages)]
+
+
+@given(
+    st.sampled_from([b"ww/v1/a/tlm", b"ww/v1/b/tlm", b"\xff", b"x" * 200]),
+    st.binary(max_size=20_000),
+    st.sampled_from([0, RETAIN, DUP, RETAIN | DUP]),
+    st.booleans(),
+)
+def test_usual_message_is_read_as_any_other(topic: bytes, payload: bytes, flags: int, five: bool) -> None:
+    """What is taken in passing, of whatever length, says what it says with a property, which is looked at closely."""
+    heard = Heard(five=five)
+    plain = publish(topic, payload, 513, flags, properties=b"\x00" if five else None)
+    closely = publish(topic, payload, 513, flags, properties=b"\x02\x01\x00" if five else None)
+    assert b"" == heard.feed(plain * 2 + closely, [])
+    expected = Envelope(
+        topic.decode("utf-8", "replace"), payload, NOW, retained=bool(flags & RETAIN), again=bool(flags & DUP),
+        handle=Handle(3, 513),
+    )  # fmt: skip
+    assert [expected] * 3 == [*map(unstamped, heard.messages)]
+
+
+def test_topics_are_remembered_within_bounds() -> None:
+    """A topic that comes again is the same text; more than KNOWN of them, and long ones, are not kept."""
+    heard = Heard()
+    heard.feed(publish(b"ww/v1/a/tlm", b"x", 1) * 2, [])
+    assert heard.messages[0].topic is heard.messages[1].topic
+    heard.feed(publish(b"y" * (SHORT + 1), b"x", 1), [])
+    heard.feed(b"".join(publish(b"%d" % number, b"", 1) for number in range(KNOWN)), [])
+    remembered = heard.sieve._topics
+    assert len(remembered) <= KNOWN
+    assert max(map(len, remembered)) <= SHORT
 
 
 def test_mqtt_3_has_no_properties() -> None:
     """In MQTT 3.1.1 the payload follows the message id at once."""
     heard = Heard(five=False)
     heard.feed(publish(b"a", b"\x00\x01", 5, properties=None), [])
-    assert [Published(b"a", b"\x00\x01", 5, 0x32, None)] == heard.messages
+    assert [("a", b"\x00\x01", Handle(3, 5))] == [(one.topic, one.payload, one.handle) for one in heard.messages]
 
 
 def test_malformed_message_is_left_to_the_library() -> None:
@@ -104,7 +143,7 @@ def numbered() -> Iterator[Message]:
         yield Message("ww/v1/acme.1/dn/receipt", b"%d" % number)
 
 
-def read(packets: list[bytes]) -> list[Published]:
+def read(packets: list[bytes]) -> list[Envelope]:
     heard = Heard()
     heard.feed(b"".join(packets), [])
     return heard.messages
@@ -119,7 +158,7 @@ def test_never_more_is_under_way_than_the_broker_takes() -> None:
     posting.acknowledged([FIRST + 1])
     assert [b"0", b"1", b"2", b"3"] == [one.payload for one in read(packets)]
     while len(found := read(packets)) < 100:
-        posting.acknowledged([one.mid for one in found if one.mid is not None])
+        posting.acknowledged([one.handle.mid for one in found if one.handle])
     assert [b"%d" % number for number in range(100)] == [one.payload for one in found]
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.ingest import payload, pipeline, rejection
+from gateway.ingest import opening, payload, rejection
 from gateway.ingest.content import Batch
 from gateway.ingest.envelope import Envelope
 
@@ -44,7 +44,7 @@ def refused(raw: bytes, content_type: str | None = None) -> str:
 @given(st.binary(max_size=300), st.sampled_from(TOPICS), st.sampled_from([None, "application/cbor", "text/plain"]))
 def test_any_bytes_are_read_or_refused(raw: bytes, topic: str, content_type: str | None) -> None:
     """Random bytes on any topic are contents or a reason, never an exception."""
-    parcel = pipeline.opened(Envelope(topic, raw, NOW, content_type))
+    parcel = opening.opened(Envelope(topic, raw, NOW, content_type))
     assert bool(parcel.contents) != bool(parcel.refused)
 
 
@@ -55,14 +55,14 @@ def test_any_values_are_read_or_refused(told: Any, topic: str) -> None:
     with contextlib.suppress(TypeError, ValueError):  # bytes, or a lone surrogate: CBOR alone can say it
         raws.append(json.dumps(told).encode())
     for raw in raws:
-        parcel = pipeline.opened(Envelope(topic, raw, NOW))
+        parcel = opening.opened(Envelope(topic, raw, NOW))
         assert bool(parcel.contents) != bool(parcel.refused)
 
 
 @given(st.text(max_size=200))
 def test_any_topic_is_known_or_refused(topic: str) -> None:
     """A topic nobody reads is refused with a reason."""
-    parcel = pipeline.opened(Envelope(topic, b"{}", NOW))
+    parcel = opening.opened(Envelope(topic, b"{}", NOW))
     assert parcel.refused
 
 
@@ -144,13 +144,13 @@ def test_reasons_read_as_sentences() -> None:
 
 def test_batch_refuses_a_session_of_nought_on_the_wire() -> None:
     """Session 0 belongs to units without a sequence; on our own topics it is refused."""
-    parcel = pipeline.opened(Envelope(TOPICS[0], json.dumps(BATCH | {"s": 0}).encode(), NOW))
+    parcel = opening.opened(Envelope(TOPICS[0], json.dumps(BATCH | {"s": 0}).encode(), NOW))
     assert ["wrong_shape"] == [reason.code for reason in parcel.refused]
 
 
 def test_retained_telemetry_is_refused() -> None:
     """Telemetry from the broker's store is old news told as new."""
-    parcel = pipeline.opened(Envelope(TOPICS[0], json.dumps(BATCH).encode(), NOW, retained=True))
+    parcel = opening.opened(Envelope(TOPICS[0], json.dumps(BATCH).encode(), NOW, retained=True))
     assert ["retained_telemetry"] == [reason.code for reason in parcel.refused]
 
 
@@ -162,7 +162,7 @@ def test_senml_is_read_as_it_stands() -> None:
         {"n": "hepa.left_pct", "t": -5, "v": 41},
         {"n": "running", "vb": True},
     ]
-    parcel = pipeline.opened(Envelope(TOPICS[0], json.dumps(pack).encode(), NOW))
+    parcel = opening.opened(Envelope(TOPICS[0], json.dumps(pack).encode(), NOW))
     batch = parcel.contents[0]
     assert isinstance(batch, Batch)
     assert "synced" == batch.c
@@ -175,7 +175,7 @@ def test_senml_is_read_as_it_stands() -> None:
 def test_senml_in_cbor_uses_its_numeric_labels() -> None:
     """Labels of RFC 8428, table 4; a time below 2^28 is relative to now."""
     pack = [{-2: "urn:dev:1:", 0: "pm25", 2: 9.5, 6: -30}, {0: "pm25", 2: 9.0}]
-    parcel = pipeline.opened(Envelope(TOPICS[0], cbor2.dumps(pack), NOW))
+    parcel = opening.opened(Envelope(TOPICS[0], cbor2.dumps(pack), NOW))
     batch = parcel.contents[0]
     assert isinstance(batch, Batch)
     assert ("none", [(-30.0, {"pm25": 9.5}), (0.0, {"pm25": 9.0})]) == (batch.c, batch.r)

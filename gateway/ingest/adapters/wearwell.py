@@ -6,7 +6,7 @@ from msgspec import Meta, Struct, structs
 
 from gateway.events import EventType
 from gateway.ingest import payload, rejection, senml
-from gateway.ingest.content import Batch, Clock, Content, Count, DeviceEvent, Reply, UnitState
+from gateway.ingest.content import LAST, Batch, Clock, Content, Count, DeviceEvent, Reply, UnitState
 from gateway.ingest.envelope import Envelope
 from gateway.ingest.topics import Address
 
@@ -90,7 +90,7 @@ def _telemetry(envelope: Envelope) -> list[Content]:
         if first and (first == JSON_LIST or first[0] in CBOR_LISTS):
             return list(senml.read(envelope))
         batch = payload.batch(envelope.payload, envelope.content_type)
-    if batch.s < 1 or batch.q + len(batch.r) > 2**53:
+    if batch.s < 1 or batch.q + len(batch.r) > LAST:
         raise rejection.WrongShape("Sessions and sequence numbers lie between 1 and 2^53.")
     return [batch]
 

@@ -7,7 +7,8 @@ import threading
 import time
 from typing import Self
 
-from gateway.ingest.sieve import Published, Sieve
+from gateway.ingest.envelope import Envelope
+from gateway.ingest.sieve import Sieve
 
 FILTER = b"ww/v1/+/dn/receipt"
 
@@ -38,9 +39,9 @@ class Listener:
         while data := self._socket.recv(262_144):
             self._sieve.feed(data)
 
-    def _arrived(self, messages: list[Published]) -> None:
+    def _arrived(self, messages: list[Envelope]) -> None:
         now = time.time()
         for message in messages:
             told = json.loads(message.payload)
             if "through" in told:
-                self.heard.setdefault(message.topic.split(b"/")[2].decode(), []).append((now, told["through"]))
+                self.heard.setdefault(message.topic.split("/")[2], []).append((now, told["through"]))
