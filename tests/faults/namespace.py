@@ -1,6 +1,7 @@
 """A network namespace of the test's own, with one cable to this machine: a real network that can be unplugged."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -16,19 +17,18 @@ class Namespace:
 
     def __init__(self) -> None:
         self.name = f"ww{os.getpid()}"
-        self.cable = f"{self.name}h"
+        self.cable, self.inside = f"{self.name}h", f"{self.name}g"
         if shutil.which("ip") is None or self._ip("netns", "add", self.name).returncode:
             pytest.skip("this account may not make network namespaces")
 
     def __enter__(self) -> Self:
-        inside = f"{self.name}g"
         for command in (
-            f"link add {self.cable} type veth peer name {inside}",
-            f"link set {inside} netns {self.name}",
+            f"link add {self.cable} type veth peer name {self.inside}",
+            f"link set {self.inside} netns {self.name}",
             f"addr add {HERE}/30 dev {self.cable}",
             f"link set {self.cable} up",
-            f"-n {self.name} addr add {THERE}/30 dev {inside}",
-            f"-n {self.name} link set {inside} up",
+            f"-n {self.name} addr add {THERE}/30 dev {self.inside}",
+            f"-n {self.name} link set {self.inside} up",
             f"-n {self.name} link set lo up",
         ):
             made = self._ip(*command.split())
@@ -38,6 +38,7 @@ class Namespace:
     def __exit__(self, *_: object) -> None:
         self._ip("netns", "del", self.name)
         self._ip("link", "del", self.cable)
+        self._nft((), f"delete table netdev {self.name}")
 
     @property
     def before(self) -> Sequence[str]:
@@ -52,12 +53,31 @@ class Namespace:
         """Let packets through again."""
         self._ip("link", "set", self.cable, "up")
 
-    def spoil(self, how: str) -> bool:
-        """Spoil the cable, such as with `loss 10% delay 50ms`; say False where the kernel cannot."""
-        command = ["tc", "qdisc", "replace", "dev", self.cable, "root", "netem", *how.split()]
-        return (
-            shutil.which("tc") is not None and not subprocess.run(command, check=False, capture_output=True).returncode
-        )
+    def lose(self, percent: int) -> bool:
+        """Let the cable lose so many of a hundred packets, either way and at random; say False where that cannot be."""
+        made = []
+        for before, end in self._ends():
+            hook = f"type filter hook ingress device {end} priority 0;"
+            rule = f"numgen random mod 100 < {percent} counter drop;"
+            made.append(self._nft(before, f"table netdev {self.name} {{ chain lossy {{ {hook} {rule} }}; }}"))
+        return all(one is not None for one in made)
+
+    def lost(self) -> int:
+        """Return how many packets the cable has lost."""
+        told = [self._nft(before, f"list table netdev {self.name}") or "" for before, _ in self._ends()]
+        return sum(int(packets) for one in told for packets in re.findall(r"counter packets (\d+)", one))
+
+    def _ends(self) -> tuple[tuple[Sequence[str], str], ...]:
+        """Return the ends of the cable: what a command begins with to run there, and its name there."""
+        return ((), self.cable), (self.before, self.inside)
+
+    @staticmethod
+    def _nft(before: Sequence[str], command: str) -> str | None:
+        """Return what nftables says to a command, None where it refuses or is not here."""
+        if shutil.which("nft") is None:
+            return None
+        done = subprocess.run([*before, "nft", command], check=False, capture_output=True, text=True)
+        return None if done.returncode else done.stdout
 
     @staticmethod
     def _ip(*words: str) -> "subprocess.CompletedProcess[bytes]":
