@@ -169,7 +169,7 @@ class Settings(BaseSettings):
     keep_messages_d: NonNegativeInt = Field(400, description="days that sent mails and messages are kept; 0: for ever")
     keep_events_d: NonNegativeInt = Field(1_100, description="days that handled events are kept; 0: for ever")
     keep_quarantine_d: NonNegativeInt = Field(
-        90, description="days that refused messages, and counts of what came twice, are kept; 0: for ever"
+        90, description="days that refused messages, filled gaps, and counts of what came twice are kept; 0: for ever"
     )
 
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe line logged")

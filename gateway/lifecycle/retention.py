@@ -54,6 +54,13 @@ RULES = (
            delete from duplicate_hourly d using oldest
            where d.unit_id = oldest.unit_id and d.hour = oldest.hour and d.hour < %(before)s""",
     ),
+    Rule(
+        "gap",  # one that is lost stays: its numbers may still come, and nothing else would know them from repeats
+        "keep_quarantine_d",
+        """delete from gap where gap_id = any(array(
+               select gap_id from gap where outcome = 'filled' and closed_at < %(before)s
+               order by closed_at limit %(batch)s))""",
+    ),
 )
 
 

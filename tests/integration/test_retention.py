@@ -58,6 +58,17 @@ def refused(conn: psycopg.Connection, topic: str) -> None:
     )
 
 
+def gaps(conn: psycopg.Connection, house: House, unit_id: int, days: int) -> None:
+    """Open three gaps, of which one is filled at once and one is lost."""
+    for place, outcome in enumerate((None, "filled", "lost")):
+        conn.execute(
+            """insert into gap (tenant_id, unit_id, session, seqs, found_at, closed_at, outcome)
+               values (%s, %s, 7, int8range(%s, %s), %s, %s, %s)""",
+            (house.tenant_id, unit_id, days * 10 + place, days * 10 + place + 1, clock.now(),
+             outcome and clock.now(), outcome),
+        )  # fmt: skip
+
+
 def test_what_is_done_and_old_is_let_go_and_nothing_else(conn: psycopg.Connection, house: House) -> None:
     """Sent or given up, handled, refused: each after its own number of days; what waits stays however old it is."""
     unit_id = fleet.enrol(conn, house)
@@ -70,9 +81,14 @@ def test_what_is_done_and_old_is_let_go_and_nothing_else(conn: psycopg.Connectio
         happened(conn, house, unit_id, f"waiting{days}")
         refused(conn, f"t{days}")
         came_twice(conn, house, unit_id)
+        gaps(conn, house, unit_id, days)
     now = BORN + 100 * DAY
-    assert {"outbox": 6, "event": 2, "quarantine": 3, "duplicate_hourly": 3} == retention.let_go(conn, KEPT, now)
-    assert {"outbox": 0, "event": 0, "quarantine": 0, "duplicate_hourly": 0} == retention.let_go(conn, KEPT, now)
+    done = {"outbox": 6, "event": 2, "quarantine": 3, "duplicate_hourly": 3, "gap": 3}
+    assert done == retention.let_go(conn, KEPT, now)
+    assert dict.fromkeys(done, 0) == retention.let_go(conn, KEPT, now)
+    assert [("filled", 1), ("lost", 4), (None, 4)] == conn.execute(
+        "select outcome, count(*) from gap group by outcome order by outcome"
+    ).fetchall()
     left = {row[0] for row in conn.execute("select key from outbox union select key from event")}
     assert {"sent95", "failed95", "handled55", "handled95"} == {key for key in left if not key.startswith("wait")}
     assert 8 == sum(key.startswith("wait") for key in left)
@@ -94,7 +110,8 @@ def test_the_worker_says_what_it_let_go_and_goes_on_while_there_is_more(
         chores = Chores(KEPT, of_worker, fleet.desk(conn))
         [chore] = [chore for chore in chores.chores() if chore.name == "retention"]
         assert [True, False] == [chore.work(), chore.work()]
-    assert [{"outbox": 0, "event": 1, "quarantine": 1, "duplicate_hourly": 0}] == [line["rows"] for line in said]
+    gone = {"outbox": 0, "event": 1, "quarantine": 1, "duplicate_hourly": 0, "gap": 0}
+    assert [gone] == [line["rows"] for line in said]
 
 
 def test_zero_days_keep_for_ever(conn: psycopg.Connection, house: House) -> None:
