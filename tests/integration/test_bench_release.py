@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from gateway.bench import choose, explain, fit, listing, read, release, shadow, staff
-from gateway.bench.release import Damaged
+from gateway.bench.damaged import Damaged
 from gateway.bench.staff import MayNotRelease
 from gateway.errors import Conflict, NotFound
 from gateway.notify.reasons import Reason
