@@ -87,6 +87,15 @@ def _any_answers(had: list[dict[str, Any]], slot: Slot) -> bool:
     return any(now == (each["indicator_eol"], tuple(each["levels"]), tuple(each.get("covariates", ()))) for each in had)
 
 
+def claim(conn: psycopg.Connection, slot_id: int) -> bool:
+    """Take a slot to learn it until the transaction ends; False where another worker has it, or has learned it since.
+
+    Two that learned the same slot would make two versions of one lesson, and one step would not roll them back.
+    """
+    row = conn.execute("select pg_try_advisory_xact_lock(hashtextextended('learn', %s))", (slot_id,)).fetchone()
+    return bool(row and row[0]) and slot_id in ripe(conn)
+
+
 def learn(conn: psycopg.Connection, slot_id: int, now: datetime) -> int | None:
     """Fit the slot's model from all it has seen and keep it as a version; return its id, None when nothing is new."""
     slot = models.get_slot(conn, slot_id)
@@ -118,6 +127,7 @@ def learn(conn: psycopg.Connection, slot_id: int, now: datetime) -> int | None:
         fitted_on=versions.fitted_on(slot, labels, running, now, related.versions(now)),
         now=now,
     )
+    releases.hold(conn, slot_id)  # staff may be deciding at this moment: their word comes first
     if version_id is not None and not releases.staff_decides(releases.log(conn, slot_id)):
         words = "released by itself: staff have released nothing for this slot"
         releases.record(conn, slot, "release", version_id, slot.predictor, actor=releases.GATEWAY, note=words, now=now)
