@@ -8,8 +8,8 @@ import psycopg
 
 from gateway.bench import contender, release, shadow
 from gateway.bench.contender import Contender
+from gateway.bench.damaged import Damaged
 from gateway.bench.record import Record
-from gateway.bench.release import Damaged
 from gateway.errors import Conflict, NotFound
 from gateway.registry.models import Slot
 from gateway.replenish import versions, way

@@ -9,8 +9,8 @@ import psycopg
 
 from gateway.bench.crew import INLINE, Crew, Lesson
 from gateway.bench.crew import fit as learn
+from gateway.bench.damaged import Damaged
 from gateway.bench.record import Record
-from gateway.bench.release import Damaged
 from gateway.errors import Conflict
 from gateway.registry.models import Slot
 from gateway.replenish import versions, way

@@ -8,17 +8,14 @@ from datetime import datetime
 import psycopg
 
 from gateway import clock
-from gateway.bench import read
+from gateway.bench import read, shadow
+from gateway.bench.damaged import Damaged
 from gateway.errors import Conflict
 from gateway.registry import audit, models
 from gateway.registry.models import Slot
 from gateway.replenish import learn, releases, versions, way
 from gateway.replenish.releases import Release
 from predictors.artifact import DamagedArtifact
-
-
-class Damaged(Conflict):
-    """A version's artifact cannot be read; what is in force stays."""
 
 
 def release(conn: psycopg.Connection, version_id: int, *, actor: str, note: str, now: datetime) -> Slot:
@@ -47,17 +44,25 @@ def release(conn: psycopg.Connection, version_id: int, *, actor: str, note: str,
         raise Conflict(f"version {version_id} is in force already")
     releases.record(conn, slot, "release", version_id, version.predictor, actor=actor, note=note.strip(), now=now)
     _note(conn, slot, "model_released", actor, {"model_version_id": version_id, "note": note.strip()})
+    shadow.take_over(conn, slot, version_id, actor=actor, now=now)
     return models.get_slot(conn, slot.slot_id)
 
 
-def rollback(conn: psycopg.Connection, slot_id: int, *, actor: str, note: str, now: datetime) -> int | None:
+def rollback(
+    conn: psycopg.Connection, slot_id: int, *, actor: str, note: str, now: datetime, last: int | None = None
+) -> int | None:
     """Take the last release off again and return the version in force then, None for the declaration alone.
 
     That is not the version released before where that one does not answer any more; unasked() tells which those are.
-    Raises Conflict where nothing is released.
+    `last` is the row of the log that was the last one when this was decided: a roll-back names no version, so pressed
+    twice, or after somebody else decided, it would take back another release than was meant.
+    Raises Conflict where nothing is released, or `last` is the last one no more.
     """
     slot = _held(conn, slot_id)
-    stack = releases.standing(releases.log(conn, slot_id))
+    rows = releases.log(conn, slot_id)
+    if last is not None and (not rows or rows[-1].release_id != last):
+        raise Conflict("something was released or rolled back since this page was opened; open it again and look")
+    stack = releases.standing(rows)
     if not stack:
         raise Conflict(
             f"nothing is released for the slot {slot.code!r}: it is forecast from its declaration;"
@@ -70,7 +75,15 @@ def rollback(conn: psycopg.Connection, slot_id: int, *, actor: str, note: str, n
     told = {"model_version_id": back, "instead_of": gone.model_version_id, "note": note.strip()}
     detail = {**told, "not_asked": unasked(conn, slot_id, back)}
     _note(conn, slot, "model_rolled_back", actor, detail)
+    if back is not None:
+        shadow.take_over(conn, slot, back, actor=actor, now=now)
     return back
+
+
+def last(conn: psycopg.Connection, slot_id: int) -> int | None:
+    """Return the last row of a slot's log, that a roll-back is decided by; None where it has none."""
+    rows = releases.log(conn, slot_id)
+    return rows[-1].release_id if rows else None
 
 
 def unasked(conn: psycopg.Connection, slot_id: int, stands: int | None) -> list[int]:
@@ -98,8 +111,7 @@ def _named(stands: Release | None) -> str:
 
 
 def _held(conn: psycopg.Connection, slot_id: int) -> Slot:
-    """Let nobody else release for this slot until the transaction ends."""
-    conn.execute("select pg_advisory_xact_lock(hashtextextended('release', %s))", (slot_id,))
+    releases.hold(conn, slot_id)
     return models.get_slot(conn, slot_id)
 
 

@@ -12,11 +12,11 @@ import structlog
 from psycopg.rows import class_row
 
 from gateway import clock
-from gateway.bench.release import Damaged
-from gateway.errors import NotFound
+from gateway.bench.damaged import Damaged
+from gateway.errors import Conflict, NotFound
 from gateway.registry import audit, models
 from gateway.registry.models import Slot
-from gateway.replenish import delivery, features, versions, way
+from gateway.replenish import delivery, features, learn, releases, versions, way
 from predictors.artifact import DamagedArtifact
 from predictors.decision import order_quantile
 
@@ -51,14 +51,18 @@ class Shadow:
 def start(conn: psycopg.Connection, version_id: int, *, actor: str, now: datetime) -> None:
     """Let a version forecast beside the champion from now on, instead of the shadow before it. The caller commits.
 
-    Raises NotFound, Damaged.
+    Raises NotFound, Damaged, and Conflict where it is the champion itself.
     """
     version = versions.get(conn, version_id)
+    releases.hold(conn, version.slot_id)
     try:
         versions.model(conn, version_id)
     except DamagedArtifact as damaged:
         raise Damaged(f"version {version_id} gets no shadow: {damaged}") from None
     slot = models.get_slot(conn, version.slot_id)
+    stands = learn.in_force(conn, slot).version
+    if stands is not None and stands.model_version_id == version_id:
+        raise Conflict(f"version {version_id} is in force: it would forecast beside itself")
     _end(conn, slot, now)
     conn.execute(
         "insert into shadow (tenant_id, slot_id, model_version_id, actor, started_at) values (%s, %s, %s, %s, %s)",
@@ -76,12 +80,20 @@ def own(conn: psycopg.Connection, slot: Slot, version_id: int) -> int:
 
 def end(conn: psycopg.Connection, slot: Slot, *, actor: str, now: datetime) -> int:
     """End the slot's shadow and return its version; what it said stays. Raises NotFound where none forecasts."""
+    releases.hold(conn, slot.slot_id)
     shadow = live(conn, slot.slot_id)
     if shadow is None:
         raise NotFound(f"no challenger forecasts in the shadow of the slot {slot.code!r}")
     _end(conn, slot, now)
     _note(conn, slot, "shadow_ended", actor, shadow.model_version_id)
     return shadow.model_version_id
+
+
+def take_over(conn: psycopg.Connection, slot: Slot, version_id: int, *, actor: str, now: datetime) -> None:
+    """End the slot's shadow if it is this version's, which is in force now and would forecast beside itself."""
+    shadow = live(conn, slot.slot_id)
+    if shadow is not None and shadow.model_version_id == version_id:
+        end(conn, slot, actor=actor, now=now)
 
 
 def live(conn: psycopg.Connection, slot_id: int) -> Shadow | None:

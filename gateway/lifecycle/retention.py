@@ -1,7 +1,8 @@
 """How long rows are kept that have done their work: what was sent, what was answered, what was refused.
 
-Each look takes the oldest rows of a table, a bounded number, and lets go those that are done and old enough: it costs
-the same however long the table is. Readings go otherwise (aging.py); cycles, forecasts and orders are not touched.
+Each look takes the oldest rows of a table that are done, a bounded number, and lets go those that are old enough: it
+costs the same however long the table is, and what waits, as a mail does whose day comes in half a year, keeps nothing
+behind it. Readings go otherwise (aging.py); cycles, forecasts and orders are not touched.
 """
 
 from collections.abc import Iterator
@@ -27,17 +28,16 @@ RULES = (
     Rule(
         "outbox",
         "keep_messages_d",
-        """with oldest as (select message_id, coalesce(sent_at, failed_at) as done_at from outbox
-                           order by message_id limit %(batch)s)
-           delete from outbox o using oldest where o.message_id = oldest.message_id and done_at < %(before)s""",
+        """with oldest as (select message_id from outbox where coalesce(sent_at, failed_at) < %(before)s
+                           order by coalesce(sent_at, failed_at) limit %(batch)s)
+           delete from outbox o using oldest where o.message_id = oldest.message_id""",
     ),
     Rule(
         "event",
         "keep_events_d",
-        """with oldest as (select event_id, greatest(recorded_at, handled_at) as done_at, handled_at from event
-                           order by event_id limit %(batch)s)
-           delete from event e using oldest
-           where e.event_id = oldest.event_id and oldest.handled_at is not null and done_at < %(before)s""",
+        """with oldest as (select event_id, greatest(recorded_at, handled_at) as done_at from event
+                           where handled_at is not null order by event_id limit %(batch)s)
+           delete from event e using oldest where e.event_id = oldest.event_id and done_at < %(before)s""",
     ),
     Rule(
         "quarantine",
@@ -57,9 +57,9 @@ RULES = (
     Rule(
         "gap",  # one that is lost stays: its numbers may still come, and nothing else would know them from repeats
         "keep_quarantine_d",
-        """delete from gap where gap_id = any(array(
-               select gap_id from gap where outcome = 'filled' and closed_at < %(before)s
-               order by closed_at limit %(batch)s))""",
+        """with oldest as (select gap_id from gap where outcome = 'filled' and closed_at < %(before)s
+                           order by closed_at limit %(batch)s)
+           delete from gap g using oldest where g.gap_id = oldest.gap_id""",
     ),
 )
 

@@ -1,9 +1,10 @@
 """Learning: a slot's model fitted anew from finished and running cycles, as an immutable version.
 
 Only cycles whose end would have shown itself, and whose beginning was heard of, teach a life (labels.py): that a part
-which nobody looks at still runs is no survival. The gateway learns when finished cycles have grown by a tenth, and
-releases what it learned by itself only while staff have released nothing for that slot: from then on the manufacturer
-decides, and what is learned waits as a challenger.
+which nobody looks at still runs is no survival. Of a large fleet a share of the units is learned from, with all that
+each had and has: the latest cycles would be the youngest, and say of a part only that it may end young. The gateway
+learns when finished cycles have grown by a tenth, and releases what it learned by itself only while staff have released
+nothing for that slot: from then on the manufacturer decides, and what is learned waits as a challenger.
 """
 
 from dataclasses import dataclass
@@ -27,17 +28,27 @@ from predictors.registry import named
 
 LEAST_LABELS = 5
 GROWTH = 1.1
-MOST_RUNNING = 5_000  # running cycles looked at: beyond that they say the same again
+MOST = 10_000  # cycles learned from, finished and running: beyond that they say the same again
+HASHES = 2**32  # of units, from minus half of it: those below a mark are a share that is the same each time
 log = structlog.get_logger()
 
 # Slots with labels enough, and the declarations of those versions that have learned nearly as much already.
 RIPE = """
 select s.slot_id, array(
   select distinct v.artifact -> 'declaration' from model_version v
-  where v.slot_id = s.slot_id and v.predictor = s.predictor and (l.n < v.labels * %s::float8 or l.n <= v.labels))
+  cross join coalesce((v.fitted_on ->> 'finished_in_all')::int, v.labels) had
+  where v.slot_id = s.slot_id and v.predictor = s.predictor and (l.n < had * %s::float8 or l.n <= had))
 from slot s join lateral (select count(*) as n from cycle c
                           where c.slot_id = s.slot_id and (c.label ->> 'witnessed')::boolean) l on true
 where l.n >= %s"""
+COUNTED = """
+select count(*) filter (where not upper_inf(period)), count(*) from cycle
+where slot_id = %s and (upper_inf(period) or (label ->> 'witnessed')::boolean)"""
+FINISHED = """
+select label from cycle where slot_id = %s and (label ->> 'witnessed')::boolean and hashint8(unit_id) < %s
+order by cycle_id"""
+RUNNING = """
+select unit_id from cycle where slot_id = %s and upper_inf(period) and hashint8(unit_id) < %s order by unit_id"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,20 +98,22 @@ def _any_answers(had: list[dict[str, Any]], slot: Slot) -> bool:
     return any(now == (each["indicator_eol"], tuple(each["levels"]), tuple(each.get("covariates", ()))) for each in had)
 
 
+def claim(conn: psycopg.Connection, slot_id: int) -> bool:
+    """Take a slot to learn it until the transaction ends; False where another worker has it, or has learned it since.
+
+    Two that learned the same slot would make two versions of one lesson, and one step would not roll them back.
+    """
+    row = conn.execute("select pg_try_advisory_xact_lock(hashtextextended('learn', %s))", (slot_id,)).fetchone()
+    return bool(row and row[0]) and slot_id in ripe(conn)
+
+
 def learn(conn: psycopg.Connection, slot_id: int, now: datetime) -> int | None:
-    """Fit the slot's model from all it has seen and keep it as a version; return its id, None when nothing is new."""
+    """Fit the slot's model from what it has seen and keep it as a version; return its id, None when nothing is new."""
     slot = models.get_slot(conn, slot_id)
-    finished = conn.execute(
-        "select label from cycle where slot_id = %s and (label ->> 'witnessed')::boolean", (slot_id,)
-    ).fetchall()
-    labels = [label for (label,) in finished]
-    units = [
-        row[0]
-        for row in conn.execute(
-            "select unit_id from cycle where slot_id = %s and upper_inf(period) order by cycle_id desc limit %s",
-            (slot_id, MOST_RUNNING),
-        )
-    ]
+    in_all, every = conn.execute(COUNTED, (slot_id,)).fetchone() or (0, 0)
+    share = (slot_id, int(HASHES * min(MOST / max(every, 1), 1.0)) - HASHES // 2)
+    labels = [label for (label,) in conn.execute(FINISHED, share)]
+    units = [unit_id for (unit_id,) in conn.execute(RUNNING, share)]
     under_way = features.read(conn, slot, units, now)
     model = named(slot.predictor)(way.declared(slot))
     teaches = under_way.alive & under_way.heard
@@ -115,9 +128,10 @@ def learn(conn: psycopg.Connection, slot_id: int, now: datetime) -> int | None:
         model.to_artifact(),
         labels=len(labels),
         note=f"learned from {len(labels)} finished and {len(running)} running cycles",
-        fitted_on=versions.fitted_on(slot, labels, running, now, related.versions(now)),
+        fitted_on=versions.fitted_on(slot, labels, running, now, related.versions(now)) | {"finished_in_all": in_all},
         now=now,
     )
+    releases.hold(conn, slot_id)  # staff may be deciding at this moment: their word comes first
     if version_id is not None and not releases.staff_decides(releases.log(conn, slot_id)):
         words = "released by itself: staff have released nothing for this slot"
         releases.record(conn, slot, "release", version_id, slot.predictor, actor=releases.GATEWAY, note=words, now=now)

@@ -33,6 +33,11 @@ class Release:
     released_at: datetime
 
 
+def hold(conn: psycopg.Connection, slot_id: int) -> None:
+    """Let nobody else release, roll back or begin a shadow for this slot until the transaction ends."""
+    conn.execute("select pg_advisory_xact_lock(hashtextextended('release', %s))", (slot_id,))
+
+
 def log(conn: psycopg.Connection, slot_id: int) -> list[Release]:
     """Return every release and roll-back of a slot, in the order in which they happened."""
     with conn.cursor(row_factory=class_row(Release)) as cursor:

@@ -90,12 +90,27 @@ def score_units(conn: psycopg.Connection, unit_ids: list[int], now: datetime) ->
         (unit_ids,),
     ).fetchall()
     for slot_id, units in slots:
-        try:
-            with conn.transaction():  # one slot that cannot be scored keeps no other from it
-                _score_slot(conn, models.get_slot(conn, slot_id), units, now)
-        except (ValueError, ArithmeticError, LookupError, psycopg.DataError, psycopg.IntegrityError):
-            # a declaration, an artifact or a number that cannot be
-            log.exception("slot not scored", slot_id=slot_id, units=len(units))
+        unscored = _score_apart(conn, slot_id, units, now)
+        if unscored:
+            log.error("units not scored", slot_id=slot_id, unit_ids=unscored)
+
+
+def _score_apart(conn: psycopg.Connection, slot_id: int, unit_ids: list[int], now: datetime) -> list[int]:
+    """Score a slot of these units and return those that cannot be scored, which keep no other unit or slot from it.
+
+    What cannot be (a declaration, an artifact, a number) is looked for by halves: of a hundred units it is mostly one.
+    """
+    try:
+        with conn.transaction():
+            _score_slot(conn, models.get_slot(conn, slot_id), unit_ids, now)
+    except (ValueError, ArithmeticError, LookupError, psycopg.DataError, psycopg.IntegrityError) as error:
+        if len(unit_ids) == 1:
+            log.warning("not scored", slot_id=slot_id, unit_id=unit_ids[0], exc_info=error)
+            return unit_ids
+    else:
+        return []
+    half = len(unit_ids) // 2
+    return [each for some in (unit_ids[:half], unit_ids[half:]) for each in _score_apart(conn, slot_id, some, now)]
 
 
 def _score_slot(conn: psycopg.Connection, slot: Slot, unit_ids: list[int], now: datetime) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
+from math import floor, log10
 
 from gateway.notify.words import days_between, span
 from gateway.registry.timeline import CycleOf, Day, ForecastAt
@@ -79,19 +80,26 @@ def _dates(low: datetime, high: datetime, scale: Scale, at_most: int) -> list[Ti
     """Return round dates for an axis, no more than `at_most`."""
     reach = max(days_between(high, low), 0.5)
     step = next((s for s in STEPS_D if reach / s <= at_most), STEPS_D[-1])
-    first = low.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    midnight = low.replace(hour=0, minute=0, second=0, microsecond=0)
+    first = midnight if midnight == low else midnight + timedelta(days=1)
     dates = [first + timedelta(days=step * i) for i in range(int(reach / step) + 1)]
     pattern = "%b %Y" if step >= 61 else "%-d %b"
-    return [Tick(scale(_stamp(d)), format(d, pattern)) for d in dates if d <= high]
+    return [Tick(scale(_stamp(d)), format(d, pattern)) for d in dates if d < high]
 
 
 def _numbers(low: float, high: float, scale: Scale) -> list[Tick]:
     """Return three or four round numbers for an axis."""
     raw = (high - low) / 3 or 1.0
-    size = 10.0 ** len(str(int(raw))) / 10 if raw >= 1 else 0.1
+    size = 10.0 ** floor(log10(raw))
     step = next(m * size for m in (1, 2, 2.5, 5, 10, 20) if m * size >= raw)
     first = -(-low // step) * step
-    return [Tick(scale(v), f"{v:g}") for v in (round(first + i * step, 6) for i in range(5)) if v <= high]
+    values = (float(f"{first + i * step:.6g}") for i in range(5))
+    return [Tick(scale(v), f"{v:g}") for v in values if v <= high]
+
+
+def _number(value: float) -> str:
+    """Return a number to one decimal, or to two digits where that would leave nothing of it."""
+    return f"{value:,.1f}" if value == 0 or abs(value) >= 0.1 else f"{value:.2g}"
 
 
 def forecast_band(
@@ -197,10 +205,7 @@ def _channel(days: list[Day], slot: str) -> Chart:
         today="",
         marks=[],
         head=["Day", "Rise"] if counter else ["Day", "Mean", "Lowest", "Highest"],
-        rows=[
-            [str(d.day), f"{d.rise:,.1f}"] if counter else [str(d.day), *(f"{v:,.1f}" for v in (d.mean, d.low, d.high))]
-            for d in reversed(days)
-        ],
+        rows=[[str(d.day), *map(_number, (d.rise,) if counter else (d.mean, d.low, d.high))] for d in reversed(days)],
     )
 
 
@@ -208,10 +213,10 @@ def _said(days: list[Day], unit: str, counter: bool) -> str:
     n, unit = words.count(len(days), "day"), f" {unit}" if unit else ""
     if counter:
         total = sum(d.rise for d in days)
-        return f"Rose by {total:,.1f}{unit} on {n}, {total / len(days):,.1f}{unit} a day."
+        return f"Rose by {_number(total)}{unit} on {n}, {_number(total / len(days))}{unit} a day."
     mean = sum(d.mean for d in days) / len(days)
     low, high = min(d.low for d in days), max(d.high for d in days)
-    return f"{mean:,.1f}{unit} on average over {n}, between {low:,.1f} and {high:,.1f}."
+    return f"{_number(mean)}{unit} on average over {n}, between {_number(low)} and {_number(high)}."
 
 
 @dataclass(frozen=True, slots=True)

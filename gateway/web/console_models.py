@@ -18,6 +18,7 @@ router = APIRouter(prefix="/console/models", default_response_class=HTMLResponse
 Text = Annotated[str, Form(max_length=128)]
 Note = Annotated[str, Form(max_length=500)]
 Version = Annotated[int, Form(ge=1, lt=2**31)]
+Last = Annotated[int, Form(ge=1)]  # the release that was the last one when the page was made
 
 
 @router.get("")
@@ -45,6 +46,7 @@ def slot(request: Request, services: Asked, slot_id: int) -> Response:
             unasked=release.unasked(desk.conn, of.slot_id, champion),
             shadowed=next((row["version"] for row in rows if row["stands"] == "shadow"), None),
             log=listing.audit(desk.conn, of),
+            last=release.last(desk.conn, of.slot_id),
             asked=comparisons.latest(desk.conn, of),
             predictors=sorted(MODELS),
         )
@@ -62,11 +64,13 @@ def release_version(
 
 
 @router.post("/{slot_id}/rollback")
-def roll_back(request: Request, services: Asked, slot_id: int, note: Note = "", csrf: Text = "") -> Response:
-    """Take the last release back, in one step."""
+def roll_back(
+    request: Request, services: Asked, slot_id: int, *, last: Last, note: Note = "", csrf: Text = ""
+) -> Response:
+    """Take the last release back, in one step: the one that was looked at."""
     with at_desk(services, request, "editor", csrf) as desk:
         of = own(desk, slot_id)
-        release.rollback(desk.conn, of.slot_id, actor=desk.who, note=note, now=clock.now())
+        release.rollback(desk.conn, of.slot_id, actor=desk.who, note=note, now=clock.now(), last=last)
     return _back(slot_id)
 
 

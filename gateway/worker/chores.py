@@ -97,6 +97,8 @@ class Chores:
         for slot_id in ripe:
             try:
                 with self.begin() as conn:
+                    if not learn.claim(conn, slot_id):
+                        continue
                     version = learn.learn(conn, slot_id, clock.now())
             except (ValueError, ArithmeticError, LookupError):  # it keeps no other from learning
                 log.exception("not learned", slot_id=slot_id)

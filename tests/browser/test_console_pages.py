@@ -218,6 +218,36 @@ def test_every_page_of_the_console_is_readable(
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
+LONG = "Luftreinigungsgerätesteuerungsfilterkassettenhalterung"
+LEGIBLE = """() => Math.min(...[...document.querySelectorAll('.chart text')].map(
+    text => parseFloat(getComputedStyle(text).fontSize) * text.getScreenCTM().a))"""
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_a_long_name_makes_no_page_wider(house: WebHouse, open_page: Open, width: int) -> None:
+    """Names are the maker's and the owner's: one word of a hundred letters breaks, and columns beside it stay in."""
+    unit = fleet(house)
+    decided(house)
+    house.conn.execute("update product_model set name = %s", (2 * LONG,))
+    house.conn.execute("update unit set name = %s where unit_id %% 2 = 0", (2 * LONG,))
+    page = signed_in(house, open_page, "/console", width=width)
+    for path in ("units", f"units/{unit.unit_id}", "models", f"models/{house.slots['hepa']}"):
+        page.goto(f"{house.settings.public_url}/console/{path}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+    page.goto(f"{house.settings.public_url}/console/units")
+    name = page.locator("td.name").filter(has_text=LONG).first.bounding_box()
+    assert name
+    assert name["width"] <= max(width / 2, 250)
+
+
+def test_charts_can_be_read_on_a_phone(house: WebHouse, open_page: Open) -> None:
+    """A drawing that is made for a desktop scrolls within its frame instead of shrinking to dust."""
+    unit = fleet(house)
+    page = signed_in(house, open_page, f"/console/units/{unit.unit_id}", width=360)
+    assert page.evaluate(LEGIBLE) >= 7.5
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
 def test_every_chart_has_a_sentence_and_a_table(house: WebHouse, open_page: Open) -> None:
     """What is drawn is also said, and stands in a table; nothing is drawn by a script."""
     unit = fleet(house)

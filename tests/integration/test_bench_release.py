@@ -2,6 +2,8 @@
 
 import copy
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -9,8 +11,9 @@ import psycopg
 import pytest
 
 from gateway.bench import choose, explain, fit, listing, read, release, shadow, staff
-from gateway.bench.release import Damaged
+from gateway.bench.damaged import Damaged
 from gateway.bench.staff import MayNotRelease
+from gateway.db import pool
 from gateway.errors import Conflict, NotFound
 from gateway.notify.reasons import Reason
 from gateway.registry import models, units
@@ -115,6 +118,35 @@ def test_a_slot_declared_anew_is_ripe_until_it_is_learned_anew(conn: psycopg.Con
     two = learn.learn(conn, slot.slot_id, LATER)
     assert (True, two) == (one != two, _version(conn, models.get_slot(conn, slot.slot_id)))
     assert [] == learn.ripe(conn)
+
+
+def test_of_two_workers_one_learns(conn: psycopg.Connection, dsn: str, slot: Slot) -> None:
+    """Both saw that it is time; the other neither waits nor does it again, which would release the same twice."""
+    conn.commit()
+    with pool.connect(dsn, pool.Role.GATEWAY) as one, pool.connect(dsn, pool.Role.GATEWAY) as other:
+        assert [slot.slot_id] == learn.ripe(one) == learn.ripe(other)
+        assert learn.claim(one, slot.slot_id)
+        assert not learn.claim(other, slot.slot_id)
+        learn.learn(one, slot.slot_id, NOW)
+        one.commit()
+        assert not learn.claim(other, slot.slot_id)
+
+
+def test_what_staff_release_while_the_gateway_learns_stays_in_force(
+    conn: psycopg.Connection, dsn: str, slot: Slot
+) -> None:
+    """The gateway began before anybody had decided, and finds their decision when it is done."""
+    theirs = fitted(conn, slot, "hit")
+    conn.commit()
+    release.release(conn, theirs, actor="staff:1", note="levels do better", now=NOW)
+    with pool.connect(dsn, pool.Role.GATEWAY) as other, ThreadPoolExecutor(1) as gateway:
+        learned = gateway.submit(learn.learn, other, slot.slot_id, NOW)
+        time.sleep(2.0)
+        conn.commit()
+        assert learned.result(60)
+        other.commit()
+    assert theirs == _version(conn, models.get_slot(conn, slot.slot_id))
+    assert ["staff:1"] == [row["by"] for row in listing.audit(conn, slot)]
 
 
 def _version(conn: psycopg.Connection, slot: Slot) -> int | None:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from gateway import clock
 from gateway.db import pool
@@ -197,6 +198,19 @@ def test_a_slot_that_cannot_be_scored_keeps_no_other_from_it(conn: psycopg.Conne
     conn.execute("update slot set indicator_eol = -5 where indicator_eol is not null")
     score.score_units(conn, [broken, sound], BORN)
     assert [(sound,)] == conn.execute("select unit_id from forecast").fetchall()
+
+
+def test_a_unit_whose_numbers_cannot_be_keeps_no_other_of_its_slot_from_being_scored(
+    conn: psycopg.Connection, house: House
+) -> None:
+    """A load that a double holds and no sum does: the units beside it in the batch are scored, and it is named."""
+    ids = [fleet.enrol(conn, house, f"A{i}") for i in range(5)]
+    now = max(fleet.run(conn, unit_id, 10, load=1.7e308 if unit_id == ids[2] else 2.0) for unit_id in ids)
+    with capture_logs() as said:
+        score.score_units(conn, ids, now)
+    scored = {unit_id for (unit_id,) in conn.execute("select unit_id from forecast")}
+    assert {*ids} - {ids[2]} == scored
+    assert [[ids[2]]] == [line["unit_ids"] for line in said if line["event"] == "units not scored"]
 
 
 @pytest.mark.parametrize("days", [float("nan"), 1e12])

@@ -95,6 +95,24 @@ def test_what_is_done_and_old_is_let_go_and_nothing_else(conn: psycopg.Connectio
     assert [("t95",)] == conn.execute("select topic from quarantine").fetchall()
 
 
+def test_what_waits_long_keeps_nothing_behind_it(
+    conn: psycopg.Connection, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mails whose day comes in half a year, and events whose job failed, may fill a batch; what is done goes still."""
+    unit_id = fleet.enrol(conn, house)
+    fleet.set_clock(BORN)
+    for i in range(3):
+        message(conn, house, f"waits{i}")
+        happened(conn, house, unit_id, f"stuck{i}")
+    outbox.sent(conn, [message(conn, house, "sent")])
+    history.done(conn, happened(conn, house, unit_id, "handled"))
+    monkeypatch.setattr(retention, "BATCH", 2)
+    gone = retention.let_go(conn, KEPT, BORN + 100 * DAY)
+    assert (1, 1) == (gone["outbox"], gone["event"])
+    left = {row[0] for row in conn.execute("select key from outbox union select key from event")}
+    assert {"waits0", "waits1", "waits2", "stuck0", "stuck1", "stuck2"} == left
+
+
 def test_the_worker_says_what_it_let_go_and_goes_on_while_there_is_more(
     conn: psycopg.Connection, house: House, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,9 @@
 """Models in the console: who sees and decides what, on whose slots, and that looking changes nothing."""
 
+import re
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import httpx
@@ -8,7 +11,7 @@ import psycopg
 import pytest
 
 from gateway import clock
-from gateway.bench import compare, comparisons, contender, fit, listing, read, release
+from gateway.bench import compare, comparisons, contender, fit, listing, read, release, shadow
 from gateway.bench.backtest import origins
 from gateway.bench.choose import choose
 from gateway.bench.plain import plain
@@ -23,7 +26,7 @@ from tests.integration.web_house import SAME, WebHouse, open_house
 HOOD = "9520000000035"
 ACTS = {
     "release": {"version": "1", "note": "why"},
-    "rollback": {"note": "why"},
+    "rollback": {"note": "why", "last": "1"},
     "shadow": {"version": "1"},
     "shadow/end": {},
     "compare": {"challenger": "rated"},
@@ -46,6 +49,11 @@ class Field:
     def press(self, client: httpx.Client, act: str, **fields: str) -> httpx.Response:
         data = ACTS[act] | fields | {"csrf": csrf(client)}
         return client.post(f"{self.path}/{act}", data=data, headers=SAME)
+
+    def last(self, client: httpx.Client) -> str:
+        """Return the release that the page shows as the last one."""
+        found = re.search(r'name="last" value="(\d+)"', client.get(self.path).text)
+        return found[1] if found else "1"
 
     def standing(self) -> dict[int, str]:
         slot = models.get_slot(self.house.conn, self.slot.slot_id)
@@ -111,14 +119,14 @@ def test_an_editor_releases_with_a_note_and_rolls_back_in_one_step(of: Field) ->
         assert (303, of.path) == (answer.status_code, answer.headers["location"])
     assert {of.early: "", of.late: "champion"} == of.standing()
     assert "hit" == models.get_slot(of.house.conn, of.slot.slot_id).predictor
-    assert 303 == of.press(client, "rollback", note="worse after all").status_code
+    assert 303 == of.press(client, "rollback", note="worse after all", last=of.last(client)).status_code
     assert {of.early: "champion", of.late: ""} == of.standing()
     page = client.get(of.path).text
     assert f"Rolled back to version {of.early} (weibull), by staff:1: worse after all" in page
     assert f"Released version {of.late} (hit), by staff:1: why {of.late}" in page
     noted = of.house.conn.execute("select action from audit where actor = 'staff:1' order by audit_id").fetchall()
     assert ["staff_signed_in", "model_released", "model_released", "model_rolled_back"] == [row[0] for row in noted]
-    of.press(client, "rollback")
+    of.press(client, "rollback", last=of.last(client))
     assert 409 == of.press(client, "rollback").status_code
 
 
@@ -143,6 +151,48 @@ def test_a_shadow_is_begun_and_ended(of: Field) -> None:
     assert 303 == of.press(client, "shadow/end").status_code
     assert {of.early: "", of.late: ""} == of.standing()
     assert 404 == of.press(client, "shadow/end").status_code
+
+
+def test_a_roll_back_takes_back_the_release_that_was_looked_at(of: Field) -> None:
+    """Pressed twice, or on a page from before somebody else decided, it takes nothing more back, and says why."""
+    client = of.house.at_desk("editor")
+    for version in (of.early, of.late):
+        assert 303 == of.press(client, "release", version=str(version), note="why").status_code
+    looked_at = of.last(client)
+    assert 303 == of.press(client, "rollback", last=looked_at).status_code
+    again = of.press(client, "rollback", last=looked_at)
+    assert (409, True) == (again.status_code, "since this page was opened" in again.text)
+    assert {of.early: "champion", of.late: ""} == of.standing()
+    looked_at = of.last(client)
+    release.rollback(of.house.conn, of.slot.slot_id, actor="staff:9", note="at the command line", now=clock.now())
+    release.release(of.house.conn, of.late, actor="staff:9", note="at the command line", now=clock.now())
+    assert 409 == of.press(client, "rollback", last=looked_at).status_code
+    assert {of.early: "", of.late: "champion"} == of.standing()
+
+
+def test_a_shadow_that_takes_over_is_one_no_more(of: Field) -> None:
+    """It would forecast beside itself, and no page could end it; nor does the champion become its own shadow."""
+    client = of.house.at_desk("editor")
+    assert 303 == of.press(client, "shadow", version=str(of.late)).status_code
+    assert 303 == of.press(client, "release", version=str(of.late), note="it was better").status_code
+    assert shadow.live(of.house.conn, of.slot.slot_id) is None
+    assert 409 == of.press(client, "shadow", version=str(of.late)).status_code
+    assert 303 == of.press(client, "shadow", version=str(of.early)).status_code
+    noted = of.house.conn.execute("select action from audit where actor = 'staff:1' order by audit_id").fetchall()
+    acts = ["shadow_started", "model_released", "shadow_ended", "shadow_started"]
+    assert acts == [row[0] for row in noted if row[0] != "staff_signed_in"]
+
+
+def test_two_who_begin_a_shadow_at_once_are_both_answered(of: Field, dsn: str) -> None:
+    """The second one waits, and its shadow stands instead of the first's."""
+    with pool.connect(dsn, pool.Role.GATEWAY) as one, ThreadPoolExecutor(1) as other:
+        shadow.start(one, of.early, actor="staff:9", now=clock.now())
+        client = of.house.at_desk("editor")
+        answer = other.submit(of.press, client, "shadow", version=str(of.late))
+        time.sleep(0.5)
+        one.commit()
+        assert 303 == answer.result(30).status_code
+    assert {of.early: "", of.late: "shadow"} == of.standing()
 
 
 def test_a_comparison_is_asked_for_worked_out_and_read(of: Field) -> None:

@@ -100,6 +100,25 @@ def test_readings_of_one_day_or_of_nothing_but_zeros_are_drawn() -> None:
     assert 1 == len(line.lines)
 
 
+@pytest.mark.parametrize(("size", "low", "high"), [(0.01, "0.005", "0.015"), (2e-5, "1e-05", "3e-05")])
+def test_readings_far_below_one_have_a_scale_and_are_said(size: float, low: str, high: str) -> None:
+    """A channel in milligrams where micrograms are measured: numbers stand on its axis, in its sentence, its table."""
+    day = NOW.date()
+    mean = [size * (0.5 + i / 4) for i in range(5)]
+    chart = charts.readings(
+        [Day("fume", "mg/m3", "gauge", 0, day + timedelta(days=i), m, m, m, 0) for i, m in enumerate(mean)], {}
+    )[0]
+    assert len(chart.ys) >= 3
+    assert chart.sentence.endswith(f"between {low} and {high}.")
+    assert high in chart.rows[0]
+
+
+def test_a_day_is_named_where_it_begins() -> None:
+    """The one day that was heard of stands on the axis, not the day after it."""
+    chart = charts.readings([Day("pm25", "ug/m3", "gauge", 0, NOW.date(), 4, 9, 6, 0)], {})[0]
+    assert ["23 Nov"] == [tick.label for tick in chart.xs]
+
+
 def test_cycles_are_rows_on_one_axis() -> None:
     """Each slot has its row, each cycle its stretch; no cycle, no drawing."""
     assert charts.cycle_bars([], NOW) is None
