@@ -308,7 +308,9 @@ def test_a_quarantined_message_is_listed_shown_and_released(shell: Shell, conn: 
     (row,) = json.loads(shell.good("quarantine", "list", "--json"))
     assert ("unknown_unit", "ww/v1/example.A1/tlm") == (row["reason"], row["topic"])
     assert batch in shell.good("quarantine", "show", str(row["id"]))
-    assert 1 == shell("quarantine", "release", str(row["id"])).returncode
+    ended = shell("quarantine", "release", str(row["id"]))
+    assert (1, True) == (ended.returncode, "1 message refused again" in ended.stderr)
+    assert "see those that wait with: wearwell quarantine list" in shell("quarantine", "show", "999").stderr
     shell.good("enrol", "--tenant", "example", "--gtin", GTIN, "--serial", "A1")
     shell.good("quarantine", "release", "--reason", "unknown_unit")
     assert (1,) == conn.execute("select count(*) from reading").fetchone()
