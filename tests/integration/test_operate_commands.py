@@ -337,6 +337,14 @@ def test_a_simulated_fleet_ends_when_it_is_told_to(tmp_path: Path) -> None:
     assert ["acme.A1.json"] == [path.name for path in (tmp_path / "memory").iterdir()]
 
 
+def test_help_of_a_simulated_fleet_lists_its_arguments(tmp_path: Path) -> None:
+    """They are those of the units, which need neither a deployment nor a broker to tell them."""
+    command = [sys.executable, "-m", "gateway.cli", "simulate", "--help"]
+    ended = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True, timeout=60)
+    assert (0, True) == (ended.returncode, "--credentials" in ended.stdout), ended.stderr
+    assert [] == list(tmp_path.iterdir())
+
+
 def test_gaps_and_prompts_say_when_there_are_none(shell: Shell) -> None:
     """Nothing on stdout is nothing; the talk says so."""
     for words, said in ((("gaps",), "no gaps"), (("prompts", "--dry-run"), "no order date has come")):
