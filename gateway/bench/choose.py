@@ -72,7 +72,7 @@ def known(name: str) -> str:
     """Return the name of a predictor. Raises NotFound with the nearest that there is."""
     if name not in MODELS:
         close = difflib.get_close_matches(name, MODELS, n=1)
-        meant = f"; did you mean {close[0]!r}?" if close else ""
+        meant = f"; did you mean {close[0]!r}?" if close else "."
         raise NotFound(f"no predictor is called {name!r}{meant} There are {', '.join(sorted(MODELS))}")
     return name
 

@@ -198,7 +198,10 @@ def revoke(device: Annotated[str, typer.Argument(help="The unit's MQTT name.")])
     loaded = settings.load()
     with database.connect(loaded) as conn:
         if not credentials.revoke(conn, device, clock.now()):
-            raise NotFound(f"{device!r} has no live credential")
+            raise NotFound(
+                f"{device!r} has no live credential: it is let in no more already, or never was; look at the name,"
+                f" or see it with: wearwell status {device}"
+            )
         conn.commit()
         told = broker.refresh(conn, loaded.data_dir, user=loaded.mqtt_username)
     talk.say(f"{device} is let in no more" if told else "revoked; tell the broker: wearwell broker-files")

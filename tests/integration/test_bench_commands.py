@@ -271,6 +271,8 @@ def test_a_forecast_is_explained_in_words_and_numbers(shell: Shell) -> None:
     [
         (("fit", "hepe"), 1, "name one as GTIN/code: 04006381333931/hepa"),
         (("fit", SLOT, "--predictor", "hitt"), 1, "did you mean 'hit'?"),
+        (("fit", SLOT, "--predictor", "oracle"), 1, "no predictor is called 'oracle'. There are calendar, fused"),
+        (("import", SLOT, str(Path(__file__))), 1, "it is not JSON; what is in force stays. Name one"),
         (("evaluate", SLOT, "--model", "99"), 1, "there is no model version 99"),
         (("evaluate", SLOT, "--model", "shadow"), 1, "start one with: wearwell model shadow"),
         (("release", "1", "--note", "x", "--by", "who@example.com"), 1, "there is no model version 1"),
