@@ -80,7 +80,8 @@ def take_in(conn: psycopg.Connection, slot: Slot, text: str, *, note: str, now: 
         ) from None
     except ValueError as damaged:  # DamagedArtifact is one
         raise Damaged(
-            f"the artifact is refused: {damaged}; what is in force stays. Export it again with: wearwell model export VERSION --out FILE"
+            f"the artifact is refused: {damaged}; what is in force stays."
+            " Export it again with: wearwell model export VERSION --out FILE"
         ) from None
     if model.declaration != way.declared(slot):
         raise Conflict(
