@@ -21,6 +21,7 @@ from gateway.bench.drift import Finding
 from gateway.bench.evaluate import Evaluation
 from gateway.bench.explain import Explanation
 from gateway.bench.record import Record
+from gateway.bench.release import RolledBack
 from gateway.bench.replay import Outcome
 from gateway.bench.report import Report
 from gateway.bench.whatif import Change, WhatIf
@@ -105,8 +106,8 @@ def release_version(conn: psycopg.Connection, version: Version, by: str, note: s
     )
 
 
-def roll_back(conn: psycopg.Connection, record: Record, by: str, note: str = "") -> int | None:
-    """Take the last release back and return the version in force then, None for the declaration alone."""
+def roll_back(conn: psycopg.Connection, record: Record, by: str, note: str = "") -> RolledBack:
+    """Take the last release back and return what is in force then: `version`, `not_asked`, and both in `words`."""
     actor = staff.actor(conn, record.slot.tenant_id, by)
     return release.rollback(conn, record.slot.slot_id, actor=actor, note=note, now=clock.now())
 

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import psycopg
@@ -19,6 +19,19 @@ from predictors.artifact import DamagedArtifact
 
 class Damaged(Conflict):
     """A version's artifact cannot be read; what is in force stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """What forecasts a slot after a roll-back: a version, or with None its declaration alone.
+
+    not_asked: versions that are released above it, the last first, as unasked() returns them. words: the same as
+    sentences for whoever rolled back, on the command line or in a notebook.
+    """
+
+    version: int | None
+    not_asked: list[int]
+    words: list[str]
 
 
 def release(conn: psycopg.Connection, version_id: int, *, actor: str, note: str, now: datetime) -> Slot:
@@ -50,10 +63,10 @@ def release(conn: psycopg.Connection, version_id: int, *, actor: str, note: str,
     return models.get_slot(conn, slot.slot_id)
 
 
-def rollback(conn: psycopg.Connection, slot_id: int, *, actor: str, note: str, now: datetime) -> int | None:
-    """Take the last release off again and return the version in force then, None for the declaration alone.
+def rollback(conn: psycopg.Connection, slot_id: int, *, actor: str, note: str, now: datetime) -> RolledBack:
+    """Take the last release off again and return what is in force then.
 
-    That is not the version released before where that one does not answer any more; unasked() tells which those are.
+    That is not the version released before where that one does not answer any more.
     Raises Conflict where nothing is released.
     """
     slot = _held(conn, slot_id)
@@ -68,9 +81,21 @@ def rollback(conn: psycopg.Connection, slot_id: int, *, actor: str, note: str, n
     back = stands.model_version_id if stands else None
     releases.record(conn, slot, "rollback", back, gone.predictor_before, actor=actor, note=note.strip(), now=now)
     told = {"model_version_id": back, "instead_of": gone.model_version_id, "note": note.strip()}
-    detail = {**told, "not_asked": unasked(conn, slot_id, back)}
-    _note(conn, slot, "model_rolled_back", actor, detail)
-    return back
+    above = unasked(conn, slot_id, back)
+    _note(conn, slot, "model_rolled_back", actor, {**told, "not_asked": above})
+    return RolledBack(back, above, _words(slot, read.called(conn, slot), back, above))
+
+
+def _words(slot: Slot, called: str, back: int | None, above: list[int]) -> list[str]:
+    what = f"version {back}" if back is not None else "the declaration alone"
+    return [
+        *(
+            f"version {version} is released but not asked: it was made for another predictor, end, levels or covariates"
+            f" than are declared now, or cannot be read; fit one with: wearwell model fit {called}"
+            for version in above
+        ),
+        f"{what} forecasts {slot.code!r} {'from now on' if above else 'again'}",
+    ]
 
 
 def unasked(conn: psycopg.Connection, slot_id: int, stands: int | None) -> list[int]:

@@ -154,11 +154,5 @@ def rollback(slot: bench.SlotName, by: bench.By, note: bench.Note = "") -> None:
         of = read.slot(conn, slot)
         actor = staff.actor(conn, of.tenant_id, by)
         back = releasing.rollback(conn, of.slot_id, actor=actor, note=note, now=clock.now())
-        unasked, called = releasing.unasked(conn, of.slot_id, back), read.called(conn, of)
-    for version in unasked:
-        talk.say(
-            f"version {version} is released but not asked: it was made for another predictor, end, levels or covariates"
-            f" than are declared now, or cannot be read; fit one with: wearwell model fit {called}"
-        )
-    what = f"version {back}" if back is not None else "the declaration alone"
-    talk.say(f"{what} forecasts {of.code!r} {'from now on' if unasked else 'again'}")
+    for said in back.words:
+        talk.say(said)

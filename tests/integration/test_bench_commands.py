@@ -12,7 +12,7 @@ import pytest
 from gateway import cli, clock
 from gateway.bench import notebook
 from gateway.bench.crew import Pool
-from gateway.errors import ConfigurationError
+from gateway.errors import ConfigurationError, Conflict
 from gateway.operate import database
 from gateway.registry import declaration, models, staff, units
 from gateway.replenish import cycles
@@ -251,6 +251,28 @@ def test_what_if_answers_in_prompts_days_and_money(shell: Shell) -> None:
     assert found["would"]["early_d"] >= found["stands"]["early_d"]
     assert {"cycles", "prompts", "late_rate", "stock_out_rate", "cost", "money_minor"} <= set(found["timer"])
     assert 2 == shell("whatif", SLOT).returncode
+
+
+def test_a_notebook_hears_what_the_command_says(shell: Shell, conn: psycopg.Connection) -> None:
+    """Rolled back over a version that is not asked any more, both tell it; neither meets a model with itself.
+
+    What is logged of such a version stands on stderr, and not in the JSON.
+    """
+    number = shell.data("fit", SLOT, "--predictor", "weibull")[0]["version"]
+    shell.good("release", str(number), "--note", "first", *WHO)
+    conn.execute("update slot set indicator_eol = 190")
+    conn.commit()
+    other = str(shell.data("fit", SLOT, "--predictor", "weibull")[0]["version"])
+    shell.good("release", other, "--note", "the other end", *WHO)
+    record = notebook.load(conn, SLOT)
+    back = notebook.roll_back(conn, record, by=WHO[1])
+    conn.rollback()
+    assert (None, [number]) == (back.version, back.not_asked)
+    said = shell("rollback", SLOT, *WHO).stderr.splitlines()
+    assert back.words == [line for line in said if "[warning" not in line]
+    for wrong in (notebook.report, lambda conn, record, *pair: notebook.compare(conn, record, pair)):
+        with pytest.raises(Conflict, match="hit would be compared with itself"):
+            wrong(conn, record, "hit", "hit")
 
 
 def test_a_forecast_is_explained_in_words_and_numbers(shell: Shell) -> None:
