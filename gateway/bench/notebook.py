@@ -78,7 +78,7 @@ def compare(
     conn: psycopg.Connection, record: Record, pair: tuple[str, str], rule: Rule | None = None, days: int = 12
 ) -> Comparison:
     """Return a pair, champion and challenger, on identical snapshots, by a rule; by default the declared one."""
-    champion, challenger = (choose.choose(conn, record, name) for name in pair)
+    champion, challenger = choose.pair(conn, record, pair[1], pair[0])
     fixed = rule or comparing.declared_rule(conn, record.slot.tenant_id)
     return comparing.compare(record, champion, challenger, fixed, at=origins(record, days))
 
@@ -132,7 +132,7 @@ def report(
     conn: psycopg.Connection, record: Record, champion: str, challenger: str = "rated", days: int = 12
 ) -> Report:
     """Return the report: `as_html()` is one page, `as_json()` the same data."""
-    pair = [choose.choose(conn, record, name) for name in (champion, challenger)]
+    pair = choose.pair(conn, record, challenger, champion)
     rule = comparing.declared_rule(conn, record.slot.tenant_id)
     product = read.product(conn, record.slot)
     return reporting.report(record, pair[0], pair[1], product=product, rule=rule, count=days)

@@ -290,7 +290,7 @@ def report(
     with bench.connected() as conn:
         of = read.slot(conn, slot)
         record = read.record(conn, of, bench.moment(until))
-        pair = [choose.choose(conn, record, name) for name in (contender or of.predictor, challenger)]
+        pair = choose.pair(conn, record, challenger, contender or of.predictor, option="--model")
         rule = compare.declared_rule(conn, of.tenant_id)
         product = read.product(conn, of)
         with talk.progress("measuring") as progress:
