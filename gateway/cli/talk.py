@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from enum import Enum
+from math import isnan
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -99,8 +100,8 @@ def progress(title: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def _word(value: object) -> str:
-    if value is None:
-        return "-"
+    if value is None or (isinstance(value, float) and isnan(value)):
+        return "-"  # nothing is known, or nothing was there to count
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%SZ")
     if isinstance(value, float):

@@ -195,6 +195,8 @@ def test_a_young_version_says_that_it_cannot_be_judged_yet(shell: Shell) -> None
     number = shell.data("fit", SLOT)[0]["version"]
     ended = shell("compare", SLOT, "--challenger", str(number))
     assert 0 == ended.returncode
+    assert "nan" not in ended.stdout
+    assert "nothing can be judged yet; the rule wants 72% to 92%" in ended.stdout
     assert "does not let" in ended.stderr
     assert "since it was made" in ended.stderr
     assert "wearwell model evaluate hepa --model weibull" in shell("fit", SLOT).stderr
