@@ -9,7 +9,7 @@ from datetime import datetime
 import psycopg
 
 from gateway import clock, settings
-from gateway.bench import choose, evaluate, fit, plots, read, release, shadow, staff
+from gateway.bench import choose, evaluate, fit, measured, plots, read, release, shadow, staff
 from gateway.bench import compare as comparing
 from gateway.bench import drift as watching
 from gateway.bench import explain as explaining
@@ -61,7 +61,10 @@ def load(conn: psycopg.Connection, slot: str, until: datetime | None = None) -> 
 def measure(conn: psycopg.Connection, record: Record, model: str | None = None, days: int = 12) -> Evaluation:
     """Return how a model does, fitted anew on so many days: a predictor, a version's number, champion or shadow."""
     chosen = choose.choose(conn, record, model or record.slot.predictor)
-    return evaluate.evaluate(record, chosen, origins(record, days))
+    found = evaluate.evaluate(record, chosen, origins(record, days))
+    if found.scores:
+        measured.keep(conn, record, [chosen], clock.now())
+    return found
 
 
 def forecasts(conn: psycopg.Connection, record: Record, model: str, days: int = 12) -> Backtest:
@@ -80,7 +83,10 @@ def compare(
     """Return a pair, champion and challenger, on identical snapshots, by a rule; by default the declared one."""
     champion, challenger = choose.pair(conn, record, pair[1], pair[0])
     fixed = rule or comparing.declared_rule(conn, record.slot.tenant_id)
-    return comparing.compare(record, champion, challenger, fixed, at=origins(record, days))
+    found = comparing.compare(record, champion, challenger, fixed, at=origins(record, days))
+    if all(found.scores.values()):
+        measured.keep(conn, record, [champion, challenger], clock.now())
+    return found
 
 
 def what_if(record: Record, change: Change, predictor: str | None = None) -> WhatIf:
@@ -135,4 +141,7 @@ def report(
     pair = choose.pair(conn, record, challenger, champion)
     rule = comparing.declared_rule(conn, record.slot.tenant_id)
     product = read.product(conn, record.slot)
-    return reporting.report(record, pair[0], pair[1], product=product, rule=rule, count=days)
+    found = reporting.report(record, pair[0], pair[1], product=product, rule=rule, count=days)
+    if all(found.comparison.scores.values()):
+        measured.keep(conn, record, pair, clock.now())
+    return found

@@ -36,7 +36,7 @@ def evaluate(
     as_json: talk.AsJson = False,
 ) -> None:
     """Measure a model on this deployment's own history: fitted on what had arrived, judged on what came."""
-    from gateway.bench import backtest, choose, plain, read
+    from gateway.bench import backtest, choose, measured, plain, read
     from gateway.bench import evaluate as evaluation
 
     with bench.connected() as conn:
@@ -46,6 +46,8 @@ def evaluate(
         with talk.progress(f"evaluating {chosen.name}") as progress:
             days, crew = backtest.origins(record, origins), bench.crew(workers, dask)
             found = evaluation.evaluate(record, chosen, days, progress=progress, crew=crew)
+        if found.scores:
+            measured.keep(conn, record, [chosen], clock.now())
     if as_json:
         talk.as_json(plain.plain(found))
     else:
@@ -95,7 +97,7 @@ def compare(
     as_json: talk.AsJson = False,
 ) -> None:
     """Compare a challenger with the champion on identical snapshots, paired, by a rule fixed beforehand."""
-    from gateway.bench import backtest, choose, plain, promote_by_rule, read
+    from gateway.bench import backtest, choose, measured, plain, promote_by_rule, read
     from gateway.bench import compare as comparison
 
     if promote and not by:
@@ -111,6 +113,8 @@ def compare(
             days = backtest.origins(record, origins)
             crew = bench.crew(workers, dask)
             found = comparison.compare(record, one, other, rule, at=days, progress=progress, crew=crew)
+        if all(found.scores.values()):
+            measured.keep(conn, record, [one, other], clock.now())
         released = None
         if promote and found.promote:
             released = promote_by_rule.promote(conn, record, found, other, by=by or "", now=clock.now())
@@ -284,7 +288,7 @@ def report(
     as_json: talk.AsJson = False,
 ) -> None:
     """Write a report: life, calibration, errors, trade-off, comparison and drift, as one page or as JSON."""
-    from gateway.bench import choose, compare, read
+    from gateway.bench import choose, compare, measured, read
     from gateway.bench import report as reporting
 
     with bench.connected() as conn:
@@ -297,6 +301,8 @@ def report(
             found = reporting.report(
                 record, pair[0], pair[1], product=product, rule=rule, count=origins, progress=progress
             )
+        if all(found.comparison.scores.values()):
+            measured.keep(conn, record, pair, clock.now())
     text = talk.json_of(found.as_json()) if as_json else found.as_html()
     if out is None:
         talk.line(text)

@@ -129,17 +129,21 @@ def release(
     version: Annotated[int, typer.Argument(help="Its number in the list.")], by: bench.By, note: bench.Note
 ) -> None:
     """Let a version forecast its slot from now on, with a note; the log keeps who and when."""
-    from gateway.bench import read, staff
+    from gateway.bench import measured, read, staff
     from gateway.bench import release as releasing
     from gateway.registry import models
     from gateway.replenish import versions
 
     with bench.connected() as conn:
-        of = models.get_slot(conn, versions.get(conn, version).slot_id)
+        chosen = versions.get(conn, version)
+        of = models.get_slot(conn, chosen.slot_id)
         actor = staff.actor(conn, of.tenant_id, by)
+        caution = measured.caution(conn, chosen)
         after = releasing.release(conn, version, actor=actor, note=note, now=clock.now())
         called = read.called(conn, of)
     talk.say(f"version {version} forecasts {of.code!r} from now on; undo with: wearwell model rollback {called}")
+    if caution:
+        talk.say(caution)
     if after.predictor != of.predictor:
         talk.say(f'declare predictor = "{after.predictor}" in your file too: another declaration would change it back')
 

@@ -108,6 +108,31 @@ def test_from_history_to_a_release_and_back(shell: Shell) -> None:
     assert {"staff:1"} == {row["by"] for row in log}
 
 
+def test_a_version_that_nobody_measured_is_released_with_a_caution(shell: Shell) -> None:
+    """It goes through, and says by which command one would know: as it learned, for nothing has come since."""
+    number = str(shell.data("fit", SLOT, "--predictor", "hit")[0]["version"])
+    early = str(shell.data("fit", SLOT, "--predictor", "weibull", "--until", "2026-12-01")[0]["version"])
+    ended = shell("release", number, "--note", "a start", *WHO)
+    assert (0, "") == (ended.returncode, ended.stdout)
+    assert f"caution: nobody has measured version {number}" in ended.stderr
+    measure = ended.stderr.split("measure it with: wearwell model ")[1].splitlines()[0]
+    assert "evaluate hepa --model hit" == measure
+    shell.good("rollback", SLOT, *WHO)
+    shell.good(*measure.split(), "--origins", "2")
+    assert "caution" not in shell("release", number, "--note", "known now", *WHO).stderr
+    assert f"evaluate hepa --model {early}\n" in shell("release", early, "--note", "why", *WHO).stderr
+
+
+def test_what_judged_nothing_measured_nothing(shell: Shell) -> None:
+    """A version of today compared with what is in force is as unknown as before; one compared by name is known."""
+    number = str(shell.data("fit", SLOT, "--predictor", "hit")[0]["version"])
+    shell.good("compare", SLOT, "--challenger", number, "--origins", "2")
+    assert "caution: nobody has measured" in shell("release", number, "--note", "a start", *WHO).stderr
+    shell.good("rollback", SLOT, *WHO)
+    shell.good("compare", SLOT, "--challenger", "hit", "--origins", "2")
+    assert "caution" not in shell("release", number, "--note", "known now", *WHO).stderr
+
+
 def test_compare_promotes_by_the_rule_only(shell: Shell) -> None:
     """The better way of learning is fitted and released, with the verdict as its note; the worse one is not."""
     worse = shell("compare", SLOT, "--challenger", "rated", "--origins", "3", "--promote", *WHO)

@@ -182,6 +182,19 @@ def test_a_version_is_compared_with_what_is_in_force(of: Field) -> None:
     assert "nothing can be judged yet" in client.get(of.path).text  # it has learned all there is
 
 
+def test_a_version_that_nobody_measured_is_told_as_one_before_its_release(of: Field) -> None:
+    """The form names it and what would measure it, and forbids nothing; a comparison makes it known."""
+    client = of.house.at_desk("editor")
+    page = client.get(of.path).text
+    assert f"Nobody has measured versions {of.late}, {of.early}, so nobody knows" in page
+    assert ", never measured</option>" in page
+    assert f'<span class="mono">wearwell model evaluate {HOOD.zfill(14)}/hepa --model {of.early}</span>' in page
+    of.press(client, "compare", challenger="hit")  # with weibull, by which the slot learns
+    of.house.worker.compare()
+    assert "never measured" not in client.get(of.path).text
+    assert 303 == of.press(client, "release", version=str(of.late), note="levels of the drop").status_code
+
+
 def test_what_cannot_be_compared_is_answered_with_the_reason(of: Field) -> None:
     """An unknown challenger is refused at once; one whose slot has no history is answered by the worker."""
     client = of.house.at_desk("editor")
