@@ -12,6 +12,7 @@ from gateway.cli import bench, talk
 from gateway.errors import Exit
 
 if TYPE_CHECKING:
+    from gateway.bench.contender import Contender
     from gateway.bench.evaluate import Evaluation
     from gateway.bench.explain import Explanation
     from gateway.bench.replay import Outcome
@@ -51,21 +52,21 @@ def evaluate(
     if as_json:
         talk.as_json(plain.plain(found))
     else:
-        _tell(found)
+        _tell(found, chosen)
     for said in found.leaks[:3]:
         talk.complain(f"leak: {said}")
     if found.leaks:
         raise typer.Exit(Exit.FAILED)
 
 
-def _tell(found: "Evaluation") -> None:
+def _tell(found: "Evaluation", chosen: "Contender") -> None:
     """Print an evaluation's tables; where nothing could be judged, that and no empty ones."""
     t = found.tally
     talk.say(
         f"{t.cycles} cycles of {t.units} units: {t.ended} with a seen end, {t.censored} censored and weighed in,"
         f" {t.unwitnessed} left out: nothing would have shown their end, or no forecast yet"
     )
-    talk.table([_errors(each) for each in found.scores], json=False, nothing=_nothing_judged(t.forecasts))
+    talk.table([_errors(each) for each in found.scores], json=False, nothing=_nothing_judged(t.forecasts, chosen))
     if not found.scores:
         return
     talk.line("")
@@ -128,7 +129,7 @@ def compare(
             for each in table
             if each.group == "all"
         ]
-        talk.table(rows, json=False, nothing=_nothing_judged(found.snapshots))
+        talk.table(rows, json=False, nothing=_nothing_judged(found.snapshots, one, other))
         talk.line("")
         talk.table([_outcome(each) for each in found.outcomes.values()], json=False, nothing="")
         talk.line("")
@@ -236,11 +237,11 @@ def _rounded(row: dict[str, Any]) -> dict[str, Any]:
     return {name: round(value, 3) if isinstance(value, float) else value for name, value in row.items()}
 
 
-def _nothing_judged(forecasts: int) -> str:
-    return (
-        f"none of {forecasts} forecasts can be judged yet: no end came after one that it may be judged on."
-        " A version is judged on what was forecast since it was made; judge its predictor by name instead"
-    )
+def _nothing_judged(forecasts: int, *contenders: "Contender") -> str:
+    said = f"none of {forecasts} forecasts can be judged yet: no end came after one that it may be judged on"
+    if all(each.refitted for each in contenders):
+        return said
+    return f"{said}. A version is judged on what was forecast since it was made; judge its predictor by name instead"
 
 
 @model.command()

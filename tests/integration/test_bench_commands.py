@@ -190,6 +190,7 @@ def test_a_slot_without_an_end_says_that_nothing_was_learned_or_judged(shell: Sh
     judged = shell("evaluate", young)
     assert (0, "") == (judged.returncode, judged.stdout.strip())
     assert "can be judged yet" in judged.stderr
+    assert "by name instead" not in judged.stderr  # it was
     assert [None] * 10 == shell.data("evaluate", young)["pit"]
 
 
