@@ -243,12 +243,19 @@ def test_a_new_password_and_a_disabled_person_end_every_session(shell: Shell, co
     assert sessions.find(conn, stolen, clock.wall()) is None
     mine = signed_in(second)
     conn.commit()
-    assert "1 sessions ended" in shell("staff", "disable", "Staff@example.com", "--tenant", "example").stderr
+    assert "1 session ended" in shell("staff", "disable", "Staff@example.com", "--tenant", "example").stderr
     assert staff.sign_in(conn, "staff@example.com", second) is None
     conn.commit()
     shell.good("staff", "add", *words, "--generate")
     assert sessions.find(conn, mine, clock.wall()) is None
     assert 1 == shell("staff", "disable", "nobody@example.com", "--tenant", "example").returncode
+    noted = conn.execute("select actor, action, detail - 'staff_id' from audit order by audit_id").fetchall()
+    assert [
+        ("operator", "staff_added", {"role": "reader", "sessions_ended": 0}),
+        ("operator", "staff_changed", {"role": "reader", "sessions_ended": 1}),
+        ("operator", "staff_disabled", {"sessions_ended": 1}),
+        ("operator", "staff_changed", {"role": "reader", "sessions_ended": 0}),
+    ] == noted
 
 
 def test_broker_files_hold_every_unit_and_the_gateway(shell: Shell, tmp_path: Path) -> None:
