@@ -75,7 +75,7 @@ def drawn(found: dict[str, object]) -> str:
     """
     charts = []
     for name, label in (("us_by_units", "units"), ("us_by_million_rows", "million rows stored before")):
-        points = [(float(x), float(y)) for x, y in found[name].items()]  # type: ignore[attr-defined]
+        points = [(float(x), float(y)) for x, y in found[name].items()]  # type: ignore[attr-defined]  # figures as JSON holds them
         charts.append(([(x, y / points[0][1]) for x, y in points], label))
     top = max(y for points, _ in charts for _, y in points)
     parts = [
