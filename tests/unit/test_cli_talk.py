@@ -8,17 +8,13 @@ import pytest
 
 from gateway.cli import talk
 
+MADE = datetime(2026, 11, 26, 12, 24, 26, tzinfo=UTC)
+NAMES = ("slot", "version", "predictor", "made_at", "share", "note", "sha256")
+NOTE = "fitted from 20 finished and 31 running cycles"
 ROWS = [
-    {
-        "slot": "hepa", "version": 12, "predictor": "weibull",
-        "made_at": datetime(2026, 11, 26, 12, 24, 26, tzinfo=UTC), "share": float("nan"), "note": "fitted from 20 finished and 31 running cycles",
-        "sha256": "a337f27fda0d",
-    },
-    {
-        "slot": "water", "version": 3, "predictor": "hit", "made_at": datetime(2027, 1, 2, 3, 4, 5, tzinfo=UTC),
-        "share": 0.125, "note": "", "sha256": "e3846c262cb8",
-    },
-]  # fmt: skip
+    dict(zip(NAMES, ("hepa", 12, "weibull", MADE, float("nan"), NOTE, "a337f27fda0d"), strict=True)),
+    dict(zip(NAMES, ("water", 3, "hit", MADE, 0.125, "", "e3846c262cb8"), strict=True)),
+]
 WHOLE = {"hepa", "12", "weibull", "2026-11-26", "12:24:26Z", "finished", "a337f27fda0d", "0.125", "predictor", "-"}
 
 
