@@ -155,10 +155,14 @@ def test_what_goes_wrong_is_told_without_a_trace(house: WebHouse, monkeypatch: p
     assert "went wrong on our side" in answer.text
     assert "Nothing was changed" not in answer.text  # it may have come after the effect
     assert "we do not know whether it was done" in answer.text
+    assert ("The log of serve" in answer.text, "Scan the code" in answer.text) == (True, False)  # staff have no product
     assert "canary" not in answer.text
     assert answer.headers["content-security-policy"].startswith("default-src 'none'")
     assert "request failed" in [line["event"] for line in lines]
     assert 200 == client.get("/healthz").status_code
+    lost, owners = client.get("/console/nowhere"), client.get("/nowhere")
+    assert (404, True) == (lost.status_code, 'href="/console"' in lost.text)
+    assert (404, True) == (owners.status_code, "scan the code on your product" in owners.text)
 
 
 def test_behind_tls_cookies_are_bound_to_the_host(dsn: str) -> None:
