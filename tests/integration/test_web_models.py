@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import psycopg
@@ -12,6 +13,7 @@ from gateway.bench import compare, comparisons, contender, fit, listing, read, r
 from gateway.bench.backtest import origins
 from gateway.bench.choose import choose
 from gateway.bench.plain import plain
+from gateway.db import migrate as migrations
 from gateway.db import pool
 from gateway.registry import declaration, models
 from gateway.registry.models import Slot
@@ -192,6 +194,12 @@ def test_a_version_that_nobody_measured_is_told_as_one_before_its_release(of: Fi
     of.press(client, "compare", challenger="hit")  # with weibull, by which the slot learns
     of.house.worker.compare()
     assert "never measured" not in client.get(of.path).text
+    conn = of.house.conn
+    kept = conn.execute("delete from measured returning contender").fetchall()
+    assert [("hit",), ("weibull",)] == sorted(kept)
+    before = (Path(migrations.__file__).parent / "migrations" / "0088_measured.sql").read_text()
+    conn.execute(before[before.index("insert into measured") :].encode())  # from comparisons of an earlier build
+    assert [("hit",)] == conn.execute("select contender from measured").fetchall()
     assert 303 == of.press(client, "release", version=str(of.late), note="levels of the drop").status_code
 
 
