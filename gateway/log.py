@@ -16,6 +16,11 @@ def hide_secrets(_: object, __: str, entry: structlog.typing.EventDict) -> struc
     return entry
 
 
+def to_stderr() -> None:
+    """Send to stderr what is logged by a command that configures no logs of its own: its stdout is data."""
+    structlog.configure(logger_factory=_stderr)
+
+
 def configure(level: str = "info", *, human: bool = False) -> None:
     """Send logs to stderr from `level` up: as JSON lines, or coloured for a person."""
     renderer: structlog.typing.Processor = (
@@ -31,7 +36,7 @@ def configure(level: str = "info", *, human: bool = False) -> None:
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # the stderr of that moment
+        logger_factory=_stderr,
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)  # what libraries warn of, such as a job that failed
@@ -42,3 +47,7 @@ def configure(level: str = "info", *, human: bool = False) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
+
+
+def _stderr(*_: object) -> structlog.PrintLogger:
+    return structlog.PrintLogger(sys.stderr)  # the stderr of that moment

@@ -50,10 +50,11 @@ def against(of: Slot, challenger: Contender) -> str:
 
 
 def pair(
-    conn: psycopg.Connection, record: Record, challenger: str, champion: str | None = None
+    conn: psycopg.Connection, record: Record, challenger: str, champion: str | None = None, option: str = "--champion"
 ) -> tuple[Contender, Contender]:
     """Return the champion and the challenger of these names; without a champion's, the one that the challenger meets.
 
+    option: by which the command that asks names a champion.
     Raises Conflict where both are the same, and what choose() raises.
     """
     other = choose(conn, record, challenger)
@@ -63,7 +64,7 @@ def pair(
         beside = f"{CHAMPION} is what is in force" if other.refitted else f"{other.predictor} is its way of learning"
         raise Conflict(
             f"{other.name} would be compared with itself; name another challenger ({others}, or a version's number),"
-            f" or another champion: --champion {beside}"
+            f" or another champion: {option} {beside}"
         )
     return one, other
 
@@ -72,7 +73,7 @@ def known(name: str) -> str:
     """Return the name of a predictor. Raises NotFound with the nearest that there is."""
     if name not in MODELS:
         close = difflib.get_close_matches(name, MODELS, n=1)
-        meant = f"; did you mean {close[0]!r}?" if close else ""
+        meant = f"; did you mean {close[0]!r}?" if close else "."
         raise NotFound(f"no predictor is called {name!r}{meant} There are {', '.join(sorted(MODELS))}")
     return name
 

@@ -6,6 +6,7 @@ in which the challenger costs less says how sure the difference is.
 """
 
 from dataclasses import dataclass
+from math import isnan
 
 import numpy as np
 import psycopg
@@ -21,6 +22,7 @@ from gateway.registry import declarations
 
 DRAWS = 2_000
 SEED = 20_260_101
+UNJUDGED = "nothing can be judged yet"
 
 
 @dataclass(frozen=True)
@@ -165,17 +167,22 @@ def verdict(
             "costs less",
             sure >= rule.sure,
             f"{sure:.0%} of draws; the rule wants {rule.sure:.0%}"
-            f" ({other.cost:.3g} against {champion.cost:.3g} per cycle)",
+            f" ({other.cost:.3g} against {champion.cost:.3g} per cycle)"
+            if other.cycles
+            else f"{UNJUDGED}; the rule wants {rule.sure:.0%} of draws",
         ),
         Criterion(
             "covers honestly",
             bool(low <= cov <= high),
-            f"its 80 % interval held {cov:.0%} of the ends; the rule wants {low:.0%} to {high:.0%}",
+            f"{UNJUDGED if isnan(cov) else f'its 80 % interval held {cov:.0%} of the ends'};"
+            f" the rule wants {low:.0%} to {high:.0%}",
         ),
         Criterion(
             "not later",
             bool(other.late_rate <= champion.late_rate + rule.late_margin),
-            f"late in {other.late_rate:.1%} of cycles, the champion in {champion.late_rate:.1%}",
+            f"late in {other.late_rate:.1%} of cycles, the champion in {champion.late_rate:.1%}"
+            if other.cycles
+            else UNJUDGED,
         ),
         Criterion("no leak", not leaks, leaks[0] if leaks else "another future changes nothing that it says"),
     ]

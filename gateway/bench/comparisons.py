@@ -12,7 +12,7 @@ import structlog
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from gateway.bench import backtest, choose, compare, read, shadow
+from gateway.bench import backtest, choose, compare, measured, read, shadow
 from gateway.bench.plain import plain
 from gateway.errors import Conflict, WearwellError
 from gateway.registry import models
@@ -100,4 +100,6 @@ def _compared(conn: psycopg.Connection, asked: Asked, now: datetime) -> dict[str
     champion, challenger = choose.pair(conn, record, asked.challenger)
     rule = compare.declared_rule(conn, of.tenant_id)
     found = compare.compare(record, champion, challenger, rule, at=backtest.origins(record, ORIGINS))
+    if all(found.scores.values()):
+        measured.keep(conn, record, [champion, challenger], now)
     return {**plain(found), "promote": found.promote, "version": challenger.version_id}

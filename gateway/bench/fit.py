@@ -73,9 +73,15 @@ def take_in(conn: psycopg.Connection, slot: Slot, text: str, *, note: str, now: 
     try:
         sealed = json.loads(text)
         model = load(sealed if isinstance(sealed, Mapping) else {})
-    except (ValueError, RecursionError) as damaged:  # DamagedArtifact is one
+    except (json.JSONDecodeError, RecursionError):
         raise Damaged(
-            f"the artifact is refused: {damaged}; what is in force stays. Export it again with: wearwell model export"
+            "the file is refused: it is not JSON; what is in force stays."
+            " Name one that was written by: wearwell model export VERSION --out FILE"
+        ) from None
+    except ValueError as damaged:  # DamagedArtifact is one
+        raise Damaged(
+            f"the artifact is refused: {damaged}; what is in force stays."
+            " Export it again with: wearwell model export VERSION --out FILE"
         ) from None
     if model.declaration != way.declared(slot):
         raise Conflict(

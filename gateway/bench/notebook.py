@@ -9,7 +9,7 @@ from datetime import datetime
 import psycopg
 
 from gateway import clock, settings
-from gateway.bench import choose, evaluate, fit, plots, read, release, shadow, staff
+from gateway.bench import choose, evaluate, fit, measured, plots, read, release, shadow, staff
 from gateway.bench import compare as comparing
 from gateway.bench import drift as watching
 from gateway.bench import explain as explaining
@@ -21,6 +21,7 @@ from gateway.bench.drift import Finding
 from gateway.bench.evaluate import Evaluation
 from gateway.bench.explain import Explanation
 from gateway.bench.record import Record
+from gateway.bench.release import RolledBack
 from gateway.bench.replay import Outcome
 from gateway.bench.report import Report
 from gateway.bench.whatif import Change, WhatIf
@@ -60,7 +61,10 @@ def load(conn: psycopg.Connection, slot: str, until: datetime | None = None) -> 
 def measure(conn: psycopg.Connection, record: Record, model: str | None = None, days: int = 12) -> Evaluation:
     """Return how a model does, fitted anew on so many days: a predictor, a version's number, champion or shadow."""
     chosen = choose.choose(conn, record, model or record.slot.predictor)
-    return evaluate.evaluate(record, chosen, origins(record, days))
+    found = evaluate.evaluate(record, chosen, origins(record, days))
+    if found.scores:
+        measured.keep(conn, record, [chosen], clock.now())
+    return found
 
 
 def forecasts(conn: psycopg.Connection, record: Record, model: str, days: int = 12) -> Backtest:
@@ -77,9 +81,12 @@ def compare(
     conn: psycopg.Connection, record: Record, pair: tuple[str, str], rule: Rule | None = None, days: int = 12
 ) -> Comparison:
     """Return a pair, champion and challenger, on identical snapshots, by a rule; by default the declared one."""
-    champion, challenger = (choose.choose(conn, record, name) for name in pair)
+    champion, challenger = choose.pair(conn, record, pair[1], pair[0])
     fixed = rule or comparing.declared_rule(conn, record.slot.tenant_id)
-    return comparing.compare(record, champion, challenger, fixed, at=origins(record, days))
+    found = comparing.compare(record, champion, challenger, fixed, at=origins(record, days))
+    if all(found.scores.values()):
+        measured.keep(conn, record, [champion, challenger], clock.now())
+    return found
 
 
 def what_if(record: Record, change: Change, predictor: str | None = None) -> WhatIf:
@@ -105,8 +112,8 @@ def release_version(conn: psycopg.Connection, version: Version, by: str, note: s
     )
 
 
-def roll_back(conn: psycopg.Connection, record: Record, by: str, note: str = "") -> int | None:
-    """Take the last release back and return the version in force then, None for the declaration alone."""
+def roll_back(conn: psycopg.Connection, record: Record, by: str, note: str = "") -> RolledBack:
+    """Take the last release back and return what is in force then: `version`, `not_asked`, and both in `words`."""
     actor = staff.actor(conn, record.slot.tenant_id, by)
     return release.rollback(conn, record.slot.slot_id, actor=actor, note=note, now=clock.now())
 
@@ -131,7 +138,10 @@ def report(
     conn: psycopg.Connection, record: Record, champion: str, challenger: str = "rated", days: int = 12
 ) -> Report:
     """Return the report: `as_html()` is one page, `as_json()` the same data."""
-    pair = [choose.choose(conn, record, name) for name in (champion, challenger)]
+    pair = choose.pair(conn, record, challenger, champion)
     rule = comparing.declared_rule(conn, record.slot.tenant_id)
     product = read.product(conn, record.slot)
-    return reporting.report(record, pair[0], pair[1], product=product, rule=rule, count=days)
+    found = reporting.report(record, pair[0], pair[1], product=product, rule=rule, count=days)
+    if all(found.comparison.scores.values()):
+        measured.keep(conn, record, pair, clock.now())
+    return found

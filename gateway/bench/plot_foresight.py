@@ -1,5 +1,6 @@
 """What the report draws of prognosis: how often a forecast is near enough to act on, over the life of a part."""
 
+from gateway.bench.plots import UNSEEN
 from gateway.bench.prognosis import ALPHA, BETA, HORIZON_ALPHA, Prognosis
 from gateway.bench.scores import Score
 from gateway.bench.svg import Axes, Chart, grouped_bars
@@ -12,7 +13,7 @@ def foresight(tables: dict[str, list[Score]], seen: Prognosis, name: str) -> Cha
     groups = list(dict.fromkeys(s.group for table in tables.values() for s in table if s.group.startswith(PART)))
     found = {model: {s.group: s.alpha_lambda for s in table} for model, table in tables.items()}
     axes = Axes((0.0, float(max(len(groups), 1))), (0.0, 1.0))
-    said = "Nothing to show yet."
+    said = UNSEEN
     if seen.cycles:
         said = (
             f"From {seen.steady_horizon_d:.0f} days before the end on, {seen.steady_horizon_share:.0%} of a life,"

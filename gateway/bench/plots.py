@@ -12,6 +12,7 @@ from gateway.bench.scores import Score
 from gateway.bench.svg import BOTTOM, HEIGHT, Axes, Chart, Line, grouped_bars, steps
 
 MOST_DOTS = 250
+UNSEEN = "No forecast can be judged by an end yet."  # what a chart without rows says, which is not drawn
 
 
 def survival(record: Record) -> list[tuple[float, float, int, int]]:
@@ -79,7 +80,9 @@ def predicted(record: Record, said: Backtest) -> Chart:
     return Chart(
         key="predicted",
         title="Forecast against what came",
-        sentence=f"Forecasts about the middle of life were off by {error:.1f} days in the mean; of {rows.size} ends"
+        sentence=UNSEEN
+        if not rows.size
+        else f"Forecasts about the middle of life were off by {error:.1f} days in the mean; of {rows.size} ends"
         f" {count} lay in the 80 % interval. Above the dashed line the forecast was too late.",
         x_label="days that were left",
         y_label="days forecast",
@@ -99,9 +102,10 @@ def predicted(record: Record, said: Backtest) -> Chart:
 def coverage(record: Record, said: dict[str, Backtest]) -> Chart:
     """Draw which share of ends lies within each middle interval: on the diagonal they hold what they say."""
     nominal = [round(1 - 2 * q, 2) for q in GRID if q < 0.5]
-    axes, lines, held = Axes((0.0, 1.0), (0.0, 1.0)), [], {}
+    axes, lines, held, ends = Axes((0.0, 1.0), (0.0, 1.0)), [], {}, 0
     for look, (name, each) in zip(("one", "two"), said.items(), strict=False):
         judged = scores.judge(record, each)
+        ends += judged.cycle.size
         share = judged.share(np.ones(judged.cycle.size, dtype=np.bool_))
         shares = [float(share @ judged.inside(q, round(1 - q, 2))) for q in GRID if q < 0.5]
         held[name] = shares
@@ -113,11 +117,13 @@ def coverage(record: Record, said: dict[str, Backtest]) -> Chart:
     return Chart(
         key="coverage",
         title="What intervals hold",
-        sentence=f"The 80 % interval of {first} held {cov80:.0%} of the ends: its intervals are {word}.",
+        sentence=UNSEEN
+        if not ends
+        else f"The 80 % interval of {first} held {cov80:.0%} of the ends: its intervals are {word}.",
         x_label="what an interval says",
         y_label="ends that it held",
         head=["Says", *held],
-        rows=[[f"{n:.0%}", *(f"{held[name][i]:.0%}" for name in held)] for i, n in enumerate(nominal)],
+        rows=[[f"{n:.0%}", *(f"{held[name][i]:.0%}" for name in held)] for i, n in enumerate(nominal if ends else [])],
         xs=axes.xs(percent=True),
         ys=axes.ys(percent=True),
         lines=[Line(axes.points([(0.0, 0.0), (1.0, 1.0)]), "aim"), *lines],
@@ -136,14 +142,14 @@ def pit(record: Record, said: Backtest) -> Chart:
     return Chart(
         key="pit",
         title="Where ends lie in their forecasts",
-        sentence="No forecast can be judged by an end yet."
+        sentence=UNSEEN
         if not judged
         else f"Ends {_shape(low, high)}: {low:.0%} lie in the earliest three tenths of their forecast, {high:.0%} in"
         " the latest (30 % each would be right). Ends that were not seen are spread over what was left.",
         x_label="place in the forecast (PIT)",
         y_label="share",
         head=["Place", "Share"],
-        rows=[[f"{i / 10:.1f}-{(i + 1) / 10:.1f}", f"{share:.1%}" if judged else "-"] for i, share in enumerate(mass)],
+        rows=[[f"{i / 10:.1f}-{(i + 1) / 10:.1f}", f"{share:.1%}"] for i, share in enumerate(mass) if judged],
         xs=axes.xs(),
         ys=axes.ys(percent=True),
         bars=[
@@ -175,7 +181,8 @@ def error(tables: dict[str, list[Score]], prefix: str, title: str, x_label: str)
     first = next(iter(found), "")
     own = [found[first][g] for g in groups if first and g in found[first]]
     worst = max(own, key=lambda s: s.mae_d, default=None)
-    said = "Nothing to show: there is one cohort only." if prefix.startswith("cohort") else "Nothing to show yet."
+    any_judged = any(table for table in tables.values())
+    said = "All parts are of one cohort." if any_judged and prefix.startswith("cohort") else UNSEEN
     if worst:
         where = worst.group.removeprefix(prefix)
         said = f"{first} errs most at {where} ({x_label}): {worst.mae_d:.1f} days in the mean of {worst.cycles} cycles."
@@ -200,6 +207,7 @@ def error(tables: dict[str, list[Score]], prefix: str, title: str, x_label: str)
 
 def trade_off(record: Record, outcomes: list[Outcome], ratio: float) -> Chart:
     """Draw days thrown away against days run past the end, over what a day late costs; money stands in the table."""
+    outcomes = [each for each in outcomes if each.cycles]
     reach_x, reach_y = max((o.early_d for o in outcomes), default=1.0), max((o.late_d for o in outcomes), default=1.0)
     axes = Axes((0.0, reach_x * 1.15 or 1.0), (0.0, reach_y * 1.15 or 1.0))
 

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import psycopg
@@ -16,6 +16,19 @@ from gateway.registry.models import Slot
 from gateway.replenish import learn, releases, versions, way
 from gateway.replenish.releases import Release
 from predictors.artifact import DamagedArtifact
+
+
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """What forecasts a slot after a roll-back: a version, or with None its declaration alone.
+
+    not_asked: versions that are released above it, the last first, as unasked() returns them. words: the same as
+    sentences for whoever rolled back, on the command line or in a notebook.
+    """
+
+    version: int | None
+    not_asked: list[int]
+    words: list[str]
 
 
 def release(conn: psycopg.Connection, version_id: int, *, actor: str, note: str, now: datetime) -> Slot:
@@ -50,12 +63,12 @@ def release(conn: psycopg.Connection, version_id: int, *, actor: str, note: str,
 
 def rollback(
     conn: psycopg.Connection, slot_id: int, *, actor: str, note: str, now: datetime, last: int | None = None
-) -> int | None:
-    """Take the last release off again and return the version in force then, None for the declaration alone.
+) -> RolledBack:
+    """Take the last release off again and return what is in force then.
 
-    That is not the version released before where that one does not answer any more; unasked() tells which those are.
-    `last` is the row of the log that was the last one when this was decided: a roll-back names no version, so pressed
-    twice, or after somebody else decided, it would take back another release than was meant.
+    That is not the version released before where that one does not answer any more. `last` is the row of the log that
+    was the last one when this was decided: a roll-back names no version, so pressed twice, or after somebody else
+    decided, it would take back another release than was meant.
     Raises Conflict where nothing is released, or `last` is the last one no more.
     """
     slot = _held(conn, slot_id)
@@ -73,11 +86,23 @@ def rollback(
     back = stands.model_version_id if stands else None
     releases.record(conn, slot, "rollback", back, gone.predictor_before, actor=actor, note=note.strip(), now=now)
     told = {"model_version_id": back, "instead_of": gone.model_version_id, "note": note.strip()}
-    detail = {**told, "not_asked": unasked(conn, slot_id, back)}
-    _note(conn, slot, "model_rolled_back", actor, detail)
+    above = unasked(conn, slot_id, back)
+    _note(conn, slot, "model_rolled_back", actor, {**told, "not_asked": above})
     if back is not None:
         shadow.take_over(conn, slot, back, actor=actor, now=now)
-    return back
+    return RolledBack(back, above, _words(slot, read.called(conn, slot), back, above))
+
+
+def _words(slot: Slot, called: str, back: int | None, above: list[int]) -> list[str]:
+    what = f"version {back}" if back is not None else "the declaration alone"
+    return [
+        *(
+            f"version {version} is released but not asked: it was made for another predictor, end, levels or covariates"
+            f" than are declared now, or cannot be read; fit one with: wearwell model fit {called}"
+            for version in above
+        ),
+        f"{what} forecasts {slot.code!r} {'from now on' if above else 'again'}",
+    ]
 
 
 def last(conn: psycopg.Connection, slot_id: int) -> int | None:

@@ -7,6 +7,7 @@ from typing import Annotated, NoReturn
 import psycopg
 import typer
 
+from gateway import log
 from gateway.cli import fleet, look, measure, model, quarantine, replay, rollups, services, talk
 from gateway.errors import Exit, WearwellError
 from gateway.operate.database import first_line
@@ -32,6 +33,7 @@ def wearwell(
     _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version.")] = False,
 ) -> None:
     """Knows when every filter in the field will wear out, and gets the right one to its owner with one tap."""
+    log.to_stderr()
 
 
 model.model.add_typer(measure.model)

@@ -198,7 +198,10 @@ def revoke(device: Annotated[str, typer.Argument(help="The unit's MQTT name.")])
     loaded = settings.load()
     with database.connect(loaded) as conn:
         if not credentials.revoke(conn, device, clock.now()):
-            raise NotFound(f"{device!r} has no live credential")
+            raise NotFound(
+                f"{device!r} has no live credential: it is let in no more already, or never was; look at the name,"
+                f" or see it with: wearwell status {device}"
+            )
         conn.commit()
         told = broker.refresh(conn, loaded.data_dir, user=loaded.mqtt_username)
     talk.say(f"{device} is let in no more" if told else "revoked; tell the broker: wearwell broker-files")
@@ -295,11 +298,11 @@ def add_staff(
 @staff.command("disable")
 def disable_staff(email: Annotated[str, typer.Argument(help="Their address.")], tenant: Tenant) -> None:
     """Shut a person out of the console and end their sessions; `staff add` lets them in again."""
-    from gateway.operate import database
+    from gateway.operate import database, words
     from gateway.registry import staff as members
     from gateway.registry import tenants
 
     with database.connect(settings.load()) as conn:
         tenant_id = tenants.by_slug(conn, tenant).tenant_id
         ended = members.disable(conn, tenant_id=tenant_id, email=email, wall=clock.wall())
-    talk.say(f"{email} may sign in no more; {ended} sessions ended")
+    talk.say(f"{email} may sign in no more; {words.count(ended, 'session')} ended")

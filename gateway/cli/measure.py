@@ -12,6 +12,7 @@ from gateway.cli import bench, talk
 from gateway.errors import Exit
 
 if TYPE_CHECKING:
+    from gateway.bench.contender import Contender
     from gateway.bench.evaluate import Evaluation
     from gateway.bench.explain import Explanation
     from gateway.bench.replay import Outcome
@@ -36,7 +37,7 @@ def evaluate(
     as_json: talk.AsJson = False,
 ) -> None:
     """Measure a model on this deployment's own history: fitted on what had arrived, judged on what came."""
-    from gateway.bench import backtest, choose, plain, read
+    from gateway.bench import backtest, choose, measured, plain, read
     from gateway.bench import evaluate as evaluation
 
     with bench.connected() as conn:
@@ -46,24 +47,26 @@ def evaluate(
         with talk.progress(f"evaluating {chosen.name}") as progress:
             days, crew = backtest.origins(record, origins), bench.crew(workers, dask)
             found = evaluation.evaluate(record, chosen, days, progress=progress, crew=crew)
+        if found.scores:
+            measured.keep(conn, record, [chosen], clock.now())
     if as_json:
         talk.as_json(plain.plain(found))
     else:
-        _tell(found)
+        _tell(found, chosen)
     for said in found.leaks[:3]:
         talk.complain(f"leak: {said}")
     if found.leaks:
         raise typer.Exit(Exit.FAILED)
 
 
-def _tell(found: "Evaluation") -> None:
+def _tell(found: "Evaluation", chosen: "Contender") -> None:
     """Print an evaluation's tables; where nothing could be judged, that and no empty ones."""
     t = found.tally
     talk.say(
         f"{t.cycles} cycles of {t.units} units: {t.ended} with a seen end, {t.censored} censored and weighed in,"
         f" {t.unwitnessed} left out: nothing would have shown their end, or no forecast yet"
     )
-    talk.table([_errors(each) for each in found.scores], json=False, nothing=_nothing_judged(t.forecasts))
+    talk.table([_errors(each) for each in found.scores], json=False, nothing=_nothing_judged(t.forecasts, chosen))
     if not found.scores:
         return
     talk.line("")
@@ -95,7 +98,7 @@ def compare(
     as_json: talk.AsJson = False,
 ) -> None:
     """Compare a challenger with the champion on identical snapshots, paired, by a rule fixed beforehand."""
-    from gateway.bench import backtest, choose, plain, promote_by_rule, read
+    from gateway.bench import backtest, choose, measured, plain, promote_by_rule, read
     from gateway.bench import compare as comparison
 
     if promote and not by:
@@ -111,6 +114,8 @@ def compare(
             days = backtest.origins(record, origins)
             crew = bench.crew(workers, dask)
             found = comparison.compare(record, one, other, rule, at=days, progress=progress, crew=crew)
+        if all(found.scores.values()):
+            measured.keep(conn, record, [one, other], clock.now())
         released = None
         if promote and found.promote:
             released = promote_by_rule.promote(conn, record, found, other, by=by or "", now=clock.now())
@@ -124,7 +129,7 @@ def compare(
             for each in table
             if each.group == "all"
         ]
-        talk.table(rows, json=False, nothing=_nothing_judged(found.snapshots))
+        talk.table(rows, json=False, nothing=_nothing_judged(found.snapshots, one, other))
         talk.line("")
         talk.table([_outcome(each) for each in found.outcomes.values()], json=False, nothing="")
         talk.line("")
@@ -232,11 +237,11 @@ def _rounded(row: dict[str, Any]) -> dict[str, Any]:
     return {name: round(value, 3) if isinstance(value, float) else value for name, value in row.items()}
 
 
-def _nothing_judged(forecasts: int) -> str:
-    return (
-        f"none of {forecasts} forecasts can be judged yet: no end came after one that it may be judged on."
-        " A version is judged on what was forecast since it was made; judge its predictor by name instead"
-    )
+def _nothing_judged(forecasts: int, *contenders: "Contender") -> str:
+    said = f"none of {forecasts} forecasts can be judged yet: no end came after one that it may be judged on"
+    if all(each.refitted for each in contenders):
+        return said
+    return f"{said}. A version is judged on what was forecast since it was made; judge its predictor by name instead"
 
 
 @model.command()
@@ -284,19 +289,21 @@ def report(
     as_json: talk.AsJson = False,
 ) -> None:
     """Write a report: life, calibration, errors, trade-off, comparison and drift, as one page or as JSON."""
-    from gateway.bench import choose, compare, read
+    from gateway.bench import choose, compare, measured, read
     from gateway.bench import report as reporting
 
     with bench.connected() as conn:
         of = read.slot(conn, slot)
         record = read.record(conn, of, bench.moment(until))
-        pair = [choose.choose(conn, record, name) for name in (contender or of.predictor, challenger)]
+        pair = choose.pair(conn, record, challenger, contender or of.predictor, option="--model")
         rule = compare.declared_rule(conn, of.tenant_id)
         product = read.product(conn, of)
         with talk.progress("measuring") as progress:
             found = reporting.report(
                 record, pair[0], pair[1], product=product, rule=rule, count=origins, progress=progress
             )
+        if all(found.comparison.scores.values()):
+            measured.keep(conn, record, pair, clock.now())
     text = talk.json_of(found.as_json()) if as_json else found.as_html()
     if out is None:
         talk.line(text)

@@ -129,17 +129,21 @@ def release(
     version: Annotated[int, typer.Argument(help="Its number in the list.")], by: bench.By, note: bench.Note
 ) -> None:
     """Let a version forecast its slot from now on, with a note; the log keeps who and when."""
-    from gateway.bench import read, staff
+    from gateway.bench import measured, read, staff
     from gateway.bench import release as releasing
     from gateway.registry import models
     from gateway.replenish import versions
 
     with bench.connected() as conn:
-        of = models.get_slot(conn, versions.get(conn, version).slot_id)
+        chosen = versions.get(conn, version)
+        of = models.get_slot(conn, chosen.slot_id)
         actor = staff.actor(conn, of.tenant_id, by)
+        caution = measured.caution(conn, chosen)
         after = releasing.release(conn, version, actor=actor, note=note, now=clock.now())
         called = read.called(conn, of)
     talk.say(f"version {version} forecasts {of.code!r} from now on; undo with: wearwell model rollback {called}")
+    if caution:
+        talk.say(caution)
     if after.predictor != of.predictor:
         talk.say(f'declare predictor = "{after.predictor}" in your file too: another declaration would change it back')
 
@@ -154,11 +158,5 @@ def rollback(slot: bench.SlotName, by: bench.By, note: bench.Note = "") -> None:
         of = read.slot(conn, slot)
         actor = staff.actor(conn, of.tenant_id, by)
         back = releasing.rollback(conn, of.slot_id, actor=actor, note=note, now=clock.now())
-        unasked, called = releasing.unasked(conn, of.slot_id, back), read.called(conn, of)
-    for version in unasked:
-        talk.say(
-            f"version {version} is released but not asked: it was made for another predictor, end, levels or covariates"
-            f" than are declared now, or cannot be read; fit one with: wearwell model fit {called}"
-        )
-    what = f"version {back}" if back is not None else "the declaration alone"
-    talk.say(f"{what} forecasts {of.code!r} {'from now on' if unasked else 'again'}")
+    for said in back.words:
+        talk.say(said)

@@ -96,7 +96,7 @@ def release_quarantined(
     from gateway.ingest import quarantine as refused
     from gateway.ingest import release
     from gateway.ingest.directory import Directory
-    from gateway.operate import database
+    from gateway.operate import database, words
 
     if (number is None) == (reason is None and device is None):
         talk.refuse("name one message by its id, or a --reason, or a --device, or both of these")
@@ -119,7 +119,12 @@ def release_quarantined(
                 stored += outcome.stored
             if number is not None or not kept or kept[-1].received_at > began:
                 break
-            talk.say(f"{taken} messages so far")
-    talk.say(f"{taken} messages: {stored} readings stored, {again} messages refused again")
+            talk.say(f"{words.count(taken, 'message')} so far")
+    if not taken:
+        talk.say("no message waits that could be released so; see what waits with: wearwell quarantine")
+        return
+    said = f"{words.count(taken, 'message')}: {words.count(stored, 'reading')} stored"
+    talk.say(f"{said}, {words.count(again, 'message')} refused again")
     if again:
+        talk.say("why, and what to do about it: wearwell quarantine, and wearwell quarantine list")
         raise typer.Exit(Exit.PARTIAL if again < taken else Exit.FAILED)

@@ -104,13 +104,15 @@ def migrate(as_json: talk.AsJson = False) -> None:
     )
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@app.command(  # --help is the units' own: it lists the arguments that this command passes on
+    add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
+)
 def simulate(context: typer.Context) -> None:
     """Run simulated units, against a running `up` or --url; the arguments are those of `python -m firmware_stubs`."""
     from gateway.operate import house
 
     given = context.args
-    if "--url" not in given:
+    if not {"--url", "--help", "-h"} & set(given):
         url, version = house.units_door(settings.load())
         given = ["--url", url, "--mqtt", version, *given]
     # In this process's place: a signal to it reaches the fleet.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from enum import Enum
+from math import isnan
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -18,6 +19,7 @@ from gateway.errors import Exit
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 Row = Mapping[str, Any]
+GAP = 2  # between columns on a terminal
 
 
 def line(text: str) -> None:
@@ -59,16 +61,35 @@ def table(rows: Sequence[Row], *, json: bool, nothing: str) -> None:
         if nothing:
             say(nothing)
     elif sys.stdout.isatty():
-        drawn = Table(box=None, pad_edge=False, header_style="bold")
-        for name in rows[0]:
-            drawn.add_column(name.replace("_", " "), overflow="fold")
-        for row in rows:
-            drawn.add_row(*(_word(value) for value in row.values()))
-        Console(markup=False, highlight=False).print(drawn)
+        _draw([name.replace("_", " ") for name in rows[0]], [[_word(value) for value in row.values()] for row in rows])
     else:
         line("\t".join(rows[0]))
         for row in rows:
             line("\t".join(_word(value) for value in row.values()))
+
+
+def _draw(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Draw a table that breaks lines between words; where the terminal is too narrow for it, each row by itself."""
+    console = Console(markup=False, highlight=False)
+    columns = list(zip(*rows, strict=True))
+    words = [" ".join([name, *column]).split() for name, column in zip(head, columns, strict=True)]
+    least = [max(map(len, each)) for each in words]
+    widths = [max(len(name), *map(len, column)) for name, column in zip(head, columns, strict=True)]
+    excess = sum(widths) + GAP * (len(widths) - 1) - console.width
+    if sum(widths) - sum(least) < excess:  # it would cut numbers in two, which are misread then
+        wide = max(map(len, head))
+        for row in rows:
+            line("\n".join([*(f"{name:<{wide}}  {cell}" for name, cell in zip(head, row, strict=True)), ""]))
+        return
+    for _ in range(excess):
+        _, widest = max((width, i) for i, width in enumerate(widths) if width > least[i])
+        widths[widest] -= 1
+    drawn = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    for name, width in zip(head, widths, strict=True):
+        drawn.add_column(name, overflow="fold", width=width)
+    for row in rows:
+        drawn.add_row(*row)
+    console.print(drawn)
 
 
 def figures(data: Mapping[str, Any], *, json: bool) -> None:
@@ -99,8 +120,8 @@ def progress(title: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def _word(value: object) -> str:
-    if value is None:
-        return "-"
+    if value is None or (isinstance(value, float) and isnan(value)):
+        return "-"  # nothing is known, or nothing was there to count
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%SZ")
     if isinstance(value, float):

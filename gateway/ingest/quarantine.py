@@ -112,7 +112,9 @@ def get(conn: psycopg.Connection, quarantine_id: int) -> Kept:
             f"select {COLUMNS} from quarantine where quarantine_id = %s for update", (quarantine_id,)
         ).fetchone()
     if not found:
-        raise NotFound(f"there is no message {quarantine_id} in quarantine")
+        raise NotFound(
+            f"there is no message {quarantine_id} in quarantine; see those that wait with: wearwell quarantine list"
+        )
     return found
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import psycopg
 from argon2 import PasswordHasher
@@ -12,7 +12,7 @@ from psycopg.rows import class_row
 
 from gateway.db import pool
 from gateway.errors import NotFound, WearwellError
-from gateway.registry import doors, sessions
+from gateway.registry import audit, doors, sessions
 
 Role = Literal["admin", "editor", "reader"]
 RANK = {"reader": 0, "editor": 1, "admin": 2}
@@ -35,7 +35,7 @@ class Staff:
 def create(conn: psycopg.Connection, *, tenant_id: int, email: str, password: str, role: Role, wall: datetime) -> int:
     """Create a staff member, or give the one of that address a new password and role; return their id.
 
-    Their sessions end: a new password is asked for where somebody else may know the old one.
+    Their sessions end: a new password is asked for where somebody else may know the old one. The audit keeps it.
     Raises BadPassword. An address belongs to one tenant.
     """
     if len(password) < SHORTEST:
@@ -44,17 +44,22 @@ def create(conn: psycopg.Connection, *, tenant_id: int, email: str, password: st
         """insert into staff (tenant_id, email, password_hash, role, created_at) values (%s, %s, %s, %s, %s)
            on conflict (lower(email)) do update
            set password_hash = excluded.password_hash, role = excluded.role, disabled_at = null
-           where staff.tenant_id = excluded.tenant_id returning staff_id""",
+           where staff.tenant_id = excluded.tenant_id returning staff_id, xmax = 0""",
         (tenant_id, email, hasher.hash(password), role, wall),
     ).fetchone()
     if row is None:
         raise WearwellError(f"{email} works for another tenant; one address belongs to one")
-    sessions.end_all(conn, staff_id=row[0])
+    ended = sessions.end_all(conn, staff_id=row[0])
+    action = "staff_added" if row[1] else "staff_changed"
+    _note(conn, tenant_id, action, {"staff_id": row[0], "role": role, "sessions_ended": ended}, wall)
     return int(row[0])
 
 
 def disable(conn: psycopg.Connection, *, tenant_id: int, email: str, wall: datetime) -> int:
-    """Shut a staff member out, end their sessions, and return how many there were. Raises NotFound."""
+    """Shut a staff member out, end their sessions, and return how many there were; the audit keeps it.
+
+    Raises NotFound.
+    """
     row = conn.execute(
         """update staff set disabled_at = coalesce(disabled_at, %s)
            where tenant_id = %s and lower(email) = lower(%s) returning staff_id""",
@@ -62,7 +67,13 @@ def disable(conn: psycopg.Connection, *, tenant_id: int, email: str, wall: datet
     ).fetchone()
     if row is None:
         raise NotFound(f"nobody of this tenant signs in as {email}; look for another spelling, or another --tenant")
-    return sessions.end_all(conn, staff_id=row[0])
+    ended = sessions.end_all(conn, staff_id=row[0])
+    _note(conn, tenant_id, "staff_disabled", {"staff_id": row[0], "sessions_ended": ended}, wall)
+    return ended
+
+
+def _note(conn: psycopg.Connection, tenant_id: int, action: str, detail: dict[str, Any], wall: datetime) -> None:
+    audit.note(conn, tenant_id=tenant_id, actor=audit.OPERATOR, action=action, wall=wall, detail=detail)
 
 
 def sign_in(conn: psycopg.Connection, email: str, password: str) -> Staff | None:

@@ -54,8 +54,11 @@ def build(services: Services) -> FastAPI:
     return app
 
 
-def _http(_: Request, error: Exception) -> Response:
+def _http(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
+    if status in (404, 405) and request.url.path.startswith("/console"):
+        sentence = "Check the address, or begin at the console's first page."
+        return pages.message(404, "There is no such page", sentence, href="/console", label="To the console")
     if status in (404, 405):
         return pages.message(404, "There is no such page", "Check the address, or scan the code on your product again.")
     return pages.message(status, "This did not work", "What was asked for cannot be done here.")

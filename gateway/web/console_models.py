@@ -6,7 +6,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from gateway import clock
-from gateway.bench import comparisons, listing, read, release, shadow
+from gateway.bench import comparisons, listing, measured, read, release, shadow
 from gateway.errors import NotFound
 from gateway.registry import models
 from gateway.registry.models import Slot
@@ -44,6 +44,9 @@ def slot(request: Request, services: Asked, slot_id: int) -> Response:
             others=[row for row in rows if row["stands"] != "champion"],
             released=champion is not None,
             unasked=release.unasked(desk.conn, of.slot_id, champion),
+            unmeasured={
+                each.model_version_id: measured.command(desk.conn, of, each) for each in measured.never(desk.conn, of)
+            },
             shadowed=next((row["version"] for row in rows if row["stands"] == "shadow"), None),
             log=listing.audit(desk.conn, of),
             last=release.last(desk.conn, of.slot_id),

@@ -15,11 +15,18 @@ SAFE = ("GET", "HEAD", "OPTIONS")
 LARGEST_FORM = 64 * 1024
 LARGEST_WEBHOOK = 1024 * 1024
 CHECKOUTS = ("https://checkout.stripe.com", "https://hooks.stripe.com")
+UNKNOWN = ("That went wrong on our side", "If you pressed a button, we do not know whether it was done.")
 WRONG = pages.message(
     500,
-    "That went wrong on our side",
-    "If you pressed a button, we do not know whether it was done. "
+    *UNKNOWN,
     "Scan the code on your product, or open the link in our mail again, and look there before you press once more.",
+)
+WRONG_AT_DESK = pages.message(
+    500,
+    *UNKNOWN,
+    "Open the page again and look before you press once more. The log of serve says what went wrong.",
+    href="/console",
+    label="To the console",
 )
 log = structlog.get_logger()
 
@@ -84,7 +91,8 @@ class Guard:
             log.exception("request failed", exc_info=error)
             if begun:  # half an answer is out already: closing the connection is the only honest end
                 raise
-            await WRONG(scope, receive, answer)
+            page = WRONG_AT_DESK if str(scope["path"]).startswith("/console") else WRONG
+            await page(scope, receive, answer)
         finally:
             route = scope.get("route")  # its pattern, never the path: paths carry tokens
             log.info(

@@ -57,7 +57,7 @@ def open_page(chromium: Browser) -> Iterator[Open]:
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         page.goto(url)
-        page.asked = asked  # type: ignore[attr-defined]
+        page.asked = asked  # type: ignore[attr-defined]  # noted on the page itself
         return page
 
     yield open_

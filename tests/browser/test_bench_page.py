@@ -32,7 +32,7 @@ def test_the_report_is_readable(
     page = open_page(written.as_uri(), width=width, dark=dark)
     assert [] == accessible(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert [written.as_uri()] == page.asked  # type: ignore[attr-defined]
+    assert [written.as_uri()] == page.asked  # type: ignore[attr-defined]  # noted on the page itself
     page.screenshot(path=shots / f"bench-report-{width}-{'dark' if dark else 'light'}.png", full_page=True)
 
 

@@ -251,9 +251,9 @@ def test_a_scripts_submit_is_no_press(house: WebHouse, open_page: Open) -> None:
     page.goto(house.settings.public_url + soon(house))
     page.wait_for_url("**/order")
     assert "nothing was done" in page.get_by_role("status").inner_text()
-    assert 0 == house.conn.execute("select count(*) from purchase").fetchone()[0]  # type: ignore[index]
+    assert 0 == house.conn.execute("select count(*) from purchase").fetchone()[0]  # type: ignore[index]  # there is a row
     page.get_by_role("button", name="Order with obligation to pay").click()
-    assert 1 == house.conn.execute("select count(*) from purchase").fetchone()[0]  # type: ignore[index]
+    assert 1 == house.conn.execute("select count(*) from purchase").fetchone()[0]  # type: ignore[index]  # there is a row
 
 
 def test_the_keyboard_reaches_the_button(house: WebHouse, open_page: Open) -> None:
@@ -265,7 +265,7 @@ def test_the_keyboard_reaches_the_button(house: WebHouse, open_page: Open) -> No
             break
     page.keyboard.press("Enter")
     page.wait_for_url(f"{house.settings.stripe_url}/**")
-    assert 1 == house.conn.execute("select count(*) from purchase").fetchone()[0]  # type: ignore[index]
+    assert 1 == house.conn.execute("select count(*) from purchase").fetchone()[0]  # type: ignore[index]  # there is a row
 
 
 def test_answers_of_the_mail_lead_to_their_place(house: WebHouse, open_page: Open) -> None:

@@ -85,7 +85,7 @@ def settings_in(name: str, env: dict[str, str]) -> Settings:
     given = {
         key.removeprefix("WEARWELL_").lower(): filled(text, env) for key, text in OURS[name]["environment"].items()
     }
-    return Settings(_env_file=None, **{key: text for key, text in given.items() if text})  # type: ignore[arg-type]
+    return Settings(_env_file=None, **{key: text for key, text in given.items() if text})  # type: ignore[arg-type]  # text, as an environment holds it
 
 
 def test_an_order_of_the_example_may_lead_to_the_stand_in_s_page(example: dict[str, str]) -> None:

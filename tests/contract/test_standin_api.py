@@ -139,7 +139,7 @@ def test_what_the_sdks_types_do_not_say_is_refused(
 ) -> None:
     """Also what the types say and the stand-in does not know: silence would be a lie."""
     with pytest.raises(stripe.InvalidRequestError) as refused:
-        client.v1.payment_intents.create({**MANUAL, **change})  # type: ignore[typeddict-item]
+        client.v1.payment_intents.create({**MANUAL, **change})  # type: ignore[typeddict-item]  # what the test is about: wrong values
     assert code == refused.value.code
 
 

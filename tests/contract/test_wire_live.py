@@ -145,7 +145,7 @@ def fleet(broker: Mosquitto, members: list[Member] = MEMBERS, **given: object) -
         Broker(broker.url),
         members,
         pace.from_now(SPEED),
-        **{"history_d": 3.0, "flush_s": 0.1, **given},  # type: ignore[arg-type]
+        **{"history_d": 3.0, "flush_s": 0.1, **given},  # type: ignore[arg-type]  # options of the fleet, by name
     )
 
 

@@ -50,7 +50,7 @@ class Cluster:
         if self.process:
             assert self.process.stdout
             self.process.stdout.close()
-            end(self.process, signal.SIGKILL)  # type: ignore[arg-type]
+            end(self.process, signal.SIGKILL)  # type: ignore[arg-type]  # its output is text; nobody reads it there
 
     def tell(self, number: int) -> None:
         """Send the mock cluster's process a signal."""

@@ -17,6 +17,7 @@ from gateway.operate import access
 from gateway.registry import units
 from tests.faults import fleet
 from tests.faults.fleet import GTIN, NOW
+from tests.faults.ledger.__main__ import main
 from tests.faults.machinery import ROOT, Gateway, Mosquitto, answers, end, free_port, wait_for
 
 pytestmark = [
@@ -104,6 +105,21 @@ def test_a_run_against_a_gateway_that_is_killed(door: tuple[str, str], logins: P
     with psycopg.connect(dsn) as owner:
         owner.execute("delete from wearwell.reading where seq = 4")
     assert 1 == ledger("check", "--dsn", dsn, "--file", book).returncode
+
+
+def test_a_check_makes_no_database_to_call_everything_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a folder where nothing was ever deployed it asks for the database; a ledger that is not there is named."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("WEARWELL_DATABASE_DSN", raising=False)
+    monkeypatch.delenv("WEARWELL_DATA_DIR", raising=False)
+    assert 3 == main(["check", "--file", "run.jsonl"])
+    said = capsys.readouterr()
+    assert ("", True, True) == (said.out, "--dsn" in said.err, "WEARWELL_DATA_DIR" in said.err)
+    assert [] == list(tmp_path.iterdir())
+    assert 3 == main(["check", "--file", "run.jsonl", "--dsn", "postgresql://nobody@127.0.0.1:1/none"])
+    assert "run.jsonl cannot be used: No such file or directory" in capsys.readouterr().err
 
 
 @pytest.mark.long

@@ -64,5 +64,5 @@ def test_poison_among_good_messages(rig: Rig, conn: psycopg.Connection, long: bo
         sender.disconnect()
         sender.loop_stop()
         publishing.finish()
-    assert 1 == conn.execute("select count(distinct session) from reading r join unit u using (unit_id)").fetchone()[0]  # type: ignore[index]
+    assert 1 == conn.execute("select count(distinct session) from reading r join unit u using (unit_id)").fetchone()[0]  # type: ignore[index]  # there is a row
     rig.note(f"poison: {len(POISON)} kinds, and one of {huge // 1_000_000} MB", rig.clean(), grown_kib=grown)

@@ -64,7 +64,7 @@ def main(point: str, nth: int) -> None:
             super().acknowledge(batch)
             doomed.passes("after_ack")
 
-    service.Ingest = Victim  # type: ignore[misc]
+    service.Ingest = Victim  # type: ignore[misc]  # put in its place on purpose
     broker.KEEPALIVE = int(os.environ.get("WEARWELL_TEST_KEEPALIVE", broker.KEEPALIVE))
     clients.SESSION = float(os.environ.get("WEARWELL_TEST_SESSION", clients.SESSION))
     clients.HEARTBEAT = clients.SESSION / 6

@@ -238,4 +238,4 @@ class _Within:
         return self.conn
 
     def __exit__(self, *error: object) -> None:
-        self.block.__exit__(*error)  # type: ignore[arg-type]
+        self.block.__exit__(*error)  # type: ignore[arg-type]  # handed on as it came

@@ -211,12 +211,12 @@ def test_the_policy_is_the_settings(timescale_dsn: str) -> None:
     with psycopg.connect(timescale_dsn, autocommit=True) as admin:
         job = admin.execute("select job_id from timescaledb_information.jobs where proc_name = 'policy_compression'")
         with suppress(psycopg.DataError):  # the store's own scheduler is at it already
-            admin.execute(f"call run_job({job.fetchone()[0]})")  # type: ignore[index]
+            admin.execute(f"call run_job({job.fetchone()[0]})")  # type: ignore[index]  # there is a row
         compressed, young = "range_end < now() - interval '120 days'", "range_end > now() - interval '120 days'"
         chunks = "select count(*) filter (where is_compressed), count(*) from timescaledb_information.chunks where "
         wait_for(lambda: admin.execute(f"{chunks}{compressed} and not is_compressed").fetchone() == (0, 0), 60.0)
-        assert admin.execute(chunks + compressed).fetchone()[0] > 9  # type: ignore[index]
-        assert 0 == admin.execute(chunks + young).fetchone()[0]  # type: ignore[index]
+        assert admin.execute(chunks + compressed).fetchone()[0] > 9  # type: ignore[index]  # there is a row
+        assert 0 == admin.execute(chunks + young).fetchone()[0]  # type: ignore[index]  # there is a row
 
 
 def test_plain_postgresql_compresses_nothing_and_says_so(conn: psycopg.Connection) -> None:

@@ -12,7 +12,7 @@ import pytest
 from gateway import cli, clock
 from gateway.bench import notebook
 from gateway.bench.crew import Pool
-from gateway.errors import ConfigurationError
+from gateway.errors import ConfigurationError, Conflict
 from gateway.operate import database
 from gateway.registry import declaration, models, staff, units
 from gateway.replenish import cycles
@@ -108,6 +108,31 @@ def test_from_history_to_a_release_and_back(shell: Shell) -> None:
     assert {"staff:1"} == {row["by"] for row in log}
 
 
+def test_a_version_that_nobody_measured_is_released_with_a_caution(shell: Shell) -> None:
+    """It goes through, and says by which command one would know: as it learned, for nothing has come since."""
+    number = str(shell.data("fit", SLOT, "--predictor", "hit")[0]["version"])
+    early = str(shell.data("fit", SLOT, "--predictor", "weibull", "--until", "2026-12-01")[0]["version"])
+    ended = shell("release", number, "--note", "a start", *WHO)
+    assert (0, "") == (ended.returncode, ended.stdout)
+    assert f"caution: nobody has measured version {number}" in ended.stderr
+    measure = ended.stderr.split("measure it with: wearwell model ")[1].splitlines()[0]
+    assert "evaluate hepa --model hit" == measure
+    shell.good("rollback", SLOT, *WHO)
+    shell.good(*measure.split(), "--origins", "2")
+    assert "caution" not in shell("release", number, "--note", "known now", *WHO).stderr
+    assert f"evaluate hepa --model {early}\n" in shell("release", early, "--note", "why", *WHO).stderr
+
+
+def test_what_judged_nothing_measured_nothing(shell: Shell) -> None:
+    """A version of today compared with what is in force is as unknown as before; one compared by name is known."""
+    number = str(shell.data("fit", SLOT, "--predictor", "hit")[0]["version"])
+    shell.good("compare", SLOT, "--challenger", number, "--origins", "2")
+    assert "caution: nobody has measured" in shell("release", number, "--note", "a start", *WHO).stderr
+    shell.good("rollback", SLOT, *WHO)
+    shell.good("compare", SLOT, "--challenger", "hit", "--origins", "2")
+    assert "caution" not in shell("release", number, "--note", "known now", *WHO).stderr
+
+
 def test_compare_promotes_by_the_rule_only(shell: Shell) -> None:
     """The better way of learning is fitted and released, with the verdict as its note; the worse one is not."""
     worse = shell("compare", SLOT, "--challenger", "rated", "--origins", "3", "--promote", *WHO)
@@ -165,6 +190,7 @@ def test_a_slot_without_an_end_says_that_nothing_was_learned_or_judged(shell: Sh
     judged = shell("evaluate", young)
     assert (0, "") == (judged.returncode, judged.stdout.strip())
     assert "can be judged yet" in judged.stderr
+    assert "by name instead" not in judged.stderr  # it was
     assert [None] * 10 == shell.data("evaluate", young)["pit"]
 
 
@@ -195,6 +221,8 @@ def test_a_young_version_says_that_it_cannot_be_judged_yet(shell: Shell) -> None
     number = shell.data("fit", SLOT)[0]["version"]
     ended = shell("compare", SLOT, "--challenger", str(number))
     assert 0 == ended.returncode
+    assert "nan" not in ended.stdout
+    assert "nothing can be judged yet; the rule wants 72% to 92%" in ended.stdout
     assert "does not let" in ended.stderr
     assert "since it was made" in ended.stderr
     assert "wearwell model evaluate hepa --model weibull" in shell("fit", SLOT).stderr
@@ -253,6 +281,28 @@ def test_what_if_answers_in_prompts_days_and_money(shell: Shell) -> None:
     assert 2 == shell("whatif", SLOT).returncode
 
 
+def test_a_notebook_hears_what_the_command_says(shell: Shell, conn: psycopg.Connection) -> None:
+    """Rolled back over a version that is not asked any more, both tell it; neither meets a model with itself.
+
+    What is logged of such a version stands on stderr, and not in the JSON.
+    """
+    number = shell.data("fit", SLOT, "--predictor", "weibull")[0]["version"]
+    shell.good("release", str(number), "--note", "first", *WHO)
+    conn.execute("update slot set indicator_eol = 190")
+    conn.commit()
+    other = str(shell.data("fit", SLOT, "--predictor", "weibull")[0]["version"])
+    shell.good("release", other, "--note", "the other end", *WHO)
+    record = notebook.load(conn, SLOT)
+    back = notebook.roll_back(conn, record, by=WHO[1])
+    conn.rollback()
+    assert (None, [number]) == (back.version, back.not_asked)
+    said = shell("rollback", SLOT, *WHO).stderr.splitlines()
+    assert back.words == [line for line in said if "[warning" not in line]
+    for wrong in (notebook.report, lambda conn, record, *pair: notebook.compare(conn, record, pair)):
+        with pytest.raises(Conflict, match="hit would be compared with itself"):
+            wrong(conn, record, "hit", "hit")
+
+
 def test_a_forecast_is_explained_in_words_and_numbers(shell: Shell) -> None:
     """Its owner reads sentences, an engineer numbers with their meaning, and both see which version it was."""
     found = shell.data("explain", "acme.H1")
@@ -271,6 +321,8 @@ def test_a_forecast_is_explained_in_words_and_numbers(shell: Shell) -> None:
     [
         (("fit", "hepe"), 1, "name one as GTIN/code: 04006381333931/hepa"),
         (("fit", SLOT, "--predictor", "hitt"), 1, "did you mean 'hit'?"),
+        (("fit", SLOT, "--predictor", "oracle"), 1, "no predictor is called 'oracle'. There are calendar, fused"),
+        (("import", SLOT, str(Path(__file__))), 1, "it is not JSON; what is in force stays. Name one"),
         (("evaluate", SLOT, "--model", "99"), 1, "there is no model version 99"),
         (("evaluate", SLOT, "--model", "shadow"), 1, "start one with: wearwell model shadow"),
         (("release", "1", "--note", "x", "--by", "who@example.com"), 1, "there is no model version 1"),
@@ -280,6 +332,9 @@ def test_a_forecast_is_explained_in_words_and_numbers(shell: Shell) -> None:
         (("compare", SLOT, "--challenger", "hit", "--promote"), 2, "--by"),
         (("compare", SLOT, "--challenger", "weibull"), 1, "weibull would be compared with itself; name another"),
         (("compare", SLOT, "--challenger", "champion", "--champion", "champion"), 1, "with itself"),
+        (("report", SLOT, "--model", "hit", "--challenger", "hit"), 1, "hit would be compared with itself"),
+        (("report", SLOT, "--challenger", "weibull"), 1, "another champion: --model champion is what is in force"),
+        (("report", SLOT, "--model", "champion", "--challenger", "champion"), 1, "with itself"),
         (("explain", "nobody"), 1, "there is no device"),
         (("whatif", SLOT, "--threshold", "-4"), 1, "beyond the baseline"),
     ],

@@ -72,10 +72,10 @@ def test_release_and_rollback_are_one_step_each(conn: psycopg.Connection, slot: 
     release.release(conn, one, actor="staff:1", note="first", now=NOW)
     after = release.release(conn, two, actor="staff:2", note="levels do better", now=LATER)
     assert ("hit", two) == (after.predictor, _version(conn, after))
-    assert one == release.rollback(conn, slot.slot_id, actor="staff:1", note="too wide", now=LATER)
+    assert one == release.rollback(conn, slot.slot_id, actor="staff:1", note="too wide", now=LATER).version
     back = models.get_slot(conn, slot.slot_id)
     assert ("weibull", one) == (back.predictor, _version(conn, back))
-    assert release.rollback(conn, slot.slot_id, actor="staff:1", note="", now=LATER) is None
+    assert release.rollback(conn, slot.slot_id, actor="staff:1", note="", now=LATER).version is None
     assert _version(conn, models.get_slot(conn, slot.slot_id)) is None
     with pytest.raises(Conflict, match="nothing is released"):
         release.rollback(conn, slot.slot_id, actor="staff:1", note="", now=LATER)
@@ -98,7 +98,10 @@ def test_a_rollback_says_what_is_truly_in_force(conn: psycopg.Connection, slot: 
     two = fitted(conn, models.get_slot(conn, slot.slot_id))
     release.release(conn, two, actor="staff:1", note="the other end", now=NOW)
     assert [] == release.unasked(conn, slot.slot_id, two)
-    assert release.rollback(conn, slot.slot_id, actor="staff:1", note="", now=LATER) is None
+    back = release.rollback(conn, slot.slot_id, actor="staff:1", note="", now=LATER)
+    assert (None, [one]) == (back.version, back.not_asked)
+    assert f"version {one} is released but not asked" in back.words[0]
+    assert "the declaration alone forecasts 'hepa' from now on" == back.words[-1]
     assert [one] == release.unasked(conn, slot.slot_id, None)
     assert ("rollback", None) == tuple(listing.audit(conn, slot)[0][name] for name in ("what", "in_force"))
     noted = conn.execute("select detail from audit order by audit_id desc limit 1").fetchone()

@@ -450,12 +450,12 @@ def test_a_part_fitted_without_a_reset_is_not_judged_by_the_old_counter(conn: ps
     fleet.report(conn, unit_id, "left_pct", said, slot_id=slot_id)
     state = fleet.scored(conn, unit_id, later)
     assert ["not_reset"] == state["flags"]
-    assert state["pct_left"] > 90  # type: ignore[operator]
+    assert state["pct_left"] > 90  # type: ignore[operator]  # a column as the database holds it
     pressed = [(later + timedelta(hours=h), 100.0) for h in range(1, 5)]
     fleet.report(conn, unit_id, "left_pct", pressed, slot_id=slot_id)
     fleet.set_clock(later + DAY)
     state = fleet.scored(conn, unit_id, later + DAY)
-    assert ([], 100) == (state["flags"], state["inputs"]["left_pct"])  # type: ignore[index]
+    assert ([], 100) == (state["flags"], state["inputs"]["left_pct"])  # type: ignore[index]  # a column as the database holds it
     assert 2 == len(conn.execute("select from cycle where unit_id = %s", (unit_id,)).fetchall())
 
 
@@ -583,7 +583,7 @@ def test_counter_rollover_adds_and_loses_nothing(conn: psycopg.Connection, house
     now = fleet.run(conn, unit_id, 30)
     fleet.report(conn, unit_id, "runtime", [(now + timedelta(hours=h), float(h)) for h in range(9)])
     state = fleet.scored(conn, unit_id, now + DAY)
-    assert (248, []) == (state["inputs"]["run_h"], state["flags"])  # type: ignore[index]
+    assert (248, []) == (state["inputs"]["run_h"], state["flags"])  # type: ignore[index]  # a column as the database holds it
     assert [] == doubts.of_unit(conn, unit_id)
 
 
@@ -667,8 +667,8 @@ def test_a_season_is_carried_into_the_date(conn: psycopg.Connection, house: Hous
     expected = now + int(np.searchsorted(ahead, left)) * DAY
     state = fleet.scored(conn, unit_id, now)
     assert expected - now < 150 * DAY  # at the pace of the last weeks it would last for more than a year
-    assert abs(state["eol_q50"] - expected) < 45 * DAY  # type: ignore[operator]
-    assert state["eol_q10"] < expected < state["eol_q90"]  # type: ignore[operator]
+    assert abs(state["eol_q50"] - expected) < 45 * DAY  # type: ignore[operator]  # a column as the database holds it
+    assert state["eol_q10"] < expected < state["eol_q90"]  # type: ignore[operator]  # a column as the database holds it
 
 
 # What a model knows, and does not.
@@ -692,7 +692,7 @@ def test_zero_failures_teach_what_they_can_and_break_nothing(conn: psycopg.Conne
     assert [] == learn.ripe(conn)
     assert learn.learn(conn, house.slot.slot_id, BORN + 30 * DAY) is not None
     state = fleet.scored(conn, fleet.enrol(conn, house, "Z9"), BORN + 30 * DAY)
-    assert state["eol_q50"] > BORN + 60 * DAY  # type: ignore[operator]
+    assert state["eol_q50"] > BORN + 60 * DAY  # type: ignore[operator]  # a column as the database holds it
 
 
 def test_informative_censoring_teaches_no_shorter_life(conn: psycopg.Connection, house: House) -> None:
@@ -708,7 +708,7 @@ def test_informative_censoring_teaches_no_shorter_life(conn: psycopg.Connection,
         cycles.fitted(conn, cycles.Fitting(unit_id, slot_id, now, "owner"), now)
     learn.learn(conn, slot_id, now)
     after = fleet.scored(conn, fleet.enrol(conn, house, "F1"), BORN)
-    assert after["eol_q50"] >= fresh["eol_q50"] - DAY  # type: ignore[operator]
+    assert after["eol_q50"] >= fresh["eol_q50"] - DAY  # type: ignore[operator]  # a column as the database holds it
 
 
 def test_threshold_edited_mid_life_is_judged_anew(worn: Unit) -> None:

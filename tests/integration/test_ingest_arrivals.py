@@ -26,7 +26,7 @@ def take(conn: psycopg.Connection, *envelopes: Envelope) -> Outcome:
 
 def stands(conn: psycopg.Connection) -> tuple[datetime, datetime, str, float | None]:
     query = "select last_seen_at, latest_at, clock::text, clock_off_s from unit where device = 'acme.1'"
-    return conn.execute(query).fetchone()  # type: ignore[return-value]
+    return conn.execute(query).fetchone()  # type: ignore[return-value]  # there is a row
 
 
 def twice(conn: psycopg.Connection) -> list[tuple[str, int, int]]:
@@ -131,7 +131,7 @@ def test_a_release_is_not_held_against_the_unit(conn: psycopg.Connection) -> Non
     conn.execute(
         """insert into channel (tenant_id, name, unit, kind) select tenant_id, 'ozone', 'ug/m3', 'gauge' from tenant"""
     )
-    (number,) = conn.execute("select quarantine_id from quarantine").fetchone()  # type: ignore[misc]
+    (number,) = conn.execute("select quarantine_id from quarantine").fetchone()  # type: ignore[misc]  # there is a row
     release.release(conn, Directory(), number, NOW)
     assert [("acme.1", 1, 0)] == twice(conn)
 

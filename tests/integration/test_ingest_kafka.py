@@ -72,7 +72,7 @@ def untimed(number: int) -> Envelope:
 
 def stored(dsn: str) -> int:
     with pool.connect(dsn, pool.Role.GATEWAY) as conn:
-        return int(conn.execute("select count(*) from reading").fetchone()[0])  # type: ignore[index]
+        return int(conn.execute("select count(*) from reading").fetchone()[0])  # type: ignore[index]  # there is a row
 
 
 def heard(log: Log) -> list[dict[str, Any]]:

@@ -58,7 +58,7 @@ def test_a_shared_batch_is_stored_whole(conn: psycopg.Connection, lane: Lane, an
     assert (96, 0, 0) == (outcome.stored, outcome.duplicates, outcome.gaps_opened)
     assert {receipts.through(f"acme.{serial}", 7, 3) for serial in SERIALS} == set(outcome.messages)
     assert (96, 32) == conn.execute(COUNTED).fetchone()
-    assert {2} == {conn.execute("select count(distinct xmin::text) from reading").fetchone()[0]}  # type: ignore[index]
+    assert {2} == {conn.execute("select count(distinct xmin::text) from reading").fetchone()[0]}  # type: ignore[index]  # there is a row
 
 
 def test_an_annex_without_a_share_has_nothing_to_do(lane: Lane, annex: Annex) -> None:

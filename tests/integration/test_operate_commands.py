@@ -243,12 +243,19 @@ def test_a_new_password_and_a_disabled_person_end_every_session(shell: Shell, co
     assert sessions.find(conn, stolen, clock.wall()) is None
     mine = signed_in(second)
     conn.commit()
-    assert "1 sessions ended" in shell("staff", "disable", "Staff@example.com", "--tenant", "example").stderr
+    assert "1 session ended" in shell("staff", "disable", "Staff@example.com", "--tenant", "example").stderr
     assert staff.sign_in(conn, "staff@example.com", second) is None
     conn.commit()
     shell.good("staff", "add", *words, "--generate")
     assert sessions.find(conn, mine, clock.wall()) is None
     assert 1 == shell("staff", "disable", "nobody@example.com", "--tenant", "example").returncode
+    noted = conn.execute("select actor, action, detail - 'staff_id' from audit order by audit_id").fetchall()
+    assert [
+        ("operator", "staff_added", {"role": "reader", "sessions_ended": 0}),
+        ("operator", "staff_changed", {"role": "reader", "sessions_ended": 1}),
+        ("operator", "staff_disabled", {"sessions_ended": 1}),
+        ("operator", "staff_changed", {"role": "reader", "sessions_ended": 0}),
+    ] == noted
 
 
 def test_broker_files_hold_every_unit_and_the_gateway(shell: Shell, tmp_path: Path) -> None:
@@ -268,7 +275,8 @@ def test_a_revoked_unit_is_in_the_brokers_files_no_more(shell: Shell, conn: psyc
     shell.good("enrol", "--tenant", "example", "--gtin", GTIN, "--serial", "A1")
     shell.good("revoke", "example.A1")
     assert "" == credentials.password_file(conn)
-    assert 1 == shell("revoke", "example.A1").returncode
+    ended = shell("revoke", "example.A1")
+    assert (1, True) == (ended.returncode, "wearwell status example.A1" in ended.stderr)
 
 
 def test_status_tells_the_fleet_and_one_unit(shell: Shell) -> None:
@@ -308,7 +316,9 @@ def test_a_quarantined_message_is_listed_shown_and_released(shell: Shell, conn: 
     (row,) = json.loads(shell.good("quarantine", "list", "--json"))
     assert ("unknown_unit", "ww/v1/example.A1/tlm") == (row["reason"], row["topic"])
     assert batch in shell.good("quarantine", "show", str(row["id"]))
-    assert 1 == shell("quarantine", "release", str(row["id"])).returncode
+    ended = shell("quarantine", "release", str(row["id"]))
+    assert (1, True) == (ended.returncode, "1 message refused again" in ended.stderr)
+    assert "see those that wait with: wearwell quarantine list" in shell("quarantine", "show", "999").stderr
     shell.good("enrol", "--tenant", "example", "--gtin", GTIN, "--serial", "A1")
     shell.good("quarantine", "release", "--reason", "unknown_unit")
     assert (1,) == conn.execute("select count(*) from reading").fetchone()
@@ -333,6 +343,14 @@ def test_a_simulated_fleet_ends_when_it_is_told_to(tmp_path: Path) -> None:
                 os.killpg(fleet.pid, signal.SIGKILL)
     assert 0 == fleet.returncode
     assert ["acme.A1.json"] == [path.name for path in (tmp_path / "memory").iterdir()]
+
+
+def test_help_of_a_simulated_fleet_lists_its_arguments(tmp_path: Path) -> None:
+    """They are those of the units, which need neither a deployment nor a broker to tell them."""
+    command = [sys.executable, "-m", "gateway.cli", "simulate", "--help"]
+    ended = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True, timeout=60)
+    assert (0, True) == (ended.returncode, "--credentials" in ended.stdout), ended.stderr
+    assert [] == list(tmp_path.iterdir())
 
 
 def test_gaps_and_prompts_say_when_there_are_none(shell: Shell) -> None:

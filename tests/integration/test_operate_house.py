@@ -37,7 +37,7 @@ def wait(happens: Callable[[], object], seconds: float) -> bool:
 
 
 def program(name: str, code: str, **given: float) -> Program:
-    return Program(name, (sys.executable, "-u", "-c", code), dict(os.environ), **given)  # type: ignore[arg-type]
+    return Program(name, (sys.executable, "-u", "-c", code), dict(os.environ), **given)  # type: ignore[arg-type]  # options of the program, by name
 
 
 def test_lines_are_passed_on_and_a_child_that_ends_is_started_again() -> None:

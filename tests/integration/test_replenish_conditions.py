@@ -94,8 +94,8 @@ def hard_water(worn: list[Worn], *, power: float) -> list[Worn]:
     def told(one: Worn, inputs: dict[str, object]) -> dict[str, object]:
         z = {"tds": 5.0 + hardness[one.unit]}
         shrunk = np.exp(-power * hardness[one.unit])
-        hits = [None if hit is None else hit * shrunk for hit in inputs["hits"]]  # type: ignore[attr-defined]
-        load = {name: float(inputs[name]) * shrunk for name in ("load_h", "load_per_h")}  # type: ignore[arg-type]
+        hits = [None if hit is None else hit * shrunk for hit in inputs["hits"]]  # type: ignore[attr-defined]  # inputs as JSON holds them
+        load = {name: float(inputs[name]) * shrunk for name in ("load_h", "load_per_h")}  # type: ignore[arg-type]  # inputs as JSON holds them
         return {**inputs, **load, "hits": hits, "covariates": z, "covariates_recent": z}
 
     return [

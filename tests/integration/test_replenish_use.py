@@ -95,10 +95,10 @@ def test_a_change_of_use_is_followed_and_told(conn: psycopg.Connection, house: H
     fleet.run(conn, calm, 60)
     now = fleet.run(conn, calm, 70, hours_a_day=1, since=middle)
     ends = {unit: fleet.scored(conn, unit, now) for unit in (busy, calm)}
-    parts = {part["code"]: part for part in ends[calm]["reasons"]["parts"]}  # type: ignore[index]
+    parts = {part["code"]: part for part in ends[calm]["reasons"]["parts"]}  # type: ignore[index]  # a column as the database holds it
     assert parts["calmer"]["text"].startswith("For 2 months it has been used only 0.")
     assert pytest.approx(70.0, abs=7.0) == parts["calmer"]["value"]
-    left = {unit: (end["eol_q50"] - now) / DAY for unit, end in ends.items()}  # type: ignore[operator]
+    left = {unit: (end["eol_q50"] - now) / DAY for unit, end in ends.items()}  # type: ignore[operator]  # a column as the database holds it
     assert left[calm] > 2.0 * left[busy]
 
 

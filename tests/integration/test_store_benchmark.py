@@ -75,7 +75,7 @@ def test_growth_is_measured_and_drawn(monkeypatch: pytest.MonkeyPatch, server_ds
     monkeypatch.setattr(growth, "REPEATS", 1)
     monkeypatch.setattr(growth, "STORED_BY", 10)
     found = growth.measure(server_dsn, 0.01, 100, print)
-    assert ([20], [0.001]) == (list(found["us_by_units"]), list(found["us_by_million_rows"]))  # type: ignore[call-overload]
+    assert ([20], [0.001]) == (list(found["us_by_units"]), list(found["us_by_million_rows"]))  # type: ignore[call-overload]  # figures as JSON holds them
     drawn = growth.drawn(found)
     assert 2 == drawn.count("<circle")
     assert "million rows stored before" in drawn

@@ -79,7 +79,7 @@ def test_guessing_is_slowed_down(house: WebHouse) -> None:
     answer = log_in(house, "staff@example.com", PASSWORD)
     assert 429 == answer.status_code
     assert 0 < int(answer.headers["retry-after"]) <= 900
-    assert 5 == house.conn.execute("select count(*) from audit where action = 'staff_sign_in_refused'").fetchone()[0]  # type: ignore[index]
+    assert 5 == house.conn.execute("select count(*) from audit where action = 'staff_sign_in_refused'").fetchone()[0]  # type: ignore[index]  # there is a row
 
 
 def test_a_session_is_new_at_each_sign_in_and_ends_on_the_server(house: WebHouse) -> None:
@@ -89,7 +89,7 @@ def test_a_session_is_new_at_each_sign_in_and_ends_on_the_server(house: WebHouse
     log_in(house, "reader@example.com", PASSWORD, client)
     second = client.cookies["ww_staff"]
     assert first != second
-    assert 1 == house.conn.execute("select count(*) from web_session").fetchone()[0]  # type: ignore[index]
+    assert 1 == house.conn.execute("select count(*) from web_session").fetchone()[0]  # type: ignore[index]  # there is a row
     client.post("/console/logout", data={"csrf": csrf(client)}, headers=SAME)
     thief = house.client()
     thief.cookies.set("ww_staff", second)

@@ -176,7 +176,7 @@ def test_the_payment_itself_comes_back_as_a_webhook(house: WebHouse) -> None:
     until = time.monotonic() + 10
     while time.monotonic() < until:
         house.work()
-        if "paid" == house.conn.execute("select state from purchase").fetchone()[0]:  # type: ignore[index]
+        if "paid" == house.conn.execute("select state from purchase").fetchone()[0]:  # type: ignore[index]  # there is a row
             break
         time.sleep(0.1)
-    assert "paid" == house.conn.execute("select state from purchase").fetchone()[0]  # type: ignore[index]
+    assert "paid" == house.conn.execute("select state from purchase").fetchone()[0]  # type: ignore[index]  # there is a row

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import psycopg
@@ -15,6 +16,7 @@ from gateway.bench import compare, comparisons, contender, fit, listing, read, r
 from gateway.bench.backtest import origins
 from gateway.bench.choose import choose
 from gateway.bench.plain import plain
+from gateway.db import migrate as migrations
 from gateway.db import pool
 from gateway.registry import declaration, models
 from gateway.registry.models import Slot
@@ -230,6 +232,25 @@ def test_a_version_is_compared_with_what_is_in_force(of: Field) -> None:
     assert choose(of.house.conn, record, "champion").name == asked.found["champion"]
     assert (of.late, False) == (asked.found["version"], asked.found["promote"])
     assert "nothing can be judged yet" in client.get(of.path).text  # it has learned all there is
+
+
+def test_a_version_that_nobody_measured_is_told_as_one_before_its_release(of: Field) -> None:
+    """The form names it and what would measure it, and forbids nothing; a comparison makes it known."""
+    client = of.house.at_desk("editor")
+    page = client.get(of.path).text
+    assert f"Nobody has measured versions {of.late}, {of.early}, so nobody knows" in page
+    assert ", never measured</option>" in page
+    assert f'<span class="mono">wearwell model evaluate {HOOD.zfill(14)}/hepa --model {of.early}</span>' in page
+    of.press(client, "compare", challenger="hit")  # with weibull, by which the slot learns
+    of.house.worker.compare()
+    assert "never measured" not in client.get(of.path).text
+    conn = of.house.conn
+    kept = conn.execute("delete from measured returning contender").fetchall()
+    assert [("hit",), ("weibull",)] == sorted(kept)
+    before = (Path(migrations.__file__).parent / "migrations" / "0088_measured.sql").read_text()
+    conn.execute(before[before.index("insert into measured") :].encode())  # from comparisons of an earlier build
+    assert [("hit",)] == conn.execute("select contender from measured").fetchall()
+    assert 303 == of.press(client, "release", version=str(of.late), note="levels of the drop").status_code
 
 
 def test_what_cannot_be_compared_is_answered_with_the_reason(of: Field) -> None:

@@ -36,7 +36,7 @@ def routes(house: WebHouse, *methods: str) -> list[str]:
 def filled(house: WebHouse, path: str) -> list[str]:
     """Return a route's path with real and with strange values for its parameters."""
     unit, party, token = getattr(house, "walked", None) or house.due()
-    house.walked = (unit, party, token)  # type: ignore[attr-defined]
+    house.walked = (unit, party, token)  # type: ignore[attr-defined]  # noted for the tests below
     sign_in = links.mint(
         house.conn, tenant_id=house.tenant_id, party_id=party, purpose="sign_in", lifetime=timedelta(minutes=15)
     )
@@ -46,7 +46,7 @@ def filled(house: WebHouse, path: str) -> list[str]:
         "name": "wearwell.css", "act": "fitted", "slot_id": str(house.slots["hepa"]),
     }  # fmt: skip
     odd = dict.fromkeys(real, "0")
-    return [re.sub(r"\{([^}]+)\}", lambda m, given=given: given[m[1]], path) for given in (real, odd)]  # type: ignore[misc]
+    return [re.sub(r"\{([^}]+)\}", lambda m, given=given: given[m[1]], path) for given in (real, odd)]  # type: ignore[misc]  # mypy knows no default there
 
 
 def test_no_get_or_head_changes_a_row(house: WebHouse) -> None:
@@ -155,10 +155,14 @@ def test_what_goes_wrong_is_told_without_a_trace(house: WebHouse, monkeypatch: p
     assert "went wrong on our side" in answer.text
     assert "Nothing was changed" not in answer.text  # it may have come after the effect
     assert "we do not know whether it was done" in answer.text
+    assert ("The log of serve" in answer.text, "Scan the code" in answer.text) == (True, False)  # staff have no product
     assert "canary" not in answer.text
     assert answer.headers["content-security-policy"].startswith("default-src 'none'")
     assert "request failed" in [line["event"] for line in lines]
     assert 200 == client.get("/healthz").status_code
+    lost, owners = client.get("/console/nowhere"), client.get("/nowhere")
+    assert (404, True) == (lost.status_code, 'href="/console"' in lost.text)
+    assert (404, True) == (owners.status_code, "scan the code on your product" in owners.text)
 
 
 def test_behind_tls_cookies_are_bound_to_the_host(dsn: str) -> None:

@@ -110,7 +110,7 @@ def test_an_owner_orders_by_session_and_sees_the_order(house: WebHouse) -> None:
     }
     answer = client.post(f"{code(unit)}/order", data=fields, headers=SAME)
     assert f"{code(unit)}?said=ordered" == answer.headers["location"]
-    number = house.conn.execute("select number from purchase").fetchone()[0]  # type: ignore[index]
+    number = house.conn.execute("select number from purchase").fetchone()[0]  # type: ignore[index]  # there is a row
     assert "HEPA filter H13" in client.get(f"/orders/{number}").text
     stranger = house.client().get(f"/orders/{number}")
     assert 404 == stranger.status_code
@@ -127,7 +127,7 @@ def test_another_owners_session_opens_nothing_of_mine(house: WebHouse) -> None:
     assert "weeks left" not in page
     answer = client.post(f"{code(unit)}/fitted", data={"slot": house.slots["hepa"], "cycle": 1}, headers=SAME)
     assert 403 == answer.status_code
-    assert 0 == house.conn.execute("select count(*) from event").fetchone()[0]  # type: ignore[index]
+    assert 0 == house.conn.execute("select count(*) from event").fetchone()[0]  # type: ignore[index]  # there is a row
 
 
 def test_one_person_two_makers(house: WebHouse) -> None:

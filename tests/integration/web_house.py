@@ -205,7 +205,7 @@ class WebHouse:
             tenant_id=self.tenant_id,
             email=email,
             password=PASSWORD,
-            role=role,  # type: ignore[arg-type]
+            role=role,  # type: ignore[arg-type]  # a role by its name
             wall=clock.wall(),
         )
 

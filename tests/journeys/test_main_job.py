@@ -72,7 +72,7 @@ class Letterbox:
         self.mails: list[EmailMessage] = []
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802  # aiosmtpd's
-        mail = email.message_from_bytes(envelope.content or b"", policy=email.policy.default)  # type: ignore[arg-type]
+        mail = email.message_from_bytes(envelope.content or b"", policy=email.policy.default)  # type: ignore[arg-type]  # bytes, which its type does not say
         self.mails.append(mail)
         return "250 taken"
 
@@ -224,7 +224,7 @@ def walk(running: House, one: Callable[..., tuple[Any, ...]], unit: Appliance, b
     mail = soon(lambda: box.mails[0] if box.mails else None, "the prompt", running)
     assert mail["subject"].startswith("HEPA filter in Kitchen purifier")
     assert "hepa" in soon(lambda: unit.heard.get("forecast"), "the forecast at the unit", running)["slots"]
-    text = mail.get_body(("plain",)).get_content()  # type: ignore[union-attr]
+    text = mail.get_body(("plain",)).get_content()  # type: ignore[union-attr]  # every mail has a plain part
     assert "€38.80" in text
     link = re.search(r"http://\S+/p/[A-Za-z0-9_-]{20,}", text)
     assert link is not None

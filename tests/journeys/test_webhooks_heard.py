@@ -112,7 +112,7 @@ def test_s25_signed_nonsense_and_other_modes_are_refused(shop: Shop) -> None:
     desk = shop.desk()
     live = {**paid_on_the_page(shop, desk)[-1], "livemode": True}
     for nonsense in ({"object": "event"}, [], {"object": "v2.core.event"}, live):
-        body, signature = shop.signed(nonsense)  # type: ignore[arg-type]
+        body, signature = shop.signed(nonsense)  # type: ignore[arg-type]  # what the test is about
         with pytest.raises(WebhookRefused):
             desk.receive(body, signature, [SECRET])
 

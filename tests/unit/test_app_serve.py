@@ -26,5 +26,5 @@ async def test_only_a_trusted_proxy_is_believed_who_calls(peer: str, said: str, 
     config = serve.config(app, Settings(_env_file=None, trusted_proxies=["192.0.2.7", "10.0.0.0/8"]))
     config.load()
     scope = {"type": "http", "client": (peer, 4711), "headers": [(b"x-forwarded-for", said.encode())]}
-    await config.loaded_app(scope, None, None)  # type: ignore[arg-type]  # nothing is received or sent
+    await config.loaded_app(scope, None, None)  # nothing is received or sent
     assert [seen] == calling

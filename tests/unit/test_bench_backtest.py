@@ -40,7 +40,7 @@ def test_another_future_changes_no_forecast(record: Record, predictor: str) -> N
 @pytest.mark.parametrize("leaky", [oracle_of_all, peeking])
 def test_a_leak_is_found(record: Record, leaky: object) -> None:
     """A model that looks ahead says something else once the future is another one."""
-    planted = Contender("leaky", "weibull", -np.inf, refitted=True, model_on=leaky)  # type: ignore[arg-type]
+    planted = Contender("leaky", "weibull", -np.inf, refitted=True, model_on=leaky)  # type: ignore[arg-type]  # looks ahead on purpose
     assert leak.leaks(record, planted, origins(record, 4))
 
 

@@ -59,7 +59,7 @@ def test_a_leaky_challenger_is_not_let_through(record: Record) -> None:
         model = named("hit")(way.declared(of.slot))
         return model.fit(of.history_by(of.until_d, hours_only=False))
 
-    planted = Contender("ahead", "hit", -np.inf, refitted=True, model_on=ahead)  # type: ignore[arg-type]
+    planted = Contender("ahead", "hit", -np.inf, refitted=True, model_on=ahead)  # type: ignore[arg-type]  # looks ahead on purpose
     found = compare(record, recipe("rated"), planted, at=DAYS)
     assert "no leak" in {criterion.name for criterion in found.criteria if not criterion.met}
 

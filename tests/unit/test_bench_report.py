@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -63,7 +64,25 @@ def test_each_chart_has_a_sentence_and_a_table(found: Report) -> None:
         assert chart.rows
         assert {len(chart.head)} == {len(row) for row in chart.rows}
     page = found.as_html()
-    assert page.count("<svg") == page.count('role="img"') == page.count("The same as a table") == len(found.charts)
+    assert len(found.charts) == drawn(page)
+
+
+def drawn(page: str) -> int:
+    """Return how many charts a page draws, each with its table."""
+    (count,) = {page.count(mark) for mark in ("<svg", 'role="img"', "The same as a table")}
+    return count
+
+
+def test_one_cohort_is_said_and_not_drawn() -> None:
+    """Bars by cohort of a fleet that has one would be axes with nothing between them."""
+    record = bench_field.record_of(bench_field.field(homes=12))
+    alike = replace(record, cycles=replace(record.cycles, cohort=("DE",) * len(record.cycles)))
+    one = report.report(alike, recipe("weibull"), recipe("rated"), product="Hood", count=2)
+    [chart] = [chart for chart in one.charts if chart.key == "error-cohort"]
+    assert ("All parts are of one cohort.", []) == (chart.sentence, chart.rows)
+    page = one.as_html()
+    assert chart.sentence in page
+    assert len(one.charts) - 1 == drawn(page)
 
 
 def test_a_page_says_one_coverage(found: Report) -> None:
@@ -90,7 +109,14 @@ def test_a_slot_without_an_end_has_a_report_as_well() -> None:
     young = report.report(
         bench_field.record_of(worn, 40.0), recipe("weibull"), recipe("rated"), product="Hood", count=2
     )
-    assert "nothing can be judged yet" in young.as_html()
+    page = young.as_html()
+    assert "nothing can be judged yet" in page
+    assert "nan" not in page
+    assert ["life", "pit"] == [chart.key for chart in young.charts if chart.rows]  # parts that run tell something
+    assert {"No forecast can be judged by an end yet.", "No cycle can be replayed yet."} == {
+        chart.sentence for chart in young.charts if not chart.rows
+    }
+    assert 2 == drawn(page)
     json.dumps(young.as_json(), allow_nan=False)
 
 

@@ -59,7 +59,7 @@ models:
 
 def refused(text: str, form: str = "toml") -> list[str]:
     with pytest.raises(BadDeclaration) as wrong:
-        declaration.read(text, form)  # type: ignore[arg-type]
+        declaration.read(text, form)  # type: ignore[arg-type]  # one of the two forms
     return [line.strip() for line in str(wrong.value).splitlines()]
 
 

@@ -43,3 +43,14 @@ def test_a_field_whose_name_says_that_it_is_secret_is_blanked(capsys: pytest.Cap
     said = capsys.readouterr().err
     assert "canary-4711" not in said
     assert 3 == json.loads(said)["party_id"]
+
+
+def test_a_command_that_configures_no_logs_keeps_them_off_its_data(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is logged under `--json` goes to stderr; in the JSON it would break whoever reads that."""
+    log.to_stderr()
+    try:
+        structlog.get_logger().warning("version was made for another declaration")
+    finally:
+        structlog.reset_defaults()
+    said = capsys.readouterr()
+    assert ("", True) == (said.out, "version was made for another declaration" in said.err)

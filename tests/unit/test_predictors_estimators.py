@@ -45,7 +45,7 @@ FEW = 4  # trees, folds and rounds: the rules do not depend on how many there ar
 @pytest.fixture(scope="module", autouse=True)
 def quick() -> Iterator[None]:
     """Fewer trees, folds and rounds: the rules are the same, and each check fits anew."""
-    whole: Any = Forest.grow.__func__  # type: ignore[attr-defined]
+    whole: Any = Forest.grow.__func__  # type: ignore[attr-defined]  # a class method
     law = gaussian.fit
 
     def grow(cls: type[Forest], *args: Any, trees: int = FEW, **others: Any) -> Forest:

@@ -32,7 +32,7 @@ FEW_TREES = 4  # what holds for few holds for many
 @pytest.fixture(scope="module", autouse=True)
 def small_forests() -> Iterator[None]:
     """Forests of few trees: what must hold does not depend on how many there are, and each example grows its own."""
-    whole: Any = Forest.grow.__func__  # type: ignore[attr-defined]
+    whole: Any = Forest.grow.__func__  # type: ignore[attr-defined]  # a class method
 
     def grow(cls: type[Forest], *args: Any, trees: int = FEW_TREES, **others: Any) -> Forest:
         found: Forest = whole(cls, *args, trees=min(trees, FEW_TREES), **others)

@@ -215,10 +215,10 @@ def test_window_waits_for_receipts() -> None:
     """No more than the window is under way without a receipt; a receipt lets the next out."""
     unit = a_unit()
     unit.advance(BORN + 10 * DAY)
-    assert 24 == sum(len(unit.outgoing(10, window=24)["r"]) for _ in range(3))  # type: ignore[index]
+    assert 24 == sum(len(unit.outgoing(10, window=24)["r"]) for _ in range(3))  # type: ignore[index]  # a message, not None
     assert unit.outgoing(10, window=24) is None
     receipt(unit, 20)
-    assert 25 == unit.outgoing(10, window=24)["q"]  # type: ignore[index]
+    assert 25 == unit.outgoing(10, window=24)["q"]  # type: ignore[index]  # a message, not None
 
 
 def test_full_journal_uses_up_no_number() -> None:
@@ -408,7 +408,7 @@ def test_forecast_switches_nothing_off() -> None:
     unit.hear("dn/forecast", {"v": 1, "slots": {"hepa": {"left_pct": 0, "stage": "overdue"}}})
     for one in (unit, untold):
         one.advance(BORN + 30 * DAY)
-    assert "overdue" == unit.forecast["slots"]["hepa"]["stage"]  # type: ignore[index]
+    assert "overdue" == unit.forecast["slots"]["hepa"]["stage"]  # type: ignore[index]  # a message, not None
     assert untold.runtime_h == unit.runtime_h
 
 

@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from gateway.bench.svg import WIDTH
+from tests.benchmarks.ingest import growth
 from tests.benchmarks.wear.gates import met
 from tests.benchmarks.wear_figures import draw
 from tests.benchmarks.wear_figures.charts import charts
@@ -138,3 +139,14 @@ def test_the_document_shows_figures_that_are_there() -> None:
     shown = re.findall(r"\(figures/(\S+\.svg)\)", page)
     assert len(shown) >= 10
     assert [] == [name for name in shown if not (ROOT / "docs" / "figures" / name).is_file()]
+
+
+def test_ingest_s_growth_is_drawn_in_both_themes_too() -> None:
+    """Nothing in it is white for good; the figure that docs/ingest-speed.md shows is as it is drawn now."""
+    found = {"us_by_units": {1_000: 10.0, 100_000: 25.0}, "us_by_million_rows": {1: 10.0, 100: 9.0}}
+    drawn = growth.drawn(found)
+    ET.fromstring(drawn)  # noqa: S314  # our own text
+    assert "prefers-color-scheme: dark" in drawn
+    assert [] == re.findall(r'(?:fill|stroke)="(?!none)', drawn)
+    shown = (ROOT / "docs" / "figures" / "growth-ingest.svg").read_text()
+    assert drawn[: drawn.index("<path")] == shown[: shown.index("<path")]

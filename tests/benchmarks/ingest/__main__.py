@@ -75,7 +75,7 @@ def main() -> None:
         asked.growth.write_text(growth.drawn(found))
     else:
         found = measure(asked)
-        found["ten"]["ratio"] = found["ten"].pop("copy_ratio")  # type: ignore[index,attr-defined]
+        found["ten"]["ratio"] = found["ten"].pop("copy_ratio")  # type: ignore[index,attr-defined]  # figures as JSON holds them
     text = json.dumps(found, indent=1)
     if asked.json:
         asked.json.write_text(text + "\n")

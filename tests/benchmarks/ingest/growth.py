@@ -10,6 +10,7 @@ from tests.benchmarks.ingest.contestants import Wearwell
 from tests.benchmarks.ingest.ground import enrol, ground
 from tests.benchmarks.ingest.load import Fleet
 from tests.benchmarks.ingest.publisher import Publisher
+from tests.benchmarks.wear_figures.draw import STYLE
 
 UNITS = (1_000, 10_000, 100_000)
 MILLIONS = (1, 10, 100)
@@ -64,20 +65,24 @@ def _fill(dsn: str, units: int, rows: int, say: Say) -> None:
 
 
 WIDTH, HEIGHT, LEFT, TOP, SIDE, TALL = 640, 240, 60, 30, 240, 150
+TITLE = "What a reading costs over the first of each chart, as units and stored rows grow"
 
 
 def drawn(found: dict[str, object]) -> str:
-    """Return the figure as SVG: two charts beside each other, logarithmic to the right, costs over their first."""
+    """Return the figure as SVG: two charts beside each other, logarithmic to the right, costs over their first.
+
+    Its paper and colours are those of the wear benchmark's figures, in both themes.
+    """
     charts = []
     for name, label in (("us_by_units", "units"), ("us_by_million_rows", "million rows stored before")):
-        points = [(float(x), float(y)) for x, y in found[name].items()]  # type: ignore[attr-defined]
+        points = [(float(x), float(y)) for x, y in found[name].items()]  # type: ignore[attr-defined]  # figures as JSON holds them
         charts.append(([(x, y / points[0][1]) for x, y in points], label))
     top = max(y for points, _ in charts for _, y in points)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif"',
-        ' font-size="11">',
-        "<title>What a reading costs over the first of each chart, as units and stored rows grow</title>",
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="t">',
+        f'<title id="t">{TITLE}</title>',
+        f"<style>{STYLE}</style>",
+        f'<rect class="paper" x=".5" y=".5" width="{WIDTH - 1}" height="{HEIGHT - 1}" rx="10"/>',
     ]
     for place, (points, label) in enumerate(charts):
         parts += _chart(LEFT + place * (SIDE + 70), points, label, top)
@@ -90,11 +95,11 @@ def _chart(left: float, points: list[tuple[float, float]], label: str, top: floa
         (left + SIDE * (log10(x) - low) / ((high - low) or 1.0), TOP + TALL * (1 - y / (1.15 * top)), x, y)
         for x, y in points
     ]
-    yield f'<path d="M{left} {TOP}V{TOP + TALL}H{left + SIDE}" fill="none" stroke="#888"/>'
+    yield f'<path d="M{left} {TOP}V{TOP + TALL}H{left + SIDE}" class="grid" fill="none"/>'
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y, _, _ in at)
-    yield f'<polyline points="{line}" fill="none" stroke="#0b6e4f" stroke-width="2"/>'
+    yield f'<polyline class="default" points="{line}"/>'
     for x, y, amount, cost in at:
-        yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="#0b6e4f"/>'
+        yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" class="one"/>'
         yield f'<text x="{x:.1f}" y="{y - 8:.1f}" text-anchor="middle">{cost:.2f}</text>'
         yield f'<text x="{x:.1f}" y="{TOP + TALL + 16}" text-anchor="middle">{amount:,.0f}</text>'
     yield f'<text x="{left + SIDE / 2}" y="{TOP + TALL + 34}" text-anchor="middle">{label}</text>'

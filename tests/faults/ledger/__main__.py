@@ -57,7 +57,11 @@ def main(arguments: list[str]) -> int:
     given = parser().parse_args(arguments)
     try:
         return command.publish(given) if given.command == "publish" else _check(given)
-    except (ConfigurationError, OSError) as error:
+    except OSError as error:
+        named = f"{error.filename} cannot be used: {error.strerror}; look at its name and its rights"
+        sys.stderr.write(f"{named if error.filename else error}\n")
+        return Exit.CONFIGURATION
+    except ConfigurationError as error:
         sys.stderr.write(f"{error}\n")
         return Exit.CONFIGURATION
     except (WearwellError, psycopg.Error) as error:
@@ -65,8 +69,19 @@ def main(arguments: list[str]) -> int:
         return Exit.UNREACHABLE
 
 
+def _own() -> str:
+    """Return the DSN of this deployment's database, which must be there: an empty one would call everything lost."""
+    loaded = settings.load()
+    if not loaded.database_dsn and not (loaded.data_dir / "postgres").is_dir():
+        raise ConfigurationError(
+            f"there is no database in {loaded.data_dir.resolve()}; name one with --dsn, or the folder of"
+            " `wearwell up` in WEARWELL_DATA_DIR"
+        )
+    return database.login(loaded)
+
+
 def _check(given: argparse.Namespace) -> int:
-    dsn = given.dsn or database.login(settings.load())
+    dsn = given.dsn or _own()
 
     def progress(place: int, of: int) -> None:
         if not given.quiet and sys.stderr.isatty():
