@@ -30,7 +30,6 @@ def replay(
 ) -> None:
     """Bring recorded data, or a history of your own, into a deployment of its own, and show what became of them."""
     from gateway import log
-    from gateway.replay import stage
 
     if not path.exists():
         raise WearwellError(f"{path} does not exist; name a folder with recorded data")
@@ -41,6 +40,8 @@ def replay(
         if kind == "history":
             lived_through(path, keep, Path(fresh), as_json=as_json)
             return
+        from gateway.replay import stage
+
         with stage.stage(keep or Path(fresh), lambda name, line: talk.say(f"{name:<8} | {line}")) as opened:
             rows = messages(opened, path) if kind == "dyson" else runs(opened, path)
     talk.table(rows, json=as_json, nothing="nothing was recorded there")
@@ -66,11 +67,12 @@ def lived_through(path: Path, keep: Path | None, fresh: Path, *, as_json: bool) 
     """Live a history through, show what it came to, slot by slot, and say how to go on."""
     from gateway.replay import history, lived, room, summary
 
+    room.refuse_used(keep or fresh)
     talk.say(f"reading {path}")
     prefix = settings.pointing_at(keep) if keep else ""
     with history.read(path, clock.wall()) as found:
         values = sum(found.told.values())
-        talk.say(f"{len(found.members)} units, {values:,} readings, {found.events:,} events; nothing is wrong with them")
+        talk.say(f"{len(found.members)} units, {values:,} readings, {found.events:,} events: all can be read")
         if found.silent:
             talk.say(f"{found.silent} units of units.csv say nothing, and are left out")
         if not found.runs:
@@ -94,6 +96,7 @@ def _tell(progress: "Progress") -> None:
         f"day {progress.day} of {progress.days} ({progress.at:%Y-%m-%d}): {progress.readings:,} readings,"
         f" {progress.cycles:,} cycles ended, {progress.forecasts:,} forecasts"
     )
+
 
 def messages(opened: "Stage", path: Path) -> list[talk.Row]:
     """Return a row for each recorded unit and slot."""

@@ -20,7 +20,7 @@ class Fault(NamedTuple):
 
 
 class Faults:
-    """Collects faults in the order in which they are found; what is the same in many lines is told once for each file."""
+    """Collects faults in the order in which they are found; what many lines of a file share is told once."""
 
     def __init__(self) -> None:
         self.found: list[Fault] = []

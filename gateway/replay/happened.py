@@ -22,7 +22,9 @@ KNOWN = (*NEEDED, "arrived", *SAID)
 TYPES = [kind.value for kind in wearwell.CARRIED]
 
 
-def read(sheet: Sheet, file: int, members: dict[str, Member], when: When, channels: list[str], ledger: Ledger) -> int:
+def read(
+    sheet: Sheet, file: int, members: dict[str, Member], when: When, ledger: Ledger, *, channels: list[str]
+) -> int:
     """Take the events of the file into the ledger and return how many there are."""
     count = 0
     for line, row in sheet:

@@ -70,7 +70,7 @@ def read(folder: Path, now: datetime) -> Iterator[History]:
                 runs |= "runtime" in sheet.columns
         if (folder / EVENTS).is_file():
             with Sheet(folder / EVENTS, faults, needed=happened.NEEDED, known=happened.KNOWN) as sheet:
-                events = happened.read(sheet, len(files), members, when, measured.channels(declared), ledger)
+                events = happened.read(sheet, len(files), members, when, ledger, channels=measured.channels(declared))
         names = [*(path.name for path in files), EVENTS]
         ledger.seal()
         serials = list(members)

@@ -12,8 +12,8 @@ from typing import NamedTuple, Self
 EVENT, READING = 0, 1  # of what arrived at the same moment and has the same time, events come first
 AT_ONCE = 20_000
 TABLE = """
-create table said(arrived int, time int, kind int, unit int, file int, line int, count int, about text, body text)"""
-TOLD = "select arrived, time, kind, unit, file, line, count, about, body from said"
+create table said(arrived int, time int, kind int, unit int, file int, line int, vals int, about text, body text)"""
+TOLD = "select arrived, time, kind, unit, file, line, vals, about, body from said"
 IN_ORDER = "create index in_order on said(arrived, time, kind, unit, file, line)"
 BY_UNIT = "create index by_unit on said(unit, time, kind)"
 AGAIN = "select unit, time, kind from said group by unit, time, kind having count(*) > 1 order by unit, time, kind"
@@ -23,7 +23,7 @@ FIRST = "select min(time), unit, file, line from said group by unit order by uni
 class Entry(NamedTuple):
     """One line of a file: times in milliseconds since 1970; `body` is JSON, of a reading its values by channel.
 
-    `count` is how many values it has, and `about` what two lines of one time must not both speak of, by spaces.
+    `values` is how many it has, and `about` what two lines of one time must not both speak of, by spaces.
     """
 
     arrived: int
@@ -32,7 +32,7 @@ class Entry(NamedTuple):
     unit: int
     file: int
     line: int
-    count: int
+    values: int
     about: str
     body: str
 

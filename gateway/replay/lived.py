@@ -30,7 +30,9 @@ DAY_MS = 86_400_000
 AT_ONCE = 50_000  # values that wait for the end of their day, at most
 EVERYBODY = 1_000_000_000
 TELL_S = 5.0
-WAITING = "select event_id from event where handled_at is null and (%(unit)s::bigint is null or unit_id = %(unit)s) order by event_id"
+WAITING = """
+select event_id from event where handled_at is null and (%(unit)s::bigint is null or unit_id = %(unit)s)
+order by event_id"""
 COUNTS = "select (select count(*) from cycle where not upper_inf(period)), (select count(*) from forecast)"
 
 
@@ -66,14 +68,14 @@ class Life:
         first, last = (ms // DAY_MS for ms in span)
         with clock.standing(cells.at(first * DAY_MS)), self.room.conn.transaction():
             tenant_id = declaration.declare(self.room.conn, self.history.declared)
-        unborn = sorted(self.history.members, key=lambda member: (member.born or 0, member.number))
+        unborn = sorted(self.history.members, key=lambda member: (member.born or 0, member.number), reverse=True)
         told = time.monotonic()
         arriving = self.history.ledger.by_day(DAY_MS)
         next_day, entries = next(arriving, (last + 1, ()))
         for day in range(first, last + 1):
             end = (day + 1) * DAY_MS
-            while unborn and (unborn[0].born or 0) < end:
-                self._enrol(tenant_id, unborn.pop(0))
+            while unborn and (unborn[-1].born or 0) < end:
+                self._enrol(tenant_id, unborn.pop())
             if day == next_day:
                 self._hear(entries)
                 next_day, entries = next(arriving, (last + 1, ()))
@@ -99,13 +101,13 @@ class Life:
         self.unit_ids[member.number] = made.unit.unit_id
 
     def _hear(self, entries: Iterable[Entry]) -> None:
-        """Take what arrived on one day, in that order; readings wait for the day's end, or for an event of their unit."""
+        """Take what arrived on one day, in that order; readings wait for its end, or for an event of their unit."""
         for entry in entries:
             if entry.kind == EVENT:
                 self._happen(entry)
                 continue
             self.waiting.setdefault(entry.unit, []).append(entry)
-            self.held += entry.count
+            self.held += entry.values
             if self.held >= AT_ONCE:
                 self._settle_readings(cells.at(entry.arrived))
 
@@ -114,7 +116,7 @@ class Life:
         at, unit_id = cells.at(entry.arrived), self.unit_ids[entry.unit]
         speech = self.speeches[entry.unit]
         if before := self.waiting.pop(entry.unit, None):
-            self.held -= sum(each.count for each in before)
+            self.held -= sum(each.values for each in before)
             self._settle(list(speech.readings(before)), at)
             with clock.standing(at), self.room.conn.transaction():
                 score.score_units(self.room.conn, [unit_id], at)

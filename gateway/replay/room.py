@@ -27,14 +27,19 @@ class Room:
     chores: Chores
 
 
+def refuse_used(folder: Path) -> None:
+    """Raise Conflict where a folder holds anything: whatever stands there, a history does not belong into it."""
+    if folder.exists() and any(folder.iterdir()):
+        raise Conflict(f"{folder} is not empty, and a history gets a folder of its own; name a new one with --keep")
+
+
 @contextmanager
 def room(folder: Path) -> Iterator[Room]:
     """Open a room whose database lies in `folder`, and leave it as a deployment that commands can be pointed at.
 
-    Raises Conflict where the folder holds anything: whatever stands there, a history does not belong into it.
+    Raises Conflict where the folder is in use.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise Conflict(f"{folder} is not empty, and a history gets a folder of its own; name a new one with --keep")
+    refuse_used(folder)
     settings = configuration.alone(folder.resolve(), metrics_port=0)
     try:
         with within(database.dsn(settings), settings) as opened:

@@ -50,7 +50,9 @@ class Sheet:
         for line, cells in self._whole():
             if len(cells) != len(self.columns):
                 self.faults.add(
-                    self.name, line, f"it has {len(cells)} cells, the first line {len(self.columns)}; give each column one"
+                    self.name,
+                    line,
+                    f"it has {len(cells)} cells, the first line {len(self.columns)}; give each column one",
                 )
             elif empty := [name for name in self.needed if not cells[self.columns.index(name)]]:
                 self.faults.add(self.name, line, f"{' and '.join(empty)} is empty; every line needs it")

@@ -25,7 +25,9 @@ class When:
         if time is None or arrived is None:
             return None
         if arrived < time - AHEAD_MS:
-            says = "arrived lies before time: nothing arrives before it happens; leave the cell empty where nobody knows"
+            says = (
+                "arrived lies before time: nothing arrives before it happens; leave the cell empty where nobody knows"
+            )
             sheet.fault(line, says)
             return None
         return max(arrived, time), time
