@@ -18,7 +18,7 @@ def moment(text: str) -> int:
         raise ValueError(f"{text!r} is no time; write one like 2025-03-31T14:30:00Z") from None
     if at.tzinfo is None:
         raise ValueError(
-            "the time has no zone; write 2025-03-31T14:30:00Z where it is UTC, else 2025-03-31T14:30:00+02:00 or the like"
+            "the time has no zone; write 2025-03-31T14:30:00Z if it is UTC, else 2025-03-31T14:30:00+02:00"
         )
     if at < EARLIEST:
         raise ValueError(

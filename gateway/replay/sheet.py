@@ -52,7 +52,7 @@ class Sheet:
                 self.faults.add(
                     self.name,
                     line,
-                    f"it has {len(cells)} cells, the first line {len(self.columns)}; give each column one",
+                    f"it has {len(cells)} cells, the first line {len(self.columns)}; each needs one",
                 )
             elif empty := [name for name in self.needed if not cells[self.columns.index(name)]]:
                 self.faults.add(self.name, line, f"{' and '.join(empty)} is empty; every line needs it")
