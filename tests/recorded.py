@@ -1,7 +1,7 @@
 """A history as a manufacturer would have recorded it, for tests: parts that wear under fumes, and are changed.
 
-Drag rises with the cube of what a part has taken up and ends it at 200 Pa. One part in five is taken out early, one
-change in six is told a week late.
+Drag rises with the cube of what a part has taken up and ends it at 200 Pa. Some parts are taken out early, one change
+in six is told a week late, and none is followed by another within that week.
 """
 
 import csv
@@ -64,7 +64,7 @@ def write(path: Path, rows: Iterable[Sequence[str]]) -> None:
 
 
 def recorded(units: int, days: int, *, seed: int = 1) -> Recorded:
-    """Return the history of some units over some days, a line for each day; parts last twelve days or so."""
+    """Return the history of some units over some days, a line for each day; parts last eleven days or so."""
     rng = np.random.default_rng(seed)
     said = Recorded(
         [["serial", "gtin", "born", "region", "hw_rev"]],
@@ -79,7 +79,8 @@ def recorded(units: int, days: int, *, seed: int = 1) -> Recorded:
 def _unit(said: Recorded, serial: str, rng: np.random.Generator, days: int) -> None:
     began = BEGAN + timedelta(minutes=int(rng.integers(0, 600)))
     said.units.append([serial, GTIN, began.isoformat(), "DE" if rng.random() < 0.5 else "FR", ""])
-    use, load, ran, taken, life, change_in = 18 * rng.uniform(0.8, 1.2), 9 * rng.lognormal(0, 0.2), 0.0, 0.0, 0.0, -1
+    use, load = 18 * rng.uniform(0.8, 1.2), 10 * rng.lognormal(0, 0.1)
+    ran, taken, life, changed, change_in = 0.0, 0.0, 0.0, 0, -1
     for day in range(1, days + 1):
         at = began + timedelta(days=day)
         if life == 0.0:
@@ -87,7 +88,11 @@ def _unit(said: Recorded, serial: str, rng: np.random.Generator, days: int) -> N
         fume = load * rng.uniform(0.9, 1.1)
         ran += use
         taken += use * fume / 2
-        if change_in < 0 and (taken > life or (taken > 0.4 * life and rng.random() < 0.03)):
+        if (
+            change_in < 0
+            and day - changed > TOLD_LATE_D
+            and (taken > life or (taken > 0.4 * life and rng.random() < 0.03))
+        ):
             change_in = int(rng.integers(0, 3))
         drag = 200 * (taken / life) ** 3 + 5
         said.readings.append([serial, at.isoformat(), f"{ran:.2f}", f"{fume:.3f}", f"{min(drag, 900):.2f}"])
@@ -96,5 +101,5 @@ def _unit(said: Recorded, serial: str, rng: np.random.Generator, days: int) -> N
             told = fitted + timedelta(days=TOLD_LATE_D if rng.random() < 1 / 6 else 0)
             if told < BEGAN + timedelta(days=days):
                 said.events.append([serial, fitted.isoformat(), "part_fitted", "grease", told.isoformat()])
-            taken = life = 0.0
+            taken, life, changed = 0.0, 0.0, day
         change_in -= change_in >= 0

@@ -53,7 +53,7 @@ def within(dsn: str, settings: Settings) -> Iterator[Room]:
     """Open a room in a database that has no tenant yet. Raises Conflict where it has one: its owners might be asked."""
     with pool.connect(dsn, pool.Role.GATEWAY) as conn, pool.open_pool(dsn, pool.Role.GATEWAY, size=2) as connections:
         conn.autocommit = True
-        if conn.execute("select from tenant limit 1").fetchone():
+        if conn.execute("select from tenant limit 1").fetchone() is not None:
             raise Conflict("this database is somebody's already; a history gets one of its own")
         conn.execute("set synchronous_commit = off")  # what breaks off is lived through again, from the files
         yield _room(conn, settings, connections)
