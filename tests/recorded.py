@@ -64,7 +64,7 @@ def write(path: Path, rows: Iterable[Sequence[str]]) -> None:
 
 
 def recorded(units: int, days: int, *, seed: int = 1) -> Recorded:
-    """Return the history of some units over some days, a line for each day; parts last eleven days or so."""
+    """Return the history of some units over some days, two lines for each day; parts last eleven days or so."""
     rng = np.random.default_rng(seed)
     said = Recorded(
         [["serial", "gtin", "born", "region", "hw_rev"]],
@@ -95,11 +95,16 @@ def _unit(said: Recorded, serial: str, rng: np.random.Generator, days: int) -> N
         ):
             change_in = int(rng.integers(0, 3))
         drag = 200 * (taken / life) ** 3 + 5
-        said.readings.append([serial, at.isoformat(), f"{ran:.2f}", f"{fume:.3f}", f"{min(drag, 900):.2f}"])
+        said.readings.append(_line(serial, at, ran, fume, drag))
         if change_in == 0:
             fitted = at + timedelta(hours=2)
             told = fitted + timedelta(days=TOLD_LATE_D if rng.random() < 1 / 6 else 0)
             if told < BEGAN + timedelta(days=days):
                 said.events.append([serial, fitted.isoformat(), "part_fitted", "grease", told.isoformat()])
-            taken, life, changed = 0.0, 0.0, day
+            taken, life, changed, drag = 0.0, 0.0, day, 5.0
+        said.readings.append(_line(serial, at + timedelta(hours=6), ran, fume, drag))
         change_in -= change_in >= 0
+
+
+def _line(serial: str, at: datetime, ran: float, fume: float, drag: float) -> list[str]:
+    return [serial, at.isoformat(), f"{ran:.2f}", f"{fume:.3f}", f"{min(drag, 900):.2f}"]

@@ -89,7 +89,7 @@ def test_the_bench_finds_ends_and_forecasts_to_judge(conn: psycopg.Connection) -
 
 
 def test_every_reading_is_stored_and_every_told_change_ends_a_cycle(conn: psycopg.Connection, said: Recorded) -> None:
-    assert 3 * UNITS * DAYS == count(conn, "reading")
+    assert 3 * 2 * UNITS * DAYS == count(conn, "reading")
     assert len(said.events) - 1 == count(conn, "cycle where not upper_inf(period)")
     assert UNITS == count(conn, "cycle where upper_inf(period)")
     assert 0 == count(conn, "quarantine") + count(conn, "event where handled_at is null")
