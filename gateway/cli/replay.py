@@ -68,9 +68,8 @@ def lived_through(path: Path, keep: Path | None, fresh: Path, *, as_json: bool) 
     from gateway.replay import history, lived, room, summary
 
     room.refuse_used(keep or fresh)
-    talk.say(f"reading {path}")
     prefix = settings.pointing_at(keep) if keep else ""
-    with history.read(path, clock.wall()) as found:
+    with history.read(path, clock.wall(), talk.say) as found:
         values = sum(found.told.values())
         talk.say(f"{len(found.members)} units, {values:,} readings, {found.events:,} events: all can be read")
         if found.silent:

@@ -5,7 +5,7 @@ docs/bench.md shows them. All of it is looked at before anything is done with it
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -44,8 +44,8 @@ def is_one(folder: Path) -> bool:
 
 
 @contextmanager
-def read(folder: Path, now: datetime) -> Iterator[History]:
-    """Yield the history of a folder; nothing in it is later than `now`.
+def read(folder: Path, now: datetime, say: Callable[[str], None] = lambda _: None) -> Iterator[History]:
+    """Yield the history of a folder, saying which file is read; nothing in it is later than `now`.
 
     Raises BadDeclaration, or BadHistory with every fault, its file, its line and its remedy.
     """
@@ -64,6 +64,7 @@ def read(folder: Path, now: datetime) -> Iterator[History]:
     events, runs = 0, False
     with Ledger() as ledger:
         for number, path in enumerate(files):
+            say(f"reading {path} ({path.stat().st_size / 1e6:,.1f} MB)")
             columns = (*measured.NEEDED, "arrived", *known)
             with Sheet(path, faults, needed=measured.NEEDED, known=columns, shown=shown) as sheet:
                 told += measured.read(sheet, number, members, when, ledger)

@@ -1,9 +1,9 @@
 """A history lived through in its own time, as if the gateway had run then: day by day, what had arrived by that day.
 
 The world's time stands (clock.standing) where the history is. Readings and events go through ingest as messages that
-were received when they arrived; an event is answered at that moment, before it what its unit had said is forecast; at
-the end of each UTC day units with news, and those that nobody spoke of for a day, are forecast, and models that are
-ripe learn. So labels, forecasts and versions bear the times at which a gateway would have known them.
+were received when they arrived; an event is answered at that moment, before it what its unit had said is forecast. At
+the end of each UTC day units with news are forecast, and those of which nobody spoke for longer than a day; models that
+are ripe learn. So labels, forecasts and versions bear the times at which a gateway would have known them.
 
 Nobody is asked anything: no chore that speaks is done, no unit has an owner, and what is put out for units is let go.
 """
