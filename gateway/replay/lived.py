@@ -118,8 +118,8 @@ class Life:
         if before := self.waiting.pop(entry.unit, None):
             self.held -= sum(each.values for each in before)
             self._settle(list(speech.readings(before)), at)
-            with clock.standing(at), self.room.conn.transaction():
-                score.score_units(self.room.conn, [unit_id], at)
+        with clock.standing(at), self.room.conn.transaction():
+            score.score_units(self.room.conn, [unit_id], at)
         self._settle([speech.event(entry)], at)
         self._react(at, unit_id)
 

@@ -212,6 +212,21 @@ def test_readings_that_arrive_late_are_known_late(dsn: str, tmp_path: Path) -> N
     assert (datetime.fromisoformat("2024-03-09T12:00:00Z"),) == seen
 
 
+def test_what_a_unit_said_before_a_change_is_forecast_before_it(dsn: str, tmp_path: Path) -> None:
+    """An end that shows in the morning is seen though the part is changed at noon, as by a gateway that runs."""
+    lines = ["serial,time,runtime,grease_drag", "H1,2024-03-01T00:00:00Z,5,40"]
+    lines += [f"H1,2024-03-02T{hour:02}:00:00Z,{5 + hour},250" for hour in (7, 8, 9)]
+    folder = small(tmp_path, *lines, "H1,2024-03-02T18:00:00Z,20,5")
+    (folder / "events.csv").write_text("serial,time,type\nH1,2024-03-02T12:00:00Z,part_fitted\n")
+    (row,), _ = live(dsn, folder)
+    with gateway(dsn) as conn:
+        noon = conn.execute(
+            "select inputs ->> 'indicator' from forecast where made_at = '2024-03-02 12:00Z'"
+        ).fetchone()
+    assert ("250.0",) == noon
+    assert (1, 0, 1) == (row.ended, row.censored, row.running)
+
+
 def test_a_history_goes_into_nobodys_database(dsn: str, tmp_path: Path) -> None:
     """Where a manufacturer stands already, owners might be: nothing is brought in there."""
     with gateway(dsn) as conn:
