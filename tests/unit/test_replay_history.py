@@ -51,6 +51,8 @@ def refused(folder: Path) -> str:
 
 def test_what_was_said_is_given_in_the_order_of_its_arrival(folder: Path) -> None:
     """Files may have any order; an empty cell says nothing; who has no birth is born with the first word."""
+    head, *lines = READINGS.splitlines(keepends=True)
+    (folder / "readings.csv").write_text("".join([head, *reversed(lines)]))
     with history.read(folder, NOW) as found:
         said = [entry for _, day in found.ledger.by_day(86_400_000) for entry in day]
         assert [READING, READING, READING, EVENT] == [entry.kind for entry in said]
