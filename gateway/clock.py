@@ -5,6 +5,8 @@ lets it run faster. `wall` is the wall clock's: sessions, links, quotes and sign
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -45,6 +47,17 @@ def accelerate(pace: Pace | None) -> None:
     _pace[:] = [pace] if pace else []
 
 
+@contextmanager
+def standing(at: datetime) -> Iterator[None]:
+    """Let the world's time stand at a moment, for a history that is lived through; afterwards it runs as before."""
+    before = _pace[0] if _pace else None
+    accelerate(Pace(at, wall(), 0.0))
+    try:
+        yield
+    finally:
+        accelerate(before)
+
+
 def pace_from(text: str) -> Pace:
     """Read a pace written as `origin,since,speed`, times in ISO 8601.
 
@@ -61,5 +74,6 @@ def pace_from(text: str) -> Pace:
 
 
 def wall_delay(span: timedelta) -> float:
-    """Return how many wall-clock seconds pass while the world's time advances by `span`."""
-    return span.total_seconds() / (_pace[0].speed if _pace else 1.0)
+    """Return how many wall-clock seconds pass while the world's time advances by `span`; endless while it stands."""
+    speed = _pace[0].speed if _pace else 1.0
+    return span.total_seconds() / speed if speed else math.inf

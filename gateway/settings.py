@@ -3,8 +3,10 @@
 docs/operating.md documents each; a test compares the two.
 """
 
+import contextlib
 import difflib
 import os
+import shlex
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -230,6 +232,20 @@ def alone(folder: Path, **given: object) -> Settings:
     for name in [name for name in os.environ if name.upper().startswith(PREFIX)]:  # settings are read in either case
         del os.environ[name]
     return Settings(_env_file=None, data_dir=folder, **given)  # type: ignore[arg-type]  # by name, and validated
+
+
+def pointing_at(folder: Path) -> str:
+    """Return what to write before a command, in a shell, so that it uses the embedded database under `folder`.
+
+    Where this environment, or the `.env` here, names a database, the command is led away from it first.
+    """
+    here = shlex.quote(str(folder.resolve()))
+    given: set[str] = set()
+    with contextlib.suppress(ValidationError):
+        given = Settings().model_fields_set
+    if "database_dsn" not in given:
+        return f"WEARWELL_DATA_DIR={here}"
+    return f"cd {here} && env -u {PREFIX}DATABASE_DSN {PREFIX}DATA_DIR={here}"
 
 
 def load() -> Settings:

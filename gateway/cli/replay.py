@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from gateway import clock, settings
 from gateway.cli import talk
 from gateway.errors import WearwellError
 
 if TYPE_CHECKING:
+    from gateway.replay.lived import Progress
     from gateway.replay.stage import Stage
 
 app = typer.Typer()
@@ -21,14 +23,13 @@ app = typer.Typer()
 def replay(
     path: Annotated[Path, typer.Argument(help="A folder of recorded data, or one file of messages.")],
     kind: Annotated[
-        Literal["auto", "dyson", "phme20"], typer.Option(help="What the data are; else told from the files.")
+        Literal["auto", "history", "dyson", "phme20"], typer.Option(help="What the data are; else told from the files.")
     ] = "auto",
-    keep: Annotated[Path | None, typer.Option(help="Data folder to keep, to look at with `wearwell up`.")] = None,
+    keep: Annotated[Path | None, typer.Option(help="Data folder to keep, for the bench or for `wearwell up`.")] = None,
     as_json: talk.AsJson = False,
 ) -> None:
-    """Feed recorded data through the MQTT door of a deployment of its own, and show what became of them."""
+    """Bring recorded data, or a history of your own, into a deployment of its own, and show what became of them."""
     from gateway import log
-    from gateway.replay import stage
 
     if not path.exists():
         raise WearwellError(f"{path} does not exist; name a folder with recorded data")
@@ -36,18 +37,64 @@ def replay(
     log.configure("warning")
     with tempfile.TemporaryDirectory(prefix="wearwell-replay-") as fresh:
         Path(fresh).chmod(0o755)  # as root, database and broker run in accounts of their own
+        if kind == "history":
+            lived_through(path, keep, Path(fresh), as_json=as_json)
+            return
+        from gateway.replay import stage
+
         with stage.stage(keep or Path(fresh), lambda name, line: talk.say(f"{name:<8} | {line}")) as opened:
             rows = messages(opened, path) if kind == "dyson" else runs(opened, path)
     talk.table(rows, json=as_json, nothing="nothing was recorded there")
 
 
-def told_from(path: Path) -> Literal["dyson", "phme20"]:
-    """Tell what the data are. Raises WearwellError for a folder that holds neither."""
+def told_from(path: Path) -> Literal["history", "dyson", "phme20"]:
+    """Tell what the data are. Raises WearwellError for a folder that holds none of them."""
+    from gateway.replay import history
+
+    if history.is_one(path):
+        return "history"
     if path.suffix == ".jsonl" or any(path.glob("*.jsonl")):
         return "dyson"
     if any(path.glob("**/Sample*.csv")):
         return "phme20"
-    raise WearwellError(f"{path} holds neither recorded messages (*.jsonl) nor clogging runs (Sample*.csv)")
+    raise WearwellError(
+        f"{path} holds neither a history (units.csv, readings*.csv; docs/bench.md), nor recorded messages (*.jsonl),"
+        " nor clogging runs (Sample*.csv)"
+    )
+
+
+def lived_through(path: Path, keep: Path | None, fresh: Path, *, as_json: bool) -> None:
+    """Live a history through, show what it came to, slot by slot, and say how to go on."""
+    from gateway.replay import history, lived, room, summary
+
+    room.refuse_used(keep or fresh)
+    prefix = settings.pointing_at(keep) if keep else ""
+    with history.read(path, clock.wall(), talk.say) as found:
+        values = sum(found.told.values())
+        talk.say(f"{len(found.members)} units, {values:,} readings, {found.events:,} events: all can be read")
+        if found.silent:
+            talk.say(f"{found.silent} units of units.csv say nothing, and are left out")
+        if not found.runs:
+            talk.say("no column is called runtime: how long units ran nobody knows, and parts go by the calendar")
+        with room.room(keep or fresh) as opened:
+            lived.Life(opened, found, _tell).live()
+            rows = summary.rows(opened.conn, found)
+    talk.table([asdict(row) for row in rows], json=as_json, nothing="nothing is declared")
+    if keep is None:
+        talk.say("nothing was kept; for the bench say it again with --keep FOLDER")
+        return
+    if any(row.refused for row in rows):
+        talk.say(f"some readings could not be believed; which, and why: {prefix} wearwell quarantine")
+    talk.say(f"{keep} is a deployment of its own, in which nobody is asked anything; go on with:")
+    for row in rows:
+        talk.say(f"  {prefix} wearwell model evaluate {row.slot}")
+
+
+def _tell(progress: "Progress") -> None:
+    talk.say(
+        f"day {progress.day} of {progress.days} ({progress.at:%Y-%m-%d}): {progress.readings:,} readings,"
+        f" {progress.cycles:,} cycles ended, {progress.forecasts:,} forecasts"
+    )
 
 
 def messages(opened: "Stage", path: Path) -> list[talk.Row]:

@@ -1,7 +1,9 @@
 """docs/bench.md: every example of the page runs, in order, as a manufacturer would type it."""
 
+import os
 import re
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,11 +14,15 @@ import pytest
 from gateway import cli, clock
 from gateway.bench import notebook
 from gateway.bench.compare import Rule
-from tests import bench_field
+from gateway.replay import history
+from gateway.replay.ledger import EVENT
+from tests import bench_field, recorded
 from tests.bench_field import at
 
 PAGE = (Path(__file__).parents[2] / "docs" / "bench.md").read_text()
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+HISTORY = PAGE.split("\n## Bring a history\n")[1].split("\n## ")[0]  # in a deployment of its own: a test of its own
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCKS = BLOCK.findall(PAGE.replace(HISTORY, ""))
 GTIN = "09520000000035"
 
 
@@ -43,6 +49,53 @@ def test_every_example_runs(
             exec(compile(text, "docs/bench.md", "exec"), names)  # noqa: S102  # the page is ours
     assert {"toml", "sh", "python"} == {kind for kind, _ in BLOCKS}
     assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
+
+
+@pytest.fixture
+def recording(open_folder: Path) -> Path:
+    """The folder of the page's example history, its declaration and its files."""
+    folder = open_folder / "recorded"
+    folder.mkdir()
+    (folder / "maker.toml").write_text(next(text for kind, text in BLOCKS if kind == "toml"))
+    for name, text in re.findall(r"^`recorded/(\w+\.csv)`:\n\n```csv\n(.*?)^```$", HISTORY, re.MULTILINE | re.DOTALL):
+        (folder / name).write_text(text)
+    return folder
+
+
+def test_the_files_of_the_example_history_are_what_the_page_says(recording: Path) -> None:
+    """They can be read as they stand; what arrived later than it was so is told later, a change after the readings."""
+    with history.read(recording, clock.wall()) as found:
+        assert ["H1", "H2"] == [unit.serial for unit in found.members]
+        assert {("09520000000035", ""): 8} == dict(found.told)
+        *_, last = [entry for _, day in found.ledger.by_day(86_400_000) for entry in day]
+        assert (EVENT, True) == (last.kind, last.arrived > last.time)
+
+
+@pytest.mark.timeout(600)
+def test_a_stranger_brings_a_history_and_takes_a_model_home(recording: Path) -> None:
+    """Each line of the page, in a shell: replayed, measured, compared, fitted, and imported where the slot stands."""
+    recorded.recorded(12, 34).write(recording, (recording / "maker.toml").read_text())
+    version = ""
+    (lines,) = [text.splitlines() for kind, text in BLOCK.findall(HISTORY) if kind == "sh"]
+    said = ""
+    for line in ["wearwell declare recorded/maker.toml", *lines]:
+        said = shell(line.replace("NUMBER", version), recording.parent)
+        if " fit " in line:
+            version = said.splitlines()[1].split("\t")[1]
+    assert "hit" in said
+    assert version.isdigit()
+
+
+def shell(line: str, cwd: Path) -> str:
+    """Run one line as it stands, which must end well, and return what it printed."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("WEARWELL_")}
+    wearwell = f'wearwell() {{ {shlex.quote(sys.executable)} -m gateway.cli "$@"; }}\n'
+    env |= {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        ["sh", "-c", wearwell + line], cwd=cwd, env=env, capture_output=True, text=True, timeout=500, check=False
+    )
+    assert 0 == done.returncode, f"{line}: {done.stderr}"
+    return done.stdout
 
 
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str) -> None:

@@ -188,3 +188,22 @@ def test_the_start_is_stopped_with_one_line(tmp_path: Path, command: str, name: 
     assert Exit.CONFIGURATION == ended.returncode, ended.stderr
     assert ended.stderr.startswith(f"wearwell: WEARWELL_{name}: ")
     assert 1 == ended.stderr.count("\n")
+
+
+@pytest.mark.parametrize("named", ["nowhere", "in the environment", "in a .env"])
+def test_a_command_is_pointed_at_a_folder_whatever_is_named_here(
+    named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its database is the folder's own, where a `.env` here or the environment lead to another."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("WEARWELL_DATABASE_DSN", raising=False)
+    (tmp_path / "a folder").mkdir()
+    if named == "in the environment":
+        monkeypatch.setenv("WEARWELL_DATABASE_DSN", "postgresql://host/wearwell")
+    if named == "in a .env":
+        (tmp_path / ".env").write_text("WEARWELL_DATABASE_DSN=postgresql://host/wearwell\n")
+    show = "from gateway.settings import Settings; s = Settings(); print(s.database_dsn, s.data_dir)"
+    line = f"{settings.pointing_at(tmp_path / 'a folder')} {sys.executable} -c '{show}'"
+    env = {"PYTHONPATH": str(ROOT), **os.environ}
+    done = subprocess.run(["sh", "-c", line], env=env, capture_output=True, text=True, check=True)
+    assert f"None {tmp_path}/a folder\n" == done.stdout
