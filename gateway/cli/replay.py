@@ -13,7 +13,7 @@ from gateway.cli import talk
 from gateway.errors import WearwellError
 
 if TYPE_CHECKING:
-    from gateway.replay.lived import Progress
+    from gateway.replay.history.lived import Progress
     from gateway.replay.stage import Stage
 
 app = typer.Typer()
@@ -49,9 +49,9 @@ def replay(
 
 def told_from(path: Path) -> Literal["history", "dyson", "phme20"]:
     """Tell what the data are. Raises WearwellError for a folder that holds none of them."""
-    from gateway.replay import history
+    from gateway.replay.history import files
 
-    if history.is_one(path):
+    if files.is_one(path):
         return "history"
     if path.suffix == ".jsonl" or any(path.glob("*.jsonl")):
         return "dyson"
@@ -65,11 +65,11 @@ def told_from(path: Path) -> Literal["history", "dyson", "phme20"]:
 
 def lived_through(path: Path, keep: Path | None, fresh: Path, *, as_json: bool) -> None:
     """Live a history through, show what it came to, slot by slot, and say how to go on."""
-    from gateway.replay import history, lived, room, summary
+    from gateway.replay.history import files, lived, room, summary
 
     room.refuse_used(keep or fresh)
     prefix = settings.pointing_at(keep) if keep else ""
-    with history.read(path, clock.wall(), talk.say) as found:
+    with files.read(path, clock.wall(), talk.say) as found:
         values = sum(found.told.values())
         talk.say(f"{len(found.members)} units, {values:,} readings, {found.events:,} events: all can be read")
         if found.silent:

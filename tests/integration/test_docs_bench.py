@@ -14,8 +14,8 @@ import pytest
 from gateway import cli, clock
 from gateway.bench import notebook
 from gateway.bench.compare import Rule
-from gateway.replay import history
-from gateway.replay.ledger import EVENT
+from gateway.replay.history import files
+from gateway.replay.history.ledger import EVENT
 from tests import bench_field, recorded
 from tests.bench_field import at
 
@@ -64,7 +64,7 @@ def recording(open_folder: Path) -> Path:
 
 def test_the_files_of_the_example_history_are_what_the_page_says(recording: Path) -> None:
     """They can be read as they stand; what arrived later than it was so is told later, a change after the readings."""
-    with history.read(recording, clock.wall()) as found:
+    with files.read(recording, clock.wall()) as found:
         assert ["H1", "H2"] == [unit.serial for unit in found.members]
         assert {("09520000000035", ""): 8} == dict(found.told)
         *_, last = [entry for _, day in found.ledger.by_day(86_400_000) for entry in day]

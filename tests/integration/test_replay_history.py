@@ -16,9 +16,9 @@ from gateway.bench.contender import recipe
 from gateway.db import pool
 from gateway.errors import Conflict
 from gateway.registry import tenants
-from gateway.replay import history, lived, room, summary
-from gateway.replay.lived import Progress
-from gateway.replay.summary import Row
+from gateway.replay.history import files, lived, room, summary
+from gateway.replay.history.lived import Progress
+from gateway.replay.history.summary import Row
 from gateway.settings import Settings
 from tests import recorded
 from tests.conftest import dropped, migrated
@@ -37,7 +37,7 @@ join unit u using (unit_id) order by u.serial, made_at, forecast_id"""
 def live(dsn: str, folder: Path) -> tuple[list[Row], list[Progress]]:
     told: list[Progress] = []
     with (
-        history.read(folder, clock.wall()) as found,
+        files.read(folder, clock.wall()) as found,
         room.within(dsn, Settings(_env_file=None)) as opened,
     ):
         lived.Life(opened, found, told.append).live()

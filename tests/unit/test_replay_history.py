@@ -8,10 +8,10 @@ import pytest
 
 from gateway.errors import WearwellError
 from gateway.registry.declaration import BadDeclaration
-from gateway.replay import history
-from gateway.replay.cells import ms
-from gateway.replay.faults import MOST, BadHistory
-from gateway.replay.ledger import EVENT, READING
+from gateway.replay.history import files
+from gateway.replay.history.cells import ms
+from gateway.replay.history.faults import MOST, BadHistory
+from gateway.replay.history.ledger import EVENT, READING
 from tests import recorded
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -44,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def refused(folder: Path) -> str:
-    with pytest.raises(WearwellError) as wrong, history.read(folder, NOW):
+    with pytest.raises(WearwellError) as wrong, files.read(folder, NOW):
         pass
     return str(wrong.value)
 
@@ -53,7 +53,7 @@ def test_what_was_said_is_given_in_the_order_of_its_arrival(folder: Path) -> Non
     """Files may have any order; an empty cell says nothing; who has no birth is born with the first word."""
     head, *lines = READINGS.splitlines(keepends=True)
     (folder / "readings.csv").write_text("".join([head, *reversed(lines)]))
-    with history.read(folder, NOW) as found:
+    with files.read(folder, NOW) as found:
         said = [entry for _, day in found.ledger.by_day(86_400_000) for entry in day]
         assert [READING, READING, READING, EVENT] == [entry.kind for entry in said]
         assert [3, 1, 2] == [entry.values for entry in said[:3]]
@@ -202,7 +202,7 @@ def test_a_declaration_that_cannot_work_is_told_like_everywhere(folder: Path) ->
     with pytest.raises(
         BadDeclaration, match=r"maker.toml: the declaration cannot work:\n  line 18, .*did you mean 'wei"
     ):
-        history.read(folder, NOW).__enter__()
+        files.read(folder, NOW).__enter__()
 
 
 def test_every_fault_is_told_at_once_and_a_flood_of_them_ends(folder: Path) -> None:
@@ -218,19 +218,19 @@ def test_every_fault_is_told_at_once_and_a_flood_of_them_ends(folder: Path) -> N
 def test_a_channel_may_have_a_file_of_its_own(folder: Path) -> None:
     """Two files that speak of one time, each of another channel, do not contradict each other."""
     (folder / "readings-tds.csv").write_text("serial,time,tds\nH1,2025-01-02T00:00:00Z,300\n")
-    with history.read(folder, NOW) as found:
+    with files.read(folder, NOW) as found:
         assert 7 == sum(found.told.values())
 
 
 def test_an_event_of_a_unit_with_one_slot_needs_not_name_it(folder: Path) -> None:
     (folder / "events.csv").write_text("serial,time,type\nH1,2025-01-02T12:00:00Z,part_fitted\n")
-    with history.read(folder, NOW) as found:
+    with files.read(folder, NOW) as found:
         assert 1 == found.events
 
 
 def test_a_unit_that_says_nothing_is_left_out(folder: Path) -> None:
     more("units.csv", "H3,9520000000042,")(folder)
-    with history.read(folder, NOW) as found:
+    with files.read(folder, NOW) as found:
         assert (["H1", "H2"], 1) == ([unit.serial for unit in found.members], found.silent)
 
 

@@ -18,12 +18,12 @@ from gateway.ingest.directory import Directory
 from gateway.ingest.envelope import Envelope
 from gateway.ingest.settle import settle
 from gateway.registry import declaration, units
-from gateway.replay import cells
-from gateway.replay.history import History
-from gateway.replay.ledger import EVENT, Entry
-from gateway.replay.room import Room
-from gateway.replay.roster import Member
-from gateway.replay.speech import Speech
+from gateway.replay.history import cells
+from gateway.replay.history.files import History
+from gateway.replay.history.ledger import EVENT, Entry
+from gateway.replay.history.room import Room
+from gateway.replay.history.roster import Member
+from gateway.replay.history.speech import Speech
 from gateway.replenish import reactions, score
 
 DAY_MS = 86_400_000

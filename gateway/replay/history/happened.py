@@ -10,11 +10,11 @@ from gateway.ingest.happenings import ABOUT_A_SLOT
 from gateway.ingest.rejection import Rejected
 from gateway.ingest.topics import Address
 from gateway.registry import sense
-from gateway.replay import cells
-from gateway.replay.ledger import EVENT, Entry, Ledger
-from gateway.replay.roster import Member
-from gateway.replay.sheet import Sheet
-from gateway.replay.when import When
+from gateway.replay.history import cells
+from gateway.replay.history.ledger import EVENT, Entry, Ledger
+from gateway.replay.history.roster import Member
+from gateway.replay.history.sheet import Sheet
+from gateway.replay.history.when import When
 
 NEEDED = ("serial", "time", "type")
 SAID = ("slot", "part", "by", "tag", "channel", "value", "code", "text", "button", "version")  # as on the wire

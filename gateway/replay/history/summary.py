@@ -6,7 +6,7 @@ import psycopg
 
 from gateway.bench import read
 from gateway.registry import models
-from gateway.replay.history import History
+from gateway.replay.history.files import History
 
 STORED = """
 select m.gtin, coalesce(s.code, ''), count(*) from reading r

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from gateway.registry.channels import CHANNELS
 from gateway.registry.declaration import Declaration
-from gateway.replay import cells
-from gateway.replay.ledger import READING, Entry, Ledger
-from gateway.replay.roster import Member
-from gateway.replay.sheet import Sheet
-from gateway.replay.when import When
+from gateway.replay.history import cells
+from gateway.replay.history.ledger import READING, Entry, Ledger
+from gateway.replay.history.roster import Member
+from gateway.replay.history.sheet import Sheet
+from gateway.replay.history.when import When
 
 NEEDED = ("serial", "time")
 MOST = 64  # values that one sample of the protocol may have

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from gateway.registry import sense
-from gateway.replay.faults import Faults
+from gateway.replay.history.faults import Faults
 
 
 class Sheet:

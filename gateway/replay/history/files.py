@@ -13,13 +13,13 @@ from pathlib import Path
 
 from gateway.registry import declaration
 from gateway.registry.declaration import BadDeclaration, Declaration
-from gateway.replay import cells, happened, measured, roster
-from gateway.replay.faults import BadHistory, Faults
-from gateway.replay.ledger import Ledger
-from gateway.replay.measured import Told
-from gateway.replay.roster import Member
-from gateway.replay.sheet import Sheet
-from gateway.replay.when import When
+from gateway.replay.history import cells, happened, measured, roster
+from gateway.replay.history.faults import BadHistory, Faults
+from gateway.replay.history.ledger import Ledger
+from gateway.replay.history.measured import Told
+from gateway.replay.history.roster import Member
+from gateway.replay.history.sheet import Sheet
+from gateway.replay.history.when import When
 
 MAKERS = ("maker.toml", "maker.yaml", "maker.yml")
 UNITS, EVENTS = "units.csv", "events.csv"

@@ -7,9 +7,9 @@ from pathlib import Path
 from gateway.errors import WearwellError
 from gateway.registry import gtin, units
 from gateway.registry.declaration import Declaration, ModelOf
-from gateway.replay import cells
-from gateway.replay.faults import Faults
-from gateway.replay.sheet import Sheet
+from gateway.replay.history import cells
+from gateway.replay.history.faults import Faults
+from gateway.replay.history.sheet import Sheet
 
 NEEDED = ("serial", "gtin")
 KNOWN = (*NEEDED, "born", "device", "hw_rev", "region", "name")

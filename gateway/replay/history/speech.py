@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from gateway.ingest.envelope import Envelope
-from gateway.replay import cells
-from gateway.replay.ledger import Entry
+from gateway.replay.history import cells
+from gateway.replay.history.ledger import Entry
 
 SAMPLES, BYTES = 1_000, 60_000  # of one message; the protocol takes 64 KiB
 

@@ -3,8 +3,8 @@
 from typing import ClassVar
 
 from gateway.ingest import clocks
-from gateway.replay import cells
-from gateway.replay.sheet import Sheet
+from gateway.replay.history import cells
+from gateway.replay.history.sheet import Sheet
 
 AHEAD_MS = clocks.AHEAD // 1_000
 
