@@ -245,7 +245,8 @@ def pointing_at(folder: Path) -> str:
         given = Settings().model_fields_set
     if "database_dsn" not in given:
         return f"WEARWELL_DATA_DIR={here}"
-    return f"cd {here} && env -u {PREFIX}DATABASE_DSN {PREFIX}DATA_DIR={here}"
+    names = sorted({name for name in os.environ if name.upper() == f"{PREFIX}DATABASE_DSN"} | {f"{PREFIX}DATABASE_DSN"})
+    return f"cd {here} && env {' '.join(f'-u {name}' for name in names)} {PREFIX}DATA_DIR={here}"
 
 
 def load() -> Settings:

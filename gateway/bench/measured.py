@@ -1,4 +1,8 @@
-"""What was measured of a slot: a version that nobody ever measured is released with a caution."""
+"""What was measured of a slot: a version that nobody ever measured is released with a caution.
+
+Kept by whoever commits at once: commands and the worker. A notebook that reads would hold the row until its user
+commits, and the worker would wait for it.
+"""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -21,10 +25,9 @@ on conflict (slot_id, contender) do update set at = greatest(measured.at, exclud
 def keep(conn: psycopg.Connection, record: Record, contenders: Iterable[Contender], now: datetime) -> None:
     """Keep that these were measured on the record; the declaration alone is no version. The caller commits."""
     of = record.slot
-    for each in contenders:
-        name = each.predictor if each.refitted else each.version_id
-        if name is not None:
-            conn.execute(KEEP, (of.tenant_id, of.slot_id, str(name), now))
+    names = {each.predictor if each.refitted else each.version_id for each in contenders} - {None}
+    for name in sorted(map(str, names)):  # always in the same order, so that two wait for each other one way only
+        conn.execute(KEEP, (of.tenant_id, of.slot_id, name, now))
 
 
 def never(conn: psycopg.Connection, of: Slot) -> list[Version]:

@@ -61,10 +61,7 @@ def load(conn: psycopg.Connection, slot: str, until: datetime | None = None) -> 
 def measure(conn: psycopg.Connection, record: Record, model: str | None = None, days: int = 12) -> Evaluation:
     """Return how a model does, fitted anew on so many days: a predictor, a version's number, champion or shadow."""
     chosen = choose.choose(conn, record, model or record.slot.predictor)
-    found = evaluate.evaluate(record, chosen, origins(record, days))
-    if found.scores:
-        measured.keep(conn, record, [chosen], clock.now())
-    return found
+    return evaluate.evaluate(record, chosen, origins(record, days))
 
 
 def forecasts(conn: psycopg.Connection, record: Record, model: str, days: int = 12) -> Backtest:
@@ -83,10 +80,7 @@ def compare(
     """Return a pair, champion and challenger, on identical snapshots, by a rule; by default the declared one."""
     champion, challenger = choose.pair(conn, record, pair[1], pair[0])
     fixed = rule or comparing.declared_rule(conn, record.slot.tenant_id)
-    found = comparing.compare(record, champion, challenger, fixed, at=origins(record, days))
-    if all(found.scores.values()):
-        measured.keep(conn, record, [champion, challenger], clock.now())
-    return found
+    return comparing.compare(record, champion, challenger, fixed, at=origins(record, days))
 
 
 def what_if(record: Record, change: Change, predictor: str | None = None) -> WhatIf:

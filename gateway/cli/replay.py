@@ -76,9 +76,14 @@ def lived_through(path: Path, keep: Path | None, fresh: Path, *, as_json: bool) 
             talk.say(f"{found.silent} units of units.csv say nothing, and are left out")
         if not found.runs:
             talk.say("no column is called runtime: how long units ran nobody knows, and parts go by the calendar")
-        with room.room(keep or fresh) as opened:
-            lived.Life(opened, found, _tell).live()
-            rows = summary.rows(opened.conn, found)
+        try:
+            with room.room(keep or fresh) as opened:
+                lived.Life(opened, found, _tell).live()
+                rows = summary.rows(opened.conn, found)
+        except BaseException:
+            if keep:
+                talk.say(f"{keep} holds only a part of the history; delete it, and say it again")
+            raise
     talk.table([asdict(row) for row in rows], json=as_json, nothing="nothing is declared")
     if keep is None:
         talk.say("nothing was kept; for the bench say it again with --keep FOLDER")

@@ -12,8 +12,8 @@ from gateway.ingest.envelope import Envelope
 LINGER = 0.02  # seconds that a small batch waits for company
 SMALL = 2_000  # messages from which on it need not: the next one takes what comes meanwhile
 PATIENCE = 10.0  # seconds that the broker's thread waits for room, well within the keepalive
-WEIGHTY = 8_388_608  # bytes of payloads in a batch: what is made of them takes up to thirty times as much
-HEAVY = 134_217_728  # bytes of payloads that are held at most, one read of the network aside
+WEIGHTY = 8_388_608  # bytes of topics and payloads in a batch: what is made of them takes up to thirty times as much
+HEAVY = 134_217_728  # bytes of them that are held at most, one read of the network aside
 
 
 class Inbox:
@@ -54,7 +54,7 @@ class Inbox:
                 self.spilled += len(some)
                 continue
             self._held.extend(some)
-            self._weight[0] += sum([len(envelope.payload) for envelope in some])
+            self._weight[0] += sum(map(_weight, some))
             if not self._news.is_set():
                 self._news.set()
 
@@ -66,7 +66,7 @@ class Inbox:
             time.sleep(LINGER)
         self._news.clear()
         found = [self._held.popleft() for _ in range(min(limit, len(self._held)))]
-        weights = [len(envelope.payload) for envelope in found]
+        weights = list(map(_weight, found))
         weight = sum(weights)
         while weight > WEIGHTY and len(found) > 1:
             self._held.appendleft(found.pop())
@@ -84,3 +84,7 @@ class Inbox:
             if self.full and not self._room.wait(max(end - time.monotonic(), 0)):
                 return False
         return not self.spilled
+
+
+def _weight(envelope: Envelope) -> int:
+    return len(envelope.topic) + len(envelope.payload)

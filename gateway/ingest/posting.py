@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from gateway.ingest.receipts import Message
 
-WAITING = 20_000  # messages that may wait for the broker; a receipt that finds no room is made good by the next
+WAITING = 131_070  # messages that may wait for the broker: receipts of two of the largest batches, a unit each
 FIRST, LAST = 1_024, 65_535  # message ids; the MQTT library numbers its own few packets from 1 on
 QOS_1 = 0x32  # a PUBLISH packet's first byte
 

@@ -53,8 +53,8 @@ class Outgoing:
                 self._latest[message.topic, message.series] = message
 
     def take(self) -> list[Message]:
-        """Return what is to be published now, and keep nothing."""
-        found = [*self._others, *self._latest.values()]
+        """Return what is to be published now, and keep nothing; last what no later message says again."""
+        found = [*self._latest.values(), *self._others]
         self._others, self._latest = [], {}
         return found
 

@@ -29,6 +29,8 @@ from predictors.registry import named
 LEAST_LABELS = 5
 GROWTH = 1.1
 MOST = 10_000  # cycles learned from, finished and running: beyond that they say the same again
+ENDS = 300  # finished ones among them, where there are so many: of a young fleet few have ended
+UTMOST = 30_000  # cycles read to have so many ends
 HASHES = 2**32  # of units, from minus half of it: those below a mark are a share that is the same each time
 log = structlog.get_logger()
 
@@ -107,12 +109,20 @@ def claim(conn: psycopg.Connection, slot_id: int) -> bool:
     return bool(row and row[0]) and slot_id in ripe(conn)
 
 
+def _share(finished: int, every: int) -> float:
+    """Return which share of the units teaches, of a slot with so many cycles, of which some are finished."""
+    wanted = max(MOST, min(UTMOST, ENDS * every / max(finished, 1)))
+    return min(wanted / max(every, 1), 1.0)
+
+
 def learn(conn: psycopg.Connection, slot_id: int, now: datetime) -> int | None:
     """Fit the slot's model from what it has seen and keep it as a version; return its id, None when nothing is new."""
     slot = models.get_slot(conn, slot_id)
     in_all, every = conn.execute(COUNTED, (slot_id,)).fetchone() or (0, 0)
-    share = (slot_id, int(HASHES * min(MOST / max(every, 1), 1.0)) - HASHES // 2)
+    share = (slot_id, int(HASHES * _share(in_all, every)) - HASHES // 2)
     labels = [label for (label,) in conn.execute(FINISHED, share)]
+    if len(labels) < LEAST_LABELS:  # too few of them are in the share to say anything but what is declared
+        return None
     units = [unit_id for (unit_id,) in conn.execute(RUNNING, share)]
     under_way = features.read(conn, slot, units, now)
     model = named(slot.predictor)(way.declared(slot))

@@ -58,6 +58,7 @@ def test_of_a_fleet_too_large_to_read_a_share_teaches_what_the_whole_would(
     slot = grown(conn)
     with monkeypatch.context() as patch:
         patch.setattr(learn, "MOST", 100)
+        patch.setattr(learn, "ENDS", 1)
         share = learn.learn(conn, slot.slot_id, NOW)
     assert share
     on = versions.get(conn, share).fitted_on
@@ -67,3 +68,21 @@ def test_of_a_fleet_too_large_to_read_a_share_teaches_what_the_whole_would(
     assert abs(median_h(conn, share) - 1000.0) < 100.0
     whole = learn.learn(conn, slot.slot_id, NOW + timedelta(minutes=1))
     assert abs(median_h(conn, whole) - 1000.0) < 50.0
+
+
+def test_of_a_young_fleet_so_much_is_read_that_its_few_ends_are_among_it(
+    conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A share of the usual size would hold hardly any end; one with too few of them teaches nothing at all."""
+    assert (1.0, 1.0) == (learn._share(0, 5_000), learn._share(9_000, 10_000))
+    assert 0.01 == learn._share(300_000, 1_000_000)
+    assert 0.03 == learn._share(40, 1_000_000)
+    assert 0.02 == learn._share(15_000, 1_000_000)
+    slot = grown(conn)
+    monkeypatch.setattr(learn, "MOST", 30)
+    monkeypatch.setattr(learn, "ENDS", 15)
+    version = learn.learn(conn, slot.slot_id, NOW)
+    assert version
+    assert 8 < versions.get(conn, version).fitted_on["finished"] < 25
+    monkeypatch.setattr(learn, "UTMOST", 10)
+    assert learn.learn(conn, slot.slot_id, NOW + timedelta(minutes=1)) is None

@@ -17,7 +17,7 @@ def heavy(number: int, size: int) -> Envelope:
 def test_a_batch_of_heavy_messages_is_a_small_one() -> None:
     """What is made of a batch takes many times its bytes; the rest stays, in order, and is still counted."""
     own = inbox.Inbox(1000)
-    sent = [heavy(number, inbox.WEIGHTY // 4) for number in range(10)]
+    sent = [heavy(number, inbox.WEIGHTY // 4 - 1) for number in range(10)]  # a topic weighs as well
     own.put(sent)
     batches = [own.take(1000, 0) for _ in range(3)]
     assert [4, 4, 2] == [len(batch) for batch in batches]
@@ -31,6 +31,14 @@ def test_a_message_heavier_than_a_batch_comes_alone() -> None:
     own = inbox.Inbox(1000)
     own.put([heavy(1, inbox.WEIGHTY + 1), heavy(2, 1)])
     assert [1, 1] == [len(own.take(1000, 0)) for _ in range(2)]
+
+
+def test_long_topics_are_weighed() -> None:
+    """A message without a payload is not without weight: a topic may have 64 KiB."""
+    own = inbox.Inbox(10_000)
+    own.put([Envelope("x" * 65_000, b"", NOW)] * (inbox.HEAVY // 65_000 + 1))
+    assert own.full
+    assert inbox.WEIGHTY // 65_000 == len(own.take(10_000, 0))
 
 
 def test_only_a_small_batch_waits_for_company(monkeypatch: pytest.MonkeyPatch) -> None:

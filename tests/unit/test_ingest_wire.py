@@ -3,16 +3,20 @@
 from collections.abc import Iterator
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from pydantic import ValidationError
 
 from gateway import clock
+from gateway.ingest import topics
 from gateway.ingest.envelope import Envelope, Handle
 from gateway.ingest.posting import FIRST, Posting, packet
-from gateway.ingest.receipts import Message
+from gateway.ingest.receipts import Message, Outgoing
 from gateway.ingest.sieve import DUP, KNOWN, RETAIN, SHORT, Sieve
+from gateway.settings import Settings
 
 OTHER = b"\xd0\x00"  # PINGRESP
 
@@ -160,6 +164,38 @@ def test_never_more_is_under_way_than_the_broker_takes() -> None:
     while len(found := read(packets)) < 100:
         posting.acknowledged([one.handle.mid for one in found if one.handle])
     assert [b"%d" % number for number in range(100)] == [one.payload for one in found]
+
+
+def test_receipts_of_the_largest_batch_find_room() -> None:
+    """Each of as many units as a batch can have messages is told, however few the broker takes at a time."""
+    largest = 65_535
+    with pytest.raises(ValidationError):
+        Settings(mqtt_window=largest + 1)
+    posting, packets = sent()
+    posting.open(20)
+    posting.publish(Message(f"ww/v1/{unit}/dn/receipt", b"") for unit in range(largest))
+    told = 0
+    while found := read(packets):
+        told += len(found)
+        packets.clear()
+        posting.acknowledged([one.handle.mid for one in found if one.handle])
+    assert largest == told
+
+
+def test_what_no_later_message_says_again_is_dropped_last() -> None:
+    """A refusal or an event's receipt comes behind cumulative ones: where there is no room, the oldest go."""
+    outgoing = Outgoing()
+    refusal, receipt = Message("t", b"no"), Message("t", b"through", series=7)
+    outgoing.add([refusal, receipt])
+    assert [receipt, refusal] == outgoing.take()
+
+
+def test_topics_that_nobody_reads_are_not_remembered() -> None:
+    """They have any length, and a unit may make up as many as it likes."""
+    before = topics._spread.cache_info().currsize
+    assert {0} == {topics.spread(f"a/b/c/d/{number}") for number in range(100)}
+    assert before == topics._spread.cache_info().currsize
+    assert topics.spread("ww/v1/acme.1/tlm") == topics.spread("ww/v1/acme.1/evt") != 0
 
 
 def test_nothing_is_sent_without_a_connection() -> None:

@@ -1,14 +1,16 @@
 """A manufacturer's own history as files: what cannot be brought in is told with its file, its line and its remedy."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from gateway.cli import replay
 from gateway.errors import WearwellError
 from gateway.registry.declaration import BadDeclaration
-from gateway.replay.history import files
+from gateway.replay.history import files, room
 from gateway.replay.history.cells import ms
 from gateway.replay.history.faults import MOST, BadHistory
 from gateway.replay.history.ledger import EVENT, READING
@@ -236,3 +238,19 @@ def test_a_unit_that_says_nothing_is_left_out(folder: Path) -> None:
 
 def test_a_fault_is_an_error_that_a_person_reads() -> None:
     assert issubclass(BadHistory, WearwellError)
+
+
+def test_a_replay_that_breaks_off_says_that_what_it_kept_is_a_part(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What lies in the folder then would be taken for the whole, and measured."""
+
+    @contextmanager
+    def broken(kept: Path) -> Iterator[None]:
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(room, "room", broken)
+    with pytest.raises(KeyboardInterrupt):
+        replay.lived_through(folder, tmp_path / "kept", tmp_path, as_json=False)
+    assert f"{tmp_path / 'kept'} holds only a part of the history; delete it" in capsys.readouterr().err

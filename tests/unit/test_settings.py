@@ -190,7 +190,7 @@ def test_the_start_is_stopped_with_one_line(tmp_path: Path, command: str, name: 
     assert 1 == ended.stderr.count("\n")
 
 
-@pytest.mark.parametrize("named", ["nowhere", "in the environment", "in a .env"])
+@pytest.mark.parametrize("named", ["nowhere", "in the environment", "in lower case", "in a .env"])
 def test_a_command_is_pointed_at_a_folder_whatever_is_named_here(
     named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,6 +200,8 @@ def test_a_command_is_pointed_at_a_folder_whatever_is_named_here(
     (tmp_path / "a folder").mkdir()
     if named == "in the environment":
         monkeypatch.setenv("WEARWELL_DATABASE_DSN", "postgresql://host/wearwell")
+    if named == "in lower case":
+        monkeypatch.setenv("wearwell_database_dsn", "postgresql://host/wearwell")
     if named == "in a .env":
         (tmp_path / ".env").write_text("WEARWELL_DATABASE_DSN=postgresql://host/wearwell\n")
     show = "from gateway.settings import Settings; s = Settings(); print(s.database_dsn, s.data_dir)"

@@ -24,7 +24,7 @@ from gateway.settings import Settings
 log = structlog.get_logger()
 
 FAREWELL = 10.0  # seconds for the last offsets and the goodbye
-WAITING = 20_000  # messages to units that may wait for the brokers; the oldest goes first where there is no room
+WAITING = 131_070  # messages to units that may wait for the brokers; the oldest goes first where there is no room
 
 
 class Kafka:
