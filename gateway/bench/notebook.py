@@ -9,7 +9,7 @@ from datetime import datetime
 import psycopg
 
 from gateway import clock, settings
-from gateway.bench import choose, evaluate, fit, measured, plots, read, release, shadow, staff
+from gateway.bench import choose, evaluate, fit, plots, read, release, shadow, staff
 from gateway.bench import compare as comparing
 from gateway.bench import drift as watching
 from gateway.bench import explain as explaining
@@ -135,7 +135,4 @@ def report(
     pair = choose.pair(conn, record, challenger, champion)
     rule = comparing.declared_rule(conn, record.slot.tenant_id)
     product = read.product(conn, record.slot)
-    found = reporting.report(record, pair[0], pair[1], product=product, rule=rule, count=days)
-    if all(found.comparison.scores.values()):
-        measured.keep(conn, record, pair, clock.now())
-    return found
+    return reporting.report(record, pair[0], pair[1], product=product, rule=rule, count=days)
