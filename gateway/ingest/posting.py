@@ -9,9 +9,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from gateway.ingest.receipts import Message
+from gateway.ingest.receipts import WAITING, Message
 
-WAITING = 131_070  # messages that may wait for the broker: receipts of two of the largest batches, a unit each
 FIRST, LAST = 1_024, 65_535  # message ids; the MQTT library numbers its own few packets from 1 on
 QOS_1 = 0x32  # a PUBLISH packet's first byte
 

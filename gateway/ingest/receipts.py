@@ -10,6 +10,8 @@ from gateway.ingest import topics
 from gateway.ingest.envelope import Envelope
 from gateway.ingest.rejection import Rejected
 
+WAITING = 131_070  # that may wait to be sent, the oldest goes first: of two of the largest batches, a unit each
+
 _encode = msgspec.json.Encoder().encode
 
 

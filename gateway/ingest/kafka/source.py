@@ -17,14 +17,13 @@ from gateway.ingest.envelope import Handle
 from gateway.ingest.inbox import Inbox
 from gateway.ingest.kafka.member import Member
 from gateway.ingest.kafka.partitions import Partitions
-from gateway.ingest.receipts import Message
+from gateway.ingest.receipts import WAITING, Message
 from gateway.ingest.source import Stage
 from gateway.settings import Settings
 
 log = structlog.get_logger()
 
 FAREWELL = 10.0  # seconds for the last offsets and the goodbye
-WAITING = 131_070  # messages to units that may wait for the brokers; the oldest goes first where there is no room
 
 
 class Kafka:
