@@ -45,7 +45,9 @@ def slot(request: Request, services: Asked, slot_id: int) -> Response:
             released=champion is not None,
             unasked=release.unasked(desk.conn, of.slot_id, champion),
             unmeasured={
-                each.model_version_id: measured.command(desk.conn, of, each) for each in measured.never(desk.conn, of)
+                each.model_version_id: measured.command(desk.conn, of, each)
+                for each in measured.never(desk.conn, of)
+                if each.model_version_id != champion
             },
             shadowed=next((row["version"] for row in rows if row["stands"] == "shadow"), None),
             log=listing.audit(desk.conn, of),

@@ -234,6 +234,14 @@ def test_a_version_is_compared_with_what_is_in_force(of: Field) -> None:
     assert "nothing can be judged yet" in client.get(of.path).text  # it has learned all there is
 
 
+def test_the_form_asks_nobody_to_measure_what_is_released_already(of: Field) -> None:
+    """The commands beside it are those of the versions that it offers."""
+    release.release(of.house.conn, of.early, actor="staff:1", note="a start", now=clock.now())
+    page = of.house.at_desk("editor").get(of.path).text
+    assert f"Nobody has measured version {of.late}, so nobody knows" in page
+    assert 1 == page.count("wearwell model evaluate")
+
+
 def test_a_version_that_nobody_measured_is_told_as_one_before_its_release(of: Field) -> None:
     """The form names it and what would measure it, and forbids nothing; a comparison makes it known."""
     client = of.house.at_desk("editor")
