@@ -121,7 +121,7 @@ def learn(conn: psycopg.Connection, slot_id: int, now: datetime) -> int | None:
     in_all, every = conn.execute(COUNTED, (slot_id,)).fetchone() or (0, 0)
     share = (slot_id, int(HASHES * _share(in_all, every)) - HASHES // 2)
     labels = [label for (label,) in conn.execute(FINISHED, share)]
-    if len(labels) < LEAST_LABELS:  # too few of them are in the share to say anything but what is declared
+    if len(labels) < min(LEAST_LABELS, in_all):  # the share holds too few of them to say more than the declaration
         return None
     units = [unit_id for (unit_id,) in conn.execute(RUNNING, share)]
     under_way = features.read(conn, slot, units, now)
