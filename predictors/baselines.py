@@ -184,8 +184,9 @@ class GradientBoostingBaseline(_Calibrated):
     """Gradient boosting on exposure and hits."""
 
     def _learn(self, at: Array, hits: Array, target: Array) -> Any:
+        drawn = 0.5 if at.size > 1 else 1.0  # scikit-learn draws half of one row, and averages what it left out
         model = GradientBoostingRegressor(
-            n_estimators=150, learning_rate=0.06, max_depth=3, subsample=0.5, max_features=0.5, random_state=0
+            n_estimators=150, learning_rate=0.06, max_depth=3, subsample=drawn, max_features=0.5, random_state=0
         )
         return model.fit(_columns(at, hits), target - np.log(at))
 

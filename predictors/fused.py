@@ -36,7 +36,8 @@ class Fused(Hit):
             self.learner = Learner.learn(history, self.declaration.way, self.crossing.prior, without=cycles.without)
 
     def _told(self, used: Array, batch: SlotBatch) -> NDArray[np.bool_]:
-        return super()._told(used, batch) | self._looked(used, batch)
+        looked = self._looked(used, batch)
+        return looked if looked.all() else super()._told(used, batch) | looked
 
     def _crossed(self, used: Array, batch: SlotBatch, quantiles: tuple[float, ...]) -> tuple[Array, Array]:
         looked = self._looked(used, batch)

@@ -51,8 +51,10 @@ class Hit(Predictor):
     def _told(self, used: Array, batch: SlotBatch) -> NDArray[np.bool_]:
         """Return whom the levels say something about, (n,): those that have crossed one."""
         assert batch.hits is not None  # noqa: S101  # only asked of an indicator
-        with np.errstate(invalid="ignore"):
-            return np.asarray(((batch.hits > 0) & (batch.hits <= used[:, None])).any(axis=1))
+        told = _any(batch.hits[:, :1], used)
+        rest = np.flatnonzero(~told)  # of most the lowest level tells already
+        told[rest] = _any(batch.hits[rest], used[rest])
+        return told
 
     def _crossed(self, used: Array, batch: SlotBatch, quantiles: tuple[float, ...]) -> tuple[Array, Array]:
         """Return exposure left (n, q) and pace (n,) of slots that have crossed a level."""
@@ -72,3 +74,8 @@ class Hit(Predictor):
         super()._restore(learned)
         if (written := learned.get("crossing")) is not None:
             self.crossing = LevelCrossing.read(written, len(self.declaration.levels))
+
+
+def _any(hits: Array, used: Array) -> NDArray[np.bool_]:
+    with np.errstate(invalid="ignore"):
+        return np.asarray(((hits > 0) & (hits <= used[:, None])).any(axis=1))

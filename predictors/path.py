@@ -62,7 +62,10 @@ def known(hits: Array, at: Array) -> Array:
 def told(reads: Array, used: Array) -> NDArray[np.bool_]:
     """Return whose indicator has been read by the exposure `used`, (n,)."""
     with np.errstate(invalid="ignore"):
-        return np.asarray(np.isfinite(reads).all(axis=1) & (reads[:, 0] >= 0) & (reads[:, 0] <= used))
+        known = np.asarray((reads[:, 0] >= 0) & (reads[:, 0] <= used))
+    for column in reads.T:
+        known &= np.isfinite(column)
+    return known
 
 
 def width(levels: int) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.ensemble import GradientBoostingRegressor, RandomForestRegressor
@@ -133,6 +133,7 @@ def test_any_part_gets_quantiles_in_order_beyond_what_it_survived(name: str, ask
     running=hnp.arrays(np.bool_, 14),
     shares=hnp.arrays(np.float64, 3, elements=st.floats(0.0, 1.5)),
 )
+@example(ends=np.array([122.0] + [1 / 64] * 13), running=np.arange(14) > 2, shares=np.zeros(3))  # one look in all
 @settings(max_examples=8)
 def test_any_ends_teach_something(name: str, ends: np.ndarray, running: np.ndarray, shares: np.ndarray) -> None:
     """Whatever ended when, running or not, with levels before or after the end: a fit, and sound quantiles."""
