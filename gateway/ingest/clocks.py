@@ -25,7 +25,8 @@ LATE = 90 * 86_400 * SECOND  # a cellar, a holiday: up to here it is everyday li
 RAW_LOW, RAW_HIGH = -62_135_596_800.0, 253_402_300_799.0  # Unix seconds of the years 1 to 9999
 
 
-CLOCKS: tuple[Clock, ...] = ("synced", "relative", "none")  # a clock's place here is its number in a column
+CLOCKS: tuple[Clock, ...] = ("synced", "relative", "none")
+PLACE = {clock: place for place, clock in enumerate(CLOCKS)}  # its number in a column
 
 
 class Flag:
@@ -106,9 +107,9 @@ def place_all(  # noqa: PLR0917  # a column for each argument of `place`
     received: NDArray[np.int64],
     zero: NDArray[np.int64],
 ) -> Times:
-    """Do as `place` does, for many samples; `clock` holds places in CLOCKS, `zero` NO_TIME where none is known."""
-    synced = clock == CLOCKS.index("synced")
-    relative = (clock == CLOCKS.index("relative")) & (zero != NO_TIME)
+    """Do as `place` does, for many samples; `clock` holds their PLACE, `zero` NO_TIME where none is known."""
+    synced = clock == PLACE["synced"]
+    relative = (clock == PLACE["relative"]) & (zero != NO_TIME)
     with np.errstate(over="ignore"):  # what no calendar holds becomes infinite, and is clipped
         at = t + offset
         before = np.clip(last - offset, 0.0, LATE / SECOND)

@@ -1,10 +1,9 @@
 """What the batches of one haul say, kept as they came and made into readings all at once.
 
-A look at each value on its own, in an interpreter, costs more than storing it; a column of them costs little. So each
-batch leaves one row here, and everything that can be said of thousands of rows at once is left to `readings`.
+Runs of plain ones (runs.py) are columns from the beginning. Each other batch leaves one row here.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, repeat
 from operator import call, itemgetter
 from typing import Any
@@ -15,15 +14,11 @@ from numpy.typing import NDArray
 
 from gateway.ingest import believe, clocks
 from gateway.ingest.arrays import NO_TIME
-from gateway.ingest.content import UNNUMBERED, Batch, Numbers, Value
-from gateway.ingest.directory import UNDECLARED, Catalogue
+from gateway.ingest.content import Batch, Numbers, Value
+from gateway.ingest.directory import Catalogue
 from gateway.ingest.parcel import Parcel, Sender
-from gateway.ingest.readings import NONE, READING, Readings
-
-CLOCK = {clock: place for place, clock in enumerate(clocks.CLOCKS)}
-REFUSED = -1  # in place of flags, for a value that cannot be believed
-
-Columns = dict[str, NDArray[Any]]
+from gateway.ingest.readings import Readings
+from gateway.ingest.sheet import REFUSED, Sheet, places_within
 
 
 class Said(Struct):
@@ -37,68 +32,85 @@ class Said(Struct):
 
 
 class Gathered:
-    """Batches in the order in which they came."""
+    """Batches in the order in which they came, but for the runs, whose units say nothing else: they come first."""
 
     def __init__(self) -> None:
         self.said: list[Said] = []
+        self.unfolded: list[Parcel] = []
+        self._runs: Sheet | None = None
+        self._unfold: Callable[[int], Said] = self.said.__getitem__
 
     def __len__(self) -> int:
-        return len(self.said)
+        return self._in_runs + len(self.said)
+
+    def take(self, runs: Sheet, unfold: Callable[[int], Said]) -> None:
+        """Take what runs say, before all else; `unfold` makes a row of the batch at a place of it."""
+        self._runs, self._unfold = runs, unfold
+
+    def at(self, place: int) -> Said:
+        """Return a batch by its place; of one in the runs, `unfolded` keeps the parcel that is made of it."""
+        if place >= self._in_runs:
+            return self.said[place - self._in_runs]
+        said = self._unfold(place)
+        self.unfolded.append(said.parcel)
+        return said
+
+    def not_resent(self) -> set[int]:
+        """Return the units of which a batch came that they did not send again themselves."""
+        every = chain(map(self._unfold, range(self._in_runs)), self.said)
+        return {said.sender.unit.unit_id for said in every if not said.parcel.envelope.resent}
+
+    @property
+    def _in_runs(self) -> int:
+        return 0 if self._runs is None else len(self._runs)
 
     def readings(self, catalogue: Catalogue) -> tuple[Readings, NDArray[np.bool_], NDArray[np.int64]]:
         """Return a reading for each value, whether it can be stored, and the place of its batch: rising."""
-        if not self.said:
-            return NONE, np.empty(0, bool), np.empty(0, int)
-        batches, partial = self._batches(), [place for place, said in enumerate(self.said) if said.places is not None]
-        samples = [said.batch.r for said in self.said]
+        sheet, judged = self._runs, {}
+        if sheet is None or self.said:
+            rows, flags = self._sheet()
+            begin = 0 if sheet is None else len(sheet.code)
+            judged = {begin + place: why for place, why in flags.items()}
+            sheet = rows if sheet is None else Sheet.joined([sheet, rows])
+        return sheet.readings(catalogue.columns, judged)
+
+    def _sheet(self) -> tuple[Sheet, dict[int, int]]:
+        """Return what single batches say, and the flags of what was no number; by their places among their values."""
+        units, batches = [said.sender.unit for said in self.said], [said.batch for said in self.said]
+        partial = [place for place, said in enumerate(self.said) if said.places is not None]
+        samples = [batch.r for batch in batches]
         for place in partial:
             samples[place] = [samples[place][new] for new in self.said[place].places or ()]
-        lengths = np.fromiter(map(len, samples), int, len(samples))
+        length = np.array(list(map(len, samples)), int)
         flat = list(chain.from_iterable(samples))  # zip(*flat) would make an iterator of each
         offset, named = np.fromiter(map(itemgetter(0), flat), float, len(flat)), list(map(itemgetter(1), flat))
-        of_sample = np.repeat(np.arange(len(samples)), lengths)
-        sample = np.repeat(np.arange(len(named)), np.fromiter(map(len, named), int, len(named)))
-        origin = of_sample[sample]
-        ends = np.searchsorted(origin, np.arange(1, len(samples) + 1))
-        code = np.fromiter(self._codes(named, ends), int, len(sample))
-        values, judged = self._numbers(named, ends)
-        targets = catalogue.columns
-        found = np.empty(len(sample), READING)
-        _, place_of_unit = np.unique(batches["unit_id"], return_inverse=True)
-        found["key"] = place_of_unit[origin] * len(targets) + code
-        begins = np.cumsum(lengths) - lengths
-        within = np.arange(len(of_sample)) - begins[of_sample]
-        last = np.maximum.reduceat(offset, begins)
+        width = np.array(list(map(len, named)), int)
+        within, begins = places_within(length), np.cumsum(length) - length
+        last = np.maximum.reduceat(offset, begins) if len(begins) else offset
         for place in partial:
-            within[begins[place] : begins[place] + lengths[place]] = self.said[place].places
+            within[begins[place] : begins[place] + length[place]] = self.said[place].places
             last[place] = max(each for each, _ in self.said[place].batch.r)  # here before, it counts all the same
-        of_batch = {name: batches[name][of_sample] for name in ("clock", "t", "received", "zero")}
-        placed = clocks.place_all(offset=offset, last=last[of_sample], **of_batch)
-        for name, column in placed._asdict().items():
-            found[name] = column[sample]
-        for name in ("tenant_id", "unit_id", "session", "received"):
-            found[name] = batches[name][origin]
-        found["seq"] = (batches["first"][of_sample] + np.where(batches["session"][of_sample] == UNNUMBERED, 0, within))[
-            sample
-        ]
-        found["value"] = values
-        for name in ("slot_id", "channel_id", "counter"):
-            found[name] = targets[name][code]
-        return found, _judge(found, targets, code, judged) & (code != UNDECLARED), origin
-
-    def _batches(self) -> Columns:
-        """Return what holds for a whole batch, a column each."""
-        units, batches = [said.sender.unit for said in self.said], [said.batch for said in self.said]
-        return {
-            "tenant_id": np.array([unit.tenant_id for unit in units], "i4"),
-            "unit_id": np.array([unit.unit_id for unit in units], "i8"),
-            "session": np.array([batch.s for batch in batches], "i8"),
-            "first": np.array([batch.q for batch in batches], "i8"),
-            "clock": np.array([CLOCK[batch.c] for batch in batches], "i8"),
-            "t": np.array([batch.t for batch in batches], "f8"),
-            "received": np.array([said.parcel.received for said in self.said], "i8"),
-            "zero": np.array([NO_TIME if said.zero is None else said.zero for said in self.said], "i8"),
-        }
+        ends = np.cumsum(width)[np.cumsum(length) - 1] if len(length) else width
+        code = np.fromiter(self._codes(named, ends), int, int(width.sum()))
+        values, judged = self._numbers(named, ends)
+        sheet = Sheet(
+            tenant_id=np.array([unit.tenant_id for unit in units], "i4"),
+            unit_id=np.array([unit.unit_id for unit in units], "i8"),
+            session=np.array([batch.s for batch in batches], "i8"),
+            first=np.array([batch.q for batch in batches], "i8"),
+            t=np.array([batch.t for batch in batches], "f8"),
+            clock=np.array([clocks.PLACE[batch.c] for batch in batches], "i8"),
+            received=np.array([said.parcel.received for said in self.said], "i8"),
+            zero=np.array([NO_TIME if said.zero is None else said.zero for said in self.said], "i8"),
+            last=last,
+            length=length,
+            offset=offset,
+            within=within,
+            width=width,
+            code=code,
+            value=np.array(values, float),
+        )
+        return sheet, judged
 
     def _codes(self, named: Sequence[dict[str, Value]], ends: NDArray[np.intp]) -> Iterator[int]:
         """Return the number of each value's target, one after another. ends: of each batch, in values."""
@@ -125,16 +137,3 @@ class Gathered:
                 found = believe.judge(value, target.channel) if target else None
                 values[place], judged[place] = found or (believe.NAN, REFUSED)
         return values, judged
-
-
-def _judge(found: Readings, targets: NDArray[Any], code: NDArray[Any], judged: dict[int, int]) -> NDArray[np.bool_]:
-    """Say which readings can be believed; those that stand for no value lose it, and say why."""
-    places = np.fromiter(judged, int, len(judged))
-    flags = np.fromiter(judged.values(), int, len(judged))
-    within, stands_for_none = believe.judge_all(found["value"], targets["low"][code], targets["high"][code])
-    within[places] = flags != REFUSED
-    stands_for_none[places] = False
-    found["flags"][places] |= np.where(flags == REFUSED, 0, flags).astype("i2")
-    found["flags"][stands_for_none] |= believe.SENTINEL
-    found["value"][stands_for_none] = believe.NAN
-    return within | stands_for_none

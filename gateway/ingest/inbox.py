@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
+from operator import attrgetter
 
 from gateway.ingest.envelope import Envelope
 
@@ -14,6 +15,8 @@ SMALL = 2_000  # messages from which on it need not: the next one takes what com
 PATIENCE = 10.0  # seconds that the broker's thread waits for room, well within the keepalive
 WEIGHTY = 8_388_608  # bytes of topics and payloads in a batch: what is made of them takes up to thirty times as much
 HEAVY = 134_217_728  # bytes of them that are held at most, one read of the network aside
+
+_topic, _payload = attrgetter("topic"), attrgetter("payload")
 
 
 class Inbox:
@@ -54,7 +57,7 @@ class Inbox:
                 self.spilled += len(some)
                 continue
             self._held.extend(some)
-            self._weight[0] += sum(map(_weight, some))
+            self._weight[0] += _weight(some)
             if not self._news.is_set():
                 self._news.set()
 
@@ -66,11 +69,10 @@ class Inbox:
             time.sleep(LINGER)
         self._news.clear()
         found = [self._held.popleft() for _ in range(min(limit, len(self._held)))]
-        weights = list(map(_weight, found))
-        weight = sum(weights)
+        weight = _weight(found)
         while weight > WEIGHTY and len(found) > 1:
+            weight -= _weight(found[-1:])
             self._held.appendleft(found.pop())
-            weight -= weights.pop()
         self._weight[1] += weight
         if self._held:
             self._news.set()
@@ -86,5 +88,5 @@ class Inbox:
         return not self.spilled
 
 
-def _weight(envelope: Envelope) -> int:
-    return len(envelope.topic) + len(envelope.payload)
+def _weight(envelopes: Sequence[Envelope]) -> int:
+    return sum(map(len, map(_topic, envelopes))) + sum(map(len, map(_payload, envelopes)))

@@ -5,7 +5,7 @@ what reading one after another does; where any of a handful is of another kind, 
 """
 
 from collections.abc import Sequence
-from operator import itemgetter
+from operator import attrgetter
 
 import structlog
 
@@ -13,28 +13,36 @@ from gateway.ingest import clocks, payload, rejection, topics
 from gateway.ingest.adapters import ADAPTERS
 from gateway.ingest.envelope import Envelope
 from gateway.ingest.parcel import Parcel
+from gateway.ingest.plain import Plain
 from gateway.ingest.rejection import Rejected
 
 log = structlog.get_logger()
 
 HANDFUL = 250  # messages read at once: so many lose that where one of them is odd
-TELEMETRY = {("wearwell", "tlm")}
+TELEMETRY = {"tlm"}  # the kind that our own protocol alone knows
 
-_spoken = itemgetter(0, 2)  # of an address: adapter and kind
+_kind = attrgetter("kind")
 
 
-def opened_all(envelopes: Sequence[Envelope]) -> list[Parcel]:
-    """Read messages; whatever is wrong with one stands in its parcel's `refused`."""
-    parcels: list[Parcel] = []
+def opened_all(envelopes: Sequence[Envelope]) -> tuple[Plain, list[Parcel]]:
+    """Read messages: the plain ones, and the others; whatever is wrong with one stands in its parcel's `refused`."""
+    plain: list[Plain] = []
+    others: list[Parcel] = []
     for first in range(0, len(envelopes), HANDFUL):
         some = envelopes[first : first + HANDFUL]
-        parcels += _alike(some) or map(opened, some)
-    return parcels
+        turns = range(first, first + len(some))
+        if (alike := _alike(turns, some)) is not None:
+            plain.append(alike)
+            continue
+        parcels = [opened(envelope, turn) for turn, envelope in zip(turns, some, strict=True)]
+        plain.append(Plain.among(parcels))
+        others += [parcel for parcel in parcels if not parcel.plain]
+    return Plain.joined(plain), others
 
 
-def opened(envelope: Envelope) -> Parcel:
-    """Read a message; whatever is wrong with it stands in `refused`."""
-    parcel = Parcel(envelope, clocks.micros(envelope.received_at))
+def opened(envelope: Envelope, turn: int = 0) -> Parcel:
+    """Read a message; whatever is wrong with it stands in `refused`. turn: its place among those that came with it."""
+    parcel = Parcel(envelope, clocks.micros(envelope.received_at), turn=turn)
     try:
         _open(parcel, envelope)
     except Rejected as reason:
@@ -54,16 +62,15 @@ def _open(parcel: Parcel, envelope: Envelope) -> None:
     parcel.contents = ADAPTERS[address.adapter](address, envelope)
 
 
-def _alike(envelopes: Sequence[Envelope]) -> list[Parcel] | None:
+def _alike(turns: Sequence[int], envelopes: Sequence[Envelope]) -> Plain | None:
     """Read messages that are all plain telemetry of our own protocol; None: look at each."""
-    named, payloads, received, kinds, retained, _, _, keys, *_ = zip(*envelopes, strict=True)
+    named, payloads, _, kinds, retained, _, _, keys, *_ = zip(*envelopes, strict=True)
     if any(kinds) or any(retained) or any(key is not None for key in keys):
         return None
     try:
         addresses = list(map(topics.parse, named))
     except rejection.UnknownTopic:
         return None
-    if set(map(_spoken, addresses)) != TELEMETRY or (batches := payload.quick_all(payloads)) is None:
+    if set(map(_kind, addresses)) != TELEMETRY or (batches := payload.quick_all(payloads)) is None:
         return None
-    contents = zip(batches, strict=True)  # of each the one batch
-    return list(map(Parcel, envelopes, map(clocks.micros, received), addresses, contents))
+    return Plain.of(turns, envelopes, addresses, batches)

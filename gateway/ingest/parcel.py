@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from msgspec import Struct
 
-from gateway.ingest.content import Content
+from gateway.ingest.content import Content, Numbers
 from gateway.ingest.directory import Shelf
 from gateway.ingest.envelope import Envelope
 from gateway.ingest.rejection import Rejected
@@ -37,6 +37,12 @@ class Parcel(Struct):
     sender: Sender | None = None
     refused: tuple[Rejected, ...] = ()
     places: list[int] | None = None
+    turn: int = 0  # among those that came with it
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is one batch of our own protocol, of numbers alone."""
+        return len(self.contents) == 1 and type(self.contents[0]) is Numbers
 
     def refuse(self, reason: Rejected) -> None:
         """Refuse the whole message."""

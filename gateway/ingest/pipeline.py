@@ -1,6 +1,7 @@
 """A batch of messages on its way into the store, step by step, in one transaction that the caller commits."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 
 import numpy as np
 import psycopg
@@ -30,7 +31,11 @@ from gateway.ingest.outcome import Outcome
 from gateway.ingest.parcel import Parcel, Sender
 from gateway.ingest.readings import Readings
 from gateway.ingest.rejection import Fate, Rejected
+from gateway.ingest.runs import Runs
 from gateway.registry import units
+from gateway.registry.units import Unit
+
+_turn = attrgetter("turn")
 
 
 def take(conn: psycopg.Connection, directory: Directory, envelopes: Sequence[Envelope]) -> Outcome:
@@ -38,9 +43,14 @@ def take(conn: psycopg.Connection, directory: Directory, envelopes: Sequence[Env
 
     Raises only what the database raises.
     """
-    parcels = opening.opened_all(envelopes)
-    know_senders(conn, directory, parcels)
-    haul = locked(conn, parcels)
+    plain, parcels = opening.opened_all(envelopes)
+    aside = {parcel.address.device for parcel in parcels if parcel.address}
+    senders = senders_of(conn, directory, aside | {address.device for address in plain.addresses})
+    runs = Runs(plain, senders, aside)
+    parcels = in_turn(parcels, runs.others())
+    know_senders(parcels, senders)
+    haul, parcels = locked(conn, parcels, runs)
+    parcels = in_turn(parcels, runs.take_in(haul))
     leave_out_repeats(conn, haul, parcels)
     for parcel in parcels:
         for content in parcel.contents:
@@ -52,21 +62,28 @@ def take(conn: psycopg.Connection, directory: Directory, envelopes: Sequence[Env
     stood = store.append(conn, readings, all_fresh=haul.all_fresh)
     hourly.roll_up(conn, readings, all_new=not stood)
     if stood:
-        again = {said.sender.unit.unit_id for said in haul.gathered.said if not said.parcel.envelope.resent}
-        haul.duplicates.note_found(stood, again)
+        haul.duplicates.note_found(stood, haul.gathered.not_resent())
     haul.outcome.stored = len(readings) - stood.total()
     note_changes(conn, haul, readings)
-    keep_refused(conn, haul.outcome, parcels)
+    keep_refused(conn, haul.outcome, [*parcels, *haul.gathered.unfolded])
     return haul.outcome
 
 
-def know_senders(conn: psycopg.Connection, directory: Directory, parcels: Iterable[Parcel]) -> None:
-    """Find each message's unit by its topic; a message of an unknown one is refused whole."""
-    devices = {parcel.address.device for parcel in parcels if parcel.address}
+def in_turn(parcels: list[Parcel], more: list[Parcel]) -> list[Parcel]:
+    """Put parcels together, as they came: what a unit says is taken in in its order."""
+    return sorted(parcels + more, key=_turn) if more else parcels
+
+
+def senders_of(conn: psycopg.Connection, directory: Directory, devices: set[str]) -> dict[str, Sender]:
+    """Return whose names these are; unknown ones are absent."""
     known = directory.units(conn, devices)
-    senders = {
+    return {
         device: Sender(unit, device, directory.shelf(conn, unit)) for device in devices if (unit := known.get(device))
     }
+
+
+def know_senders(parcels: Iterable[Parcel], senders: Mapping[str, Sender]) -> None:
+    """Find each message's unit by its topic; a message of an unknown one is refused whole."""
     for parcel in parcels:
         if parcel.address is None:
             continue
@@ -79,31 +96,44 @@ def know_senders(conn: psycopg.Connection, directory: Directory, parcels: Iterab
             parcel.refuse(rejection.OtherAdapter(f"The unit speaks {sender.unit.adapter!r}."))
 
 
-def locked(conn: psycopg.Connection, parcels: Iterable[Parcel]) -> Haul:
-    """Lock everything that these messages may change, always in the same order: units, then their sessions."""
-    sent = [(parcel, parcel.sender) for parcel in parcels if parcel.sender and parcel.contents]
-    if not sent:
-        return Haul({}, counters.Highs({}))
-    presences = presence.lock(conn, {sender.unit.unit_id for _, sender in sent})
-    haul = Haul(presences, counters.load(conn, list(presences)))
-    spans: dict[tuple[int, int, int], sessions.Spans] = {}
-    for parcel, sender in sent:
-        unit = sender.unit
-        if unit.unit_id not in presences:  # it was removed since we looked
-            parcel.refuse(rejection.UnknownUnit(f"It says {sender.device!r}."))
-        for content in parcel.contents:
-            session = UNNUMBERED
-            if isinstance(content, Batch):
-                session = content.s
-            elif isinstance(content, DeviceEvent):
-                session = content.session
-            elif isinstance(content, Reply):
-                gaps.answer(conn, unit.unit_id, content, clock.now())
-            if session != UNNUMBERED:
-                sessions.add_to(spans.setdefault((unit.tenant_id, unit.unit_id, session), []), content)
+def locked(conn: psycopg.Connection, parcels: list[Parcel], runs: Runs) -> tuple[Haul, list[Parcel]]:
+    """Lock everything that these messages may change, always in the same order: units, then their sessions.
+
+    Returns the parcels as well, with those of units that were removed since we looked.
+    """
+    wanted = {unit_id for _, unit_id, _ in runs.spans}
+    wanted |= {parcel.sender.unit.unit_id for parcel in parcels if parcel.sender and parcel.contents}
+    if not wanted:
+        return Haul({}, counters.Highs({})), parcels
+    presences = presence.lock(conn, wanted)
+    if removed := wanted - presences.keys():
+        parcels = in_turn(parcels, runs.without(removed))
+        for parcel in parcels:
+            if parcel.contents and parcel.sender and parcel.sender.unit.unit_id in removed:
+                parcel.refuse(rejection.UnknownUnit(f"It says {parcel.sender.device!r}."))
+    haul, spans = Haul(presences, counters.load(conn, list(presences))), runs.spans
+    for parcel in parcels:
+        if parcel.sender:
+            for content in parcel.contents:
+                note_numbers(conn, spans, parcel.sender.unit, content)
     if spans:
         haul.sessions = sessions.load(conn, spans)
-    return haul
+    return haul, parcels
+
+
+def note_numbers(
+    conn: psycopg.Connection, spans: dict[tuple[int, int, int], sessions.Spans], unit: Unit, content: Content
+) -> None:
+    """Note which numbers of which session a unit brings; what it replies to is answered at once."""
+    session = UNNUMBERED
+    if isinstance(content, Batch):
+        session = content.s
+    elif isinstance(content, DeviceEvent):
+        session = content.session
+    elif isinstance(content, Reply):
+        gaps.answer(conn, unit.unit_id, content, clock.now())
+    if session != UNNUMBERED:
+        sessions.add_to(spans.setdefault((unit.tenant_id, unit.unit_id, session), []), content)
 
 
 def leave_out_repeats(conn: psycopg.Connection, haul: Haul, parcels: Iterable[Parcel]) -> None:

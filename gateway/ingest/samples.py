@@ -53,7 +53,7 @@ def judged(haul: Haul, catalogue: Catalogue) -> Readings:
         begin = end
     haul.highs.flag(readings[begin:])
     for place in np.unique(origin[~kept]).tolist():
-        refuse(haul.gathered.said[place])
+        refuse(haul.gathered.at(place))
     return in_order(chosen(readings, kept))
 
 

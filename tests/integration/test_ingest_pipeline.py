@@ -21,6 +21,7 @@ from gateway.ingest.directory import Directory
 from gateway.ingest.envelope import Envelope
 from gateway.ingest.outcome import Outcome
 from gateway.ingest.settle import settle
+from gateway.ingest.sheet import Sheet
 from tests.faults import fleet
 from tests.faults.fleet import NOW, batch, message
 
@@ -333,14 +334,14 @@ def test_telemetry_asks_for_a_forecast_and_notes_the_unit(conn: psycopg.Connecti
 def test_poison_does_not_hold_up_its_neighbours(conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     """A message that our own code chokes on is found and quarantined; the other ninety-nine are stored."""
     fleet.enrol(conn)
-    whole = pipeline.file
+    whole = Sheet.readings
 
-    def choke(conn, haul, parcel, content):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        if content.q == 42:
+    def choke(sheet, *told):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN002, ANN202
+        if 42 in sheet.first:
             raise ZeroDivisionError("planted")
-        whole(conn, haul, parcel, content)
+        return whole(sheet, *told)
 
-    monkeypatch.setattr(pipeline, "file", choke)
+    monkeypatch.setattr(Sheet, "readings", choke)
     conn.commit()
     outcome = settle(conn, Directory(), [batch(q, at=NOW + timedelta(minutes=q)) for q in range(1, 101)])
     assert (99, {"indigestible": 1}) == (outcome.stored, outcome.refused)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from gateway.ingest import opening, payload
 from gateway.ingest.content import Numbers
 from gateway.ingest.envelope import Envelope
+from gateway.ingest.parcel import Parcel
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
 BATCH = {"v": 1, "s": 7, "q": 1, "t": 1748779200.0, "c": "synced", "r": [[0, {"runtime": 812.25}]]}
@@ -56,12 +57,18 @@ cut = st.builds(
 )
 
 
+def together(envelopes: list[Envelope]) -> list[Parcel]:
+    """Return messages that were opened together, as they came."""
+    plain, others = opening.opened_all(envelopes)
+    return sorted([*others, *map(plain.parcel, range(len(plain)))], key=lambda parcel: parcel.turn)
+
+
 def both(payloads: list[bytes], topic: str = "ww/v1/acme.1/tlm", **marks: Any) -> tuple[list[Any], list[Any]]:
     """Return what messages say when they are opened together, and one by one."""
     envelopes = [Envelope(topic, raw, NOW, **marks) for raw in payloads]
     found: tuple[list[Any], ...] = tuple(
         [(one.address, list(one.contents), [(type(why), str(why)) for why in one.refused]) for one in parcels]
-        for parcels in (opening.opened_all(envelopes), [opening.opened(envelope) for envelope in envelopes])
+        for parcels in (together(envelopes), [opening.opened(envelope) for envelope in envelopes])
     )
     return found[0], found[1]
 
@@ -102,12 +109,13 @@ def test_handful_of_plain_ones_is_read_at_once(monkeypatch: pytest.MonkeyPatch) 
     assert isinstance((payload.quick_all(plain[:3]) or [None])[0], Numbers)
     closely: list[Envelope] = []
     opened = opening.opened
-    monkeypatch.setattr(opening, "opened", lambda envelope: closely.append(envelope) or opened(envelope))
+    monkeypatch.setattr(opening, "opened", lambda envelope, turn: closely.append(envelope) or opened(envelope, turn))
     envelopes = [Envelope("ww/v1/acme.1/tlm", raw, NOW) for raw in plain]
-    assert len(plain) == len(opening.opened_all(envelopes))
+    assert len(plain) == len(together(envelopes))
     assert [] == closely
     envelopes[3] = envelopes[3]._replace(payload=b"{")
-    assert 1 == sum(bool(parcel.refused) for parcel in opening.opened_all(envelopes))
+    read, others = opening.opened_all(envelopes)
+    assert (len(plain) - 1, [3]) == (len(read), [parcel.turn for parcel in others if parcel.refused])
     assert opening.HANDFUL == len(closely)
 
 
