@@ -106,7 +106,7 @@ class Settings(BaseSettings):
         "5", description="MQTT version the broker speaks; with 3.1.1 the window is the broker's to choose"
     )
     mqtt_window: PositiveInt = Field(
-        32_000, le=65_535, description="unacknowledged messages the broker may have under way, and a batch at most"
+        60_000, le=65_535, description="unacknowledged messages the broker may have under way, and a batch at most"
     )
     mqtt_client: str = Field("wearwell-ingest-1", description="client id of this ingest process; stable, one each")
     mqtt_subscriptions: Annotated[Words, AfterValidator(addresses.topic_filters)] = Field(

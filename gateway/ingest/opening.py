@@ -7,6 +7,7 @@ what reading one after another does; where any of a handful is of another kind, 
 from collections.abc import Sequence
 from operator import attrgetter
 
+import numpy as np
 import structlog
 
 from gateway.ingest import clocks, payload, rejection, topics
@@ -30,11 +31,10 @@ def opened_all(envelopes: Sequence[Envelope]) -> tuple[Plain, list[Parcel]]:
     others: list[Parcel] = []
     for first in range(0, len(envelopes), HANDFUL):
         some = envelopes[first : first + HANDFUL]
-        turns = range(first, first + len(some))
-        if (alike := _alike(turns, some)) is not None:
+        if (alike := _alike(first, some)) is not None:
             plain.append(alike)
             continue
-        parcels = [opened(envelope, turn) for turn, envelope in zip(turns, some, strict=True)]
+        parcels = [opened(envelope, turn) for turn, envelope in enumerate(some, first)]
         plain.append(Plain.among(parcels))
         others += [parcel for parcel in parcels if not parcel.plain]
     return Plain.joined(plain), others
@@ -62,7 +62,7 @@ def _open(parcel: Parcel, envelope: Envelope) -> None:
     parcel.contents = ADAPTERS[address.adapter](address, envelope)
 
 
-def _alike(turns: Sequence[int], envelopes: Sequence[Envelope]) -> Plain | None:
+def _alike(first: int, envelopes: Sequence[Envelope]) -> Plain | None:
     """Read messages that are all plain telemetry of our own protocol; None: look at each."""
     named, payloads, _, kinds, retained, _, _, keys, *_ = zip(*envelopes, strict=True)
     if any(kinds) or any(retained) or any(key is not None for key in keys):
@@ -73,4 +73,4 @@ def _alike(turns: Sequence[int], envelopes: Sequence[Envelope]) -> Plain | None:
         return None
     if set(map(_kind, addresses)) != TELEMETRY or (batches := payload.quick_all(payloads)) is None:
         return None
-    return Plain.of(turns, envelopes, addresses, batches)
+    return Plain.of(np.arange(first, first + len(envelopes)), envelopes, addresses, batches)

@@ -6,6 +6,7 @@ memory again, which takes longer than all that is computed of it.
 
 from collections.abc import Sequence
 from itertools import chain, compress
+from operator import attrgetter
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -18,6 +19,8 @@ from gateway.ingest.parcel import Parcel
 from gateway.ingest.topics import Address
 
 Column = NDArray[Any]
+
+_received = attrgetter("received_at")
 
 
 class Plain(NamedTuple):
@@ -46,7 +49,7 @@ class Plain(NamedTuple):
     @classmethod
     def of(
         cls,
-        turns: Sequence[int] = (),
+        turns: Sequence[int] | Column = (),
         envelopes: Sequence[Envelope] = (),
         addresses: Sequence[Address] = (),
         batches: Sequence[Numbers] = (),
@@ -64,7 +67,7 @@ class Plain(NamedTuple):
             np.array([batch.q for batch in batches], "i8"),
             np.array([batch.t for batch in batches], "f8"),
             np.array([clocks.PLACE[batch.c] for batch in batches], "i8"),
-            np.array([clocks.micros(envelope.received_at) for envelope in envelopes], "i8"),
+            np.array(list(map(clocks.micros, map(_received, envelopes))), "i8"),
             np.array(list(map(len, samples)), "i8"),
             np.array([offset for offset, _ in flat], "f8"),
             np.array(list(map(len, named)), "i8"),
