@@ -7,9 +7,10 @@ memory again, which takes longer than all that is computed of it.
 from collections.abc import Sequence
 from itertools import chain, compress
 from operator import attrgetter
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
+from msgspec import Struct, structs
 from numpy.typing import NDArray
 
 from gateway.ingest import clocks
@@ -23,7 +24,7 @@ Column = NDArray[Any]
 _received = attrgetter("received_at")
 
 
-class Plain(NamedTuple):
+class Plain(Struct, frozen=True):
     """n messages of m samples and v values in all.
 
     turn: (n,) their places among all that came with them. session, first, t, clock, received: (n,) as in a batch; clock
@@ -87,7 +88,7 @@ class Plain(NamedTuple):
     def joined(cls, parts: Sequence[Self]) -> Self:
         """Put messages behind one another."""
         whole: list[Any] = []
-        for columns in zip(*(parts or [cls.of()]), strict=True):
+        for columns in zip(*map(structs.astuple, parts or [cls.of()]), strict=True):
             lists = isinstance(columns[0], list)
             whole.append(list(chain.from_iterable(columns)) if lists else np.concatenate(columns))
         return cls(*whole)
@@ -101,12 +102,12 @@ class Plain(NamedTuple):
             return self
         sample = np.repeat(some, self.length)
         value = np.repeat(sample, self.width)
-        of = {id(self.offset): sample, id(self.width): sample, id(self.names): value, id(self.values): value}
-        chosen: list[Any] = []
-        for column in self:
-            mask = of.get(id(column), some)
-            chosen.append(list(compress(column, mask)) if isinstance(column, list) else column[mask])
-        return type(self)(*chosen)
+        mask = {"offset": sample, "width": sample, "names": value, "values": value}
+        chosen: dict[str, Any] = {}
+        for name, column in structs.asdict(self).items():
+            these = mask.get(name, some)
+            chosen[name] = list(compress(column, these)) if isinstance(column, list) else column[these]
+        return type(self)(**chosen)
 
     def parcel(self, row: int) -> Parcel:
         """Return a message by itself."""

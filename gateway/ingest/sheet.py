@@ -4,9 +4,10 @@ A look at each value on its own, in an interpreter, costs more than storing it; 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
+from msgspec import Struct, structs
 from numpy.typing import NDArray
 
 from gateway.ingest import believe, clocks
@@ -19,7 +20,7 @@ REFUSED = -1  # in place of flags, for a value that cannot be believed
 Column = NDArray[Any]
 
 
-class Sheet(NamedTuple):
+class Sheet(Struct, frozen=True):
     """n batches of m samples and v values in all.
 
     tenant_id, unit_id, session, first, t, clock, received, zero, last: (n,) as in a batch; clock is its place in
@@ -47,7 +48,7 @@ class Sheet(NamedTuple):
     @classmethod
     def joined(cls, sheets: Sequence[Self]) -> Self:
         """Put batches behind one another."""
-        return cls(*map(np.concatenate, zip(*sheets, strict=True)))
+        return cls(*map(np.concatenate, zip(*map(structs.astuple, sheets), strict=True)))
 
     def __len__(self) -> int:
         return len(self.unit_id)

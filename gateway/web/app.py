@@ -49,6 +49,7 @@ def build(services: Services) -> FastAPI:
     app.add_exception_handler(CommerceError, _commerce)
     app.add_exception_handler(console_door.SignInFirst, console_door.sign_in_first)
     app.add_exception_handler(console_door.NotYourRole, console_door.not_your_role)
+    app.add_exception_handler(psycopg.DataError, _no_text)
     for away in (psycopg.OperationalError, PoolTimeout):
         app.add_exception_handler(away, _away)
     return app
@@ -68,6 +69,13 @@ def _malformed(_: Request, __: Exception) -> Response:
     return pages.message(
         400, "Something is missing", "The form was not complete. Go back, look at it and send it again."
     )
+
+
+def _no_text(_: Request, error: Exception) -> Response:
+    """Refuse a NUL in what was sent, wherever it stands: no text in the database has one."""
+    if "NUL" not in str(error):
+        raise error
+    return pages.message(400, "This cannot be read", "What was sent holds a character that no text has. Type it anew.")
 
 
 def _bad_code(_: Request, error: Exception) -> Response:

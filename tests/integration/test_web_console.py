@@ -146,6 +146,16 @@ def test_the_fleet_is_paged_by_key_and_every_row_comes_once(house: WebHouse) -> 
         assert whole == seen
 
 
+def test_a_character_that_no_text_has_is_refused_wherever_it_stands(house: WebHouse) -> None:
+    """In a search, a path or a form: the answer says so, and is no fault on our side."""
+    house.staff()
+    client = house.client()
+    log_in(house, "staff@example.com", PASSWORD, client)
+    answers = [client.get("/console/units?q=a%00"), client.get("/p/a%00b"), log_in(house, "a\0@example.com", PASSWORD)]
+    assert all(400 <= answer.status_code < 500 for answer in answers), answers
+    assert "holds a character that no text has" in answers[0].text
+
+
 def test_a_search_takes_signs_literally(house: WebHouse) -> None:
     """A percent sign or an underscore in the search is a sign, not a wildcard."""
     house.unit("A_1", name=None)
