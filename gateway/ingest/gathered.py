@@ -17,8 +17,8 @@ from gateway.ingest.arrays import NO_TIME
 from gateway.ingest.content import Batch, Numbers, Value
 from gateway.ingest.directory import Catalogue
 from gateway.ingest.parcel import Parcel, Sender
-from gateway.ingest.readings import Readings
-from gateway.ingest.sheet import REFUSED, Sheet, places_within
+from gateway.ingest.readings import NONE, Readings
+from gateway.ingest.sheet import REFUSED, Sheet, begins, places_within
 
 
 class Said(Struct):
@@ -37,42 +37,44 @@ class Gathered:
     def __init__(self) -> None:
         self.said: list[Said] = []
         self.unfolded: list[Parcel] = []
-        self._runs: Sheet | None = None
-        self._unfold: Callable[[int], Said] = self.said.__getitem__
+        self._runs: tuple[Sheet, Callable[[int], Said]] | None = None
 
     def __len__(self) -> int:
         return self._in_runs + len(self.said)
 
     def take(self, runs: Sheet, unfold: Callable[[int], Said]) -> None:
         """Take what runs say, before all else; `unfold` makes a row of the batch at a place of it."""
-        self._runs, self._unfold = runs, unfold
+        self._runs = runs, unfold
 
     def at(self, place: int) -> Said:
         """Return a batch by its place; of one in the runs, `unfolded` keeps the parcel that is made of it."""
-        if place >= self._in_runs:
+        if self._runs is None or place >= self._in_runs:
             return self.said[place - self._in_runs]
-        said = self._unfold(place)
+        said = self._runs[1](place)
         self.unfolded.append(said.parcel)
         return said
 
     def not_resent(self) -> set[int]:
         """Return the units of which a batch came that they did not send again themselves."""
-        every = chain(map(self._unfold, range(self._in_runs)), self.said)
+        unfolded = map(self._runs[1], range(self._in_runs)) if self._runs else ()
+        every = chain(unfolded, self.said)
         return {said.sender.unit.unit_id for said in every if not said.parcel.envelope.resent}
 
     @property
     def _in_runs(self) -> int:
-        return 0 if self._runs is None else len(self._runs)
+        return 0 if self._runs is None else len(self._runs[0])
 
     def readings(self, catalogue: Catalogue) -> tuple[Readings, NDArray[np.bool_], NDArray[np.int64]]:
         """Return a reading for each value, whether it can be stored, and the place of its batch: rising."""
-        sheet, judged = self._runs, {}
-        if sheet is None or self.said:
+        sheets, judged = [self._runs[0]] if self._runs else [], {}
+        if self.said:
             rows, flags = self._sheet()
-            begin = 0 if sheet is None else len(sheet.code)
+            begin = sum(len(sheet.code) for sheet in sheets)
             judged = {begin + place: why for place, why in flags.items()}
-            sheet = rows if sheet is None else Sheet.joined([sheet, rows])
-        return sheet.readings(catalogue.columns, judged)
+            sheets.append(rows)
+        if not sheets:
+            return NONE, np.empty(0, bool), np.empty(0, int)
+        return Sheet.joined(sheets).readings(catalogue.columns, judged)
 
     def _sheet(self) -> tuple[Sheet, dict[int, int]]:
         """Return what single batches say, and the flags of what was no number; by their places among their values."""
@@ -85,12 +87,12 @@ class Gathered:
         flat = list(chain.from_iterable(samples))  # zip(*flat) would make an iterator of each
         offset, named = np.fromiter(map(itemgetter(0), flat), float, len(flat)), list(map(itemgetter(1), flat))
         width = np.array(list(map(len, named)), int)
-        within, begins = places_within(length), np.cumsum(length) - length
-        last = np.maximum.reduceat(offset, begins) if len(begins) else offset
+        within, first = places_within(length), begins(length)
+        last = np.maximum.reduceat(offset, first)
         for place in partial:
-            within[begins[place] : begins[place] + length[place]] = self.said[place].places
+            within[first[place] : first[place] + length[place]] = self.said[place].places
             last[place] = max(each for each, _ in self.said[place].batch.r)  # here before, it counts all the same
-        ends = np.cumsum(width)[np.cumsum(length) - 1] if len(length) else width
+        ends = np.cumsum(width)[np.cumsum(length) - 1]
         code = np.fromiter(self._codes(named, ends), int, int(width.sum()))
         values, judged = self._numbers(named, ends)
         sheet = Sheet(

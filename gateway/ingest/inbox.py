@@ -2,11 +2,13 @@
 
 import threading
 import time
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
-from operator import attrgetter
+from itertools import accumulate
+from operator import add, attrgetter
 
 from gateway.ingest.envelope import Envelope
 
@@ -70,9 +72,12 @@ class Inbox:
         self._news.clear()
         found = [self._held.popleft() for _ in range(min(limit, len(self._held)))]
         weight = _weight(found)
-        while weight > WEIGHTY and len(found) > 1:
-            weight -= _weight(found[-1:])
-            self._held.appendleft(found.pop())
+        if weight > WEIGHTY:
+            upto = list(accumulate(map(add, map(len, map(_topic, found)), map(len, map(_payload, found)))))
+            fit = max(bisect_right(upto, WEIGHTY), 1)
+            self._held.extendleft(reversed(found[fit:]))
+            del found[fit:]
+            weight = upto[fit - 1]
         self._weight[1] += weight
         if self._held:
             self._news.set()

@@ -7,7 +7,6 @@ what reading one after another does; where any of a handful is of another kind, 
 from collections.abc import Sequence
 from operator import attrgetter
 
-import numpy as np
 import structlog
 
 from gateway.ingest import clocks, payload, rejection, topics
@@ -73,4 +72,4 @@ def _alike(first: int, envelopes: Sequence[Envelope]) -> Plain | None:
         return None
     if set(map(_kind, addresses)) != TELEMETRY or (batches := payload.quick_all(payloads)) is None:
         return None
-    return Plain.of(np.arange(first, first + len(envelopes)), envelopes, addresses, batches)
+    return Plain.of(range(first, first + len(envelopes)), envelopes, addresses, batches)

@@ -44,9 +44,11 @@ def take(conn: psycopg.Connection, directory: Directory, envelopes: Sequence[Env
     Raises only what the database raises.
     """
     plain, parcels = opening.opened_all(envelopes)
-    aside = {parcel.address.device for parcel in parcels if parcel.address}
-    senders = senders_of(conn, directory, aside | {address.device for address in plain.addresses})
-    runs = Runs(plain, senders, aside)
+    devices = {parcel.address.device for parcel in parcels if parcel.address}
+    senders = senders_of(conn, directory, devices | {address.device for address in plain.addresses})
+    runs = Runs(
+        plain, senders, aside={parcel.address.device for parcel in parcels if parcel.address and in_line(parcel)}
+    )
     parcels = in_turn(parcels, runs.others())
     know_senders(parcels, senders)
     haul, parcels = locked(conn, parcels, runs)
@@ -72,6 +74,11 @@ def take(conn: psycopg.Connection, directory: Directory, envelopes: Sequence[Env
 def in_turn(parcels: list[Parcel], more: list[Parcel]) -> list[Parcel]:
     """Put parcels together, as they came: what a unit says is taken in in its order."""
     return sorted(parcels + more, key=_turn) if more else parcels
+
+
+def in_line(parcel: Parcel) -> bool:
+    """Whether it matters what its unit said before and after; states and replies stand by themselves."""
+    return any(isinstance(content, Batch | DeviceEvent) for content in parcel.contents)
 
 
 def senders_of(conn: psycopg.Connection, directory: Directory, devices: set[str]) -> dict[str, Sender]:
@@ -101,8 +108,10 @@ def locked(conn: psycopg.Connection, parcels: list[Parcel], runs: Runs) -> tuple
 
     Returns the parcels as well, with those of units that were removed since we looked.
     """
-    wanted = {unit_id for _, unit_id, _ in runs.spans}
-    wanted |= {parcel.sender.unit.unit_id for parcel in parcels if parcel.sender and parcel.contents}
+    spans = runs.spans
+    wanted = {unit_id for _, unit_id, _ in spans} | {
+        parcel.sender.unit.unit_id for parcel in parcels if parcel.sender and parcel.contents
+    }
     if not wanted:
         return Haul({}, counters.Highs({})), parcels
     presences = presence.lock(conn, wanted)
@@ -111,7 +120,8 @@ def locked(conn: psycopg.Connection, parcels: list[Parcel], runs: Runs) -> tuple
         for parcel in parcels:
             if parcel.contents and parcel.sender and parcel.sender.unit.unit_id in removed:
                 parcel.refuse(rejection.UnknownUnit(f"It says {parcel.sender.device!r}."))
-    haul, spans = Haul(presences, counters.load(conn, list(presences))), runs.spans
+        spans = runs.spans
+    haul = Haul(presences, counters.load(conn, list(presences)))
     for parcel in parcels:
         if parcel.sender:
             for content in parcel.contents:

@@ -27,9 +27,9 @@ _received = attrgetter("received_at")
 class Plain(Struct, frozen=True):
     """n messages of m samples and v values in all.
 
-    turn: (n,) their places among all that came with them. session, first, t, clock, received: (n,) as in a batch; clock
-    is its place in CLOCKS. length: (n,) samples of each. offset: (m,). width: (m,) values of each sample. names,
-    values: (v,).
+    envelopes, addresses, batches: (n,). turn: (n,) their places among all that came with them. session, first, t,
+    clock, received: (n,) as in a batch; clock is its place in CLOCKS. length: (n,) samples of each. offset: (m,).
+    width: (m,) values of each sample. names, values: (v,).
     """
 
     envelopes: list[Envelope]
@@ -50,7 +50,7 @@ class Plain(Struct, frozen=True):
     @classmethod
     def of(
         cls,
-        turns: Sequence[int] | Column = (),
+        turns: Sequence[int] = (),
         envelopes: Sequence[Envelope] = (),
         addresses: Sequence[Address] = (),
         batches: Sequence[Numbers] = (),

@@ -19,9 +19,9 @@ from gateway.ingest.parcel import Parcel, Sender
 from gateway.ingest.plain import Plain
 from gateway.ingest.readings import starts
 from gateway.ingest.sessions import Session, Spans
-from gateway.ingest.sheet import Sheet, places_within
+from gateway.ingest.sheet import Sheet, begins, places_within
 
-NONE = -1  # in place of a run's number, or a unit's
+NO_RUN = -1  # in place of a run's number, and of the unit of a message that can be in none
 
 Ints = NDArray[np.int64]
 
@@ -57,8 +57,9 @@ class Runs:
         """Find the runs of units that are known and say nothing else; those set `aside`, by their devices, do."""
         self._plain, self._senders = plain, senders
         self._runs: list[Run] = []
-        self._run = np.full(len(plain), NONE)  # of each message
+        self._run = np.full(len(plain), NO_RUN)  # of each message
         self._here = np.ones(len(plain), bool)  # until it is handed out
+        self._gone: set[int] = set()  # runs of units that were handed out
         if len(plain):
             self._find({
                 device: sender.unit.unit_id
@@ -68,29 +69,28 @@ class Runs:
 
     @property
     def spans(self) -> dict[tuple[int, int, int], Spans]:
-        """The numbers that they bring, by tenant, unit and session."""
-        here = set(self._run[self._here].tolist()) - {NONE}
+        """The numbers that those still here bring, by tenant, unit and session."""
         return {
             (run.sender.unit.tenant_id, run.unit_id, run.session): [(run.first, run.last)]
             for place, run in enumerate(self._runs)
-            if place in here
+            if place not in self._gone
         }
 
     def others(self) -> list[Parcel]:
         """Hand out the messages that are in no run."""
-        return self._handed_out(self._run == NONE)
+        return self._handed_out(self._run == NO_RUN)
 
     def without(self, units: Collection[int]) -> list[Parcel]:
         """Hand out the messages of these units."""
-        return self._handed_out(np.isin(self._run, [n for n, run in enumerate(self._runs) if run.unit_id in units]))
+        self._gone = {place for place, run in enumerate(self._runs) if run.unit_id in units}
+        return self._handed_out(np.isin(self._run, list(self._gone)))
 
     def take_in(self, haul: Haul) -> list[Parcel]:
         """Add to a haul the runs that follow right on what is stored; hand out the messages of the others."""
-        taken = np.zeros(len(self._runs) + 1, bool)  # the last place is that of NONE
+        taken = np.zeros(len(self._runs) + 1, bool)  # the last place is that of NO_RUN
         zero = np.full(len(self._runs), NO_TIME)  # when a session's uptime read zero
         for place, run in enumerate(self._runs):
-            session = haul.sessions.get((run.unit_id, run.session))
-            if session is None or not run.follows(session):
+            if place in self._gone or not run.follows(session := haul.sessions[run.unit_id, run.session]):
                 continue
             taken[place] = True
             haul.heard[run.unit_id, run.session] = run.sender
@@ -103,11 +103,11 @@ class Runs:
             haul.gathered.take(self._sheet(zero), lambda place: self._said(rows[place]))
         return left
 
-    def _find(self, numbers: Mapping[str, int]) -> None:
+    def _find(self, unit_ids: Mapping[str, int]) -> None:
         """Sort the messages by unit: those of one follow one another, or make no run."""
         plain = self._plain
         devices = [address.device for address in plain.addresses]
-        unit = np.array([numbers.get(device, NONE) for device in devices])
+        unit = np.array([unit_ids.get(device, NO_RUN) for device in devices])
         order = np.argsort(unit, kind="stable")
         unit, session, first, received = (each[order] for each in (unit, plain.session, plain.first, plain.received))
         last = first + plain.length[order] - 1
@@ -116,8 +116,8 @@ class Runs:
         size = np.diff(begin, append=len(unit))
         follows = np.append(True, (session[1:] == session[:-1]) & (first[1:] == last[:-1] + 1))
         follows[begin] = True
-        whole = np.logical_and.reduceat(follows & (unit != NONE), begin)
-        self._run[order] = np.repeat(np.where(whole, np.cumsum(whole) - 1, NONE), size)
+        whole = np.logical_and.reduceat(follows & (unit != NO_RUN), begin)
+        self._run[order] = np.repeat(np.where(whole, np.cumsum(whole) - 1, NO_RUN), size)
         told = (
             session[begin],
             first[begin],
@@ -131,7 +131,7 @@ class Runs:
     def _sheet(self, zero: Ints) -> Sheet:
         plain, run = self._plain.chosen(self._here), self._run[self._here]
         units = [run.sender.unit for run in self._runs]
-        begins = np.cumsum(plain.length) - plain.length
+        first = begins(plain.length)
         return Sheet(
             tenant_id=np.array([unit.tenant_id for unit in units])[run],
             unit_id=np.array([unit.unit_id for unit in units])[run],
@@ -141,21 +141,21 @@ class Runs:
             clock=plain.clock,
             received=plain.received,
             zero=zero[run],
-            last=np.maximum.reduceat(plain.offset, begins),
+            last=np.maximum.reduceat(plain.offset, first),
             length=plain.length,
             offset=plain.offset,
             within=places_within(plain.length),
             width=plain.width,
-            code=np.fromiter(self._codes(plain, run, begins), int, len(plain.names)),
+            code=np.fromiter(self._codes(plain, run, first), int, len(plain.names)),
             value=plain.values,
         )
 
-    def _codes(self, plain: Plain, run: Ints, begins: Ints) -> Iterator[int]:
+    def _codes(self, plain: Plain, run: Ints, first: Ints) -> Iterator[int]:
         """Return the number of each value's target, one after another."""
         lookups = [run.sender.shelf.codes.__getitem__ for run in self._runs]
         if len({id(run.sender.shelf) for run in self._runs}) == 1:
             return map(lookups[0], plain.names)
-        values = np.add.reduceat(plain.width, begins).tolist()  # of each message
+        values = np.add.reduceat(plain.width, first).tolist()  # of each message
         each = chain.from_iterable(map(repeat, (lookups[place] for place in run.tolist()), values))
         return map(call, each, plain.names)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gateway.ingest import believe, clocks
 from gateway.ingest.content import UNNUMBERED
 from gateway.ingest.directory import UNDECLARED
-from gateway.ingest.readings import NONE, READING, Readings
+from gateway.ingest.readings import READING, Readings
 
 REFUSED = -1  # in place of flags, for a value that cannot be believed
 
@@ -48,6 +48,8 @@ class Sheet(Struct, frozen=True):
     @classmethod
     def joined(cls, sheets: Sequence[Self]) -> Self:
         """Put batches behind one another."""
+        if len(sheets) == 1:
+            return sheets[0]
         return cls(*map(np.concatenate, zip(*map(structs.astuple, sheets), strict=True)))
 
     def __len__(self) -> int:
@@ -60,14 +62,14 @@ class Sheet(Struct, frozen=True):
 
         targets: of the catalogue. judged: flags of the values that were no numbers, or REFUSED, by their places.
         """
-        if not len(self):
-            return NONE, np.empty(0, bool), np.empty(0, int)
         of_sample = np.repeat(np.arange(len(self)), self.length)
         sample = np.repeat(np.arange(len(self.width)), self.width)
         origin = of_sample[sample]
         found = np.empty(len(sample), READING)
         _, place_of_unit = np.unique(self.unit_id, return_inverse=True)
-        found["key"] = place_of_unit[origin] * len(targets) + self.code
+        # By slot and channel, not by who spoke first: which of two readings is the later must not depend on others.
+        rank = np.argsort(np.lexsort((targets["channel_id"], targets["slot_id"])))
+        found["key"] = place_of_unit[origin] * len(targets) + rank[self.code]
         of_batch = {name: getattr(self, name)[of_sample] for name in ("clock", "t", "last", "received", "zero")}
         placed = clocks.place_all(offset=self.offset, **of_batch)
         for name, column in placed._asdict().items():
@@ -82,9 +84,16 @@ class Sheet(Struct, frozen=True):
         return found, _judge(found, targets, self.code, judged) & (self.code != UNDECLARED), origin
 
 
+def begins(length: Column) -> Column:
+    """Return where each batch begins among the samples, (n,), for batches of these lengths, (n,)."""
+    before: Column = np.cumsum(length) - length
+    return before
+
+
 def places_within(length: Column) -> Column:
     """Return of each sample its place in its batch, (m,), for batches of these lengths, (n,)."""
-    return np.asarray(np.arange(int(length.sum())) - np.repeat(np.cumsum(length) - length, length))
+    places: Column = np.arange(int(length.sum())) - np.repeat(begins(length), length)
+    return places
 
 
 def _judge(found: Readings, targets: NDArray[Any], code: Column, judged: Mapping[int, int]) -> NDArray[np.bool_]:

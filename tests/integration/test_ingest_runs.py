@@ -31,6 +31,7 @@ LEFT = {
     "event": "event_id,recorded_at",
     "rescore": "since,mark_id",
 }
+RESET = {"id": "e1", "t": NOW.timestamp(), "c": "synced", "type": "counter_reset", "channel": "runtime"}
 SERIALS = ("1", "2", "nobody", "wide")
 WIDE_GTIN = "04012345678925"
 WIDE = f"""
@@ -85,7 +86,7 @@ uptime = st.builds(
 odd = st.sampled_from([
     batch(3, [{"runtime": "much"}]),
     batch(2, [{"runtime": None}], serial="2"),
-    message("evt", {"id": "e1", "t": NOW.timestamp(), "c": "synced", "type": "counter_reset", "channel": "runtime"}),
+    message("evt", RESET),
     message("state", {"state": "online", "fw": "1.2"}),
     message("tlm", {}),
     batch(5, serial="dyson"),
@@ -168,8 +169,8 @@ def test_a_unit_that_was_removed_meanwhile_is_refused_and_holds_up_nobody(
 def test_most_messages_are_taken_in_without_a_look_at_each(
     conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of two units, the one that says something else as well is looked at, message by message."""
-    fleet.enrol(conn, ["1", "2"])
+    """Of three units, the one that tells an event is looked at, message by message; a state stands by itself."""
+    fleet.enrol(conn, ["1", "2", "3"])
     filed: list[str] = []
     whole = pipeline.file
 
@@ -179,7 +180,61 @@ def test_most_messages_are_taken_in_without_a_look_at_each(
 
     monkeypatch.setattr(pipeline, "file", look)
     monkeypatch.setattr(opening, "HANDFUL", 4)
-    told = [batch(q, serial=serial) for q in range(1, 9) for serial in "12"]
+    told = [batch(q, serial=serial) for q in range(1, 9) for serial in "123"]
     told.insert(9, message("state", {"state": "online"}, serial="2"))
-    assert 16 == pipeline.take(conn, Directory(), told).stored
-    assert ["acme.2"] * 9 == filed
+    told.insert(14, message("evt", RESET, serial="3"))
+    assert 24 == pipeline.take(conn, Directory(), told).stored
+    assert ["acme.2", *["acme.3"] * 9] == sorted(filed)
+
+
+def test_what_is_no_number_is_judged_beside_a_run(conn: psycopg.Connection) -> None:
+    """Its flags are its own, however many values a run brings before it."""
+    fleet.enrol(conn, ["1", "2"])
+    pipeline.take(conn, Directory(), [batch(1, [{"runtime": 3.0}] * 2), batch(1, [{"runtime": None}], serial="2")])
+    rows = conn.execute(
+        "select value, flags & 8 from reading join unit using (unit_id) order by device, seq"
+    ).fetchall()
+    assert [(3.0, 0), (3.0, 0)] == rows[:2]
+    assert 8 == rows[2][1]
+
+
+def test_a_run_that_goes_by_uptime_stands_on_its_session_s_zero(conn: psycopg.Connection) -> None:
+    """Said once when uptime read zero, it holds for later messages, however late they come."""
+    fleet.enrol(conn)
+    for q, late in ((1, 0), (2, 3), (3, 9)):
+        told = batch(q, c="relative", t=3600.0 * q, received=NOW + timedelta(hours=1 + late))
+        assert 1 == pipeline.take(conn, Directory(), [told]).stored
+    rows = conn.execute("select ts, clock from reading order by seq").fetchall()
+    assert [(NOW + timedelta(hours=q), "r") for q in (1, 2, 3)] == rows
+
+
+@pytest.mark.parametrize(
+    ("marks", "redelivered", "resent"), [({"again": True}, 3, 0), ({"tried": True}, 3, 0), ({}, 0, 3)]
+)
+def test_who_sent_a_run_again_is_known(
+    conn: psycopg.Connection, marks: dict[str, bool], redelivered: int, resent: int
+) -> None:
+    """Where only the store knows that it was here, as after a session's row was lost."""
+    fleet.enrol(conn)
+    told = [batch(q, at=NOW + timedelta(minutes=q)) for q in (1, 2, 3)]
+    pipeline.take(conn, Directory(), told)
+    conn.execute("delete from unit_session")
+    outcome = pipeline.take(conn, Directory(), [one._replace(**marks) for one in told])  # type: ignore[arg-type]
+    assert (0, redelivered, resent) == (outcome.stored, outcome.redelivered, outcome.resent)
+
+
+@pytest.mark.parametrize("other", [[], [batch(1, [{"runtime": 1.0}], serial="2")]])
+def test_which_of_two_readings_is_the_newest_depends_on_no_other_unit(
+    conn: psycopg.Connection, other: list[Envelope]
+) -> None:
+    """Placed at one moment by two clocks, the unit's clock is what its own words make it."""
+    fleet.enrol(conn, ["1", "2"])
+    at = NOW + timedelta(minutes=5)
+    told = [
+        batch(1, [{"pm25": 2.0}], c="none", t=0.0, received=at),
+        batch(2, [{"runtime": 1.0}], at=NOW + timedelta(hours=9), received=at),
+        message("evt", RESET | {"type": "button_pressed", "button": "ok"}, received=at),
+    ]
+    pipeline.take(conn, Directory(), [*told, *other])
+    (stands,) = conn.execute("select clock, clock_off_s from unit where device = 'acme.1'").fetchall()
+    assert ("w", 9 * 3600.0 - 300.0) == stands

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.ingest import opening, payload
+from gateway.ingest import opening, payload, topics
 from gateway.ingest.content import Numbers
 from gateway.ingest.envelope import Envelope
 from gateway.ingest.parcel import Parcel
@@ -135,3 +135,8 @@ def test_other_kinds_are_looked_at_one_by_one(topic: str, marks: dict[str, Any])
     """What is retained, filed under a key, of another encoding or on another topic is treated as it always was."""
     together, alone = both(PLAIN, topic, **marks)
     assert alone == together
+
+
+def test_telemetry_is_what_our_own_protocol_alone_calls_it() -> None:
+    """Messages of that kind are read as our own: no adapter's topics may name another kind so."""
+    assert ["wearwell"] == [adapter for adapter, shape in topics.SHAPES if "tlm" in shape.pattern]
