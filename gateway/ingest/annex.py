@@ -10,18 +10,17 @@ import multiprocessing
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from itertools import repeat
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any, Self
+from typing import Self
 
 import psycopg
 import structlog
 
-from gateway.ingest.envelope import Envelope
 from gateway.ingest.lane import Lane
+from gateway.ingest.mail import Mail
 from gateway.ingest.outcome import Outcome
 
 log = structlog.get_logger()
@@ -29,8 +28,6 @@ log = structlog.get_logger()
 PATIENCE = 60.0  # seconds until a process that says nothing is taken for one that stands still
 GOODBYE = 10.0  # seconds that it has to end
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
-
-new = tuple.__new__  # a named tuple's own constructor costs more than what is put into it
 
 
 class Annex:
@@ -55,10 +52,10 @@ class Annex:
             self._leave()
         return not self._pipe.closed
 
-    def begin(self, batch: Sequence[Envelope]) -> None:
+    def begin(self, batch: Mail) -> None:
         """Let messages be committed there; raises psycopg.OperationalError where the process has gone."""
         with self._watched(PATIENCE):
-            self._pipe.send(_columns(batch))
+            self._pipe.send(batch.without_handles())  # which mean nothing there
 
     def end(self, patience: float = PATIENCE) -> Outcome:
         """Wait for what it came to, so many seconds; raises what `Lane.settle` raises, and as `begin` does."""
@@ -100,15 +97,6 @@ class Annex:
             watch.cancel()
 
 
-def _columns(batch: Sequence[Envelope]) -> list[tuple[Any, ...]]:
-    """Return messages as columns, which travel quickly; without their handles, which mean nothing there."""
-    return [*list(zip(*batch, strict=True))[:-1], (None,) * len(batch)]
-
-
-def _rows(columns: Sequence[tuple[Any, ...]]) -> list[Envelope]:
-    return list(map(new, repeat(Envelope), zip(*columns, strict=True)))
-
-
 def _serve(pipe: Connection, other: Connection, dsn: str) -> None:
     """Settle what comes until nobody is there any more."""
     other.close()
@@ -121,7 +109,7 @@ def _serve(pipe: Connection, other: Connection, dsn: str) -> None:
         lane.connection()  # now, and not while the first batch waits
     with suppress(EOFError, OSError):
         while True:
-            batch = _rows(pipe.recv())
+            batch = pipe.recv()
             answer: Outcome | Exception
             try:
                 answer = lane.settle(batch)

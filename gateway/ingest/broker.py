@@ -22,6 +22,7 @@ from gateway import clock, metrics
 from gateway.ingest.buffered import BufferedClient
 from gateway.ingest.envelope import Envelope, Handle
 from gateway.ingest.inbox import Inbox
+from gateway.ingest.mail import Mail
 from gateway.ingest.posting import Posting
 from gateway.ingest.receipts import Message
 from gateway.ingest.source import Stage
@@ -189,4 +190,4 @@ class Broker:
             topic = "\N{REPLACEMENT CHARACTER}"
         handle = Handle(self._connection, message.mid) if message.qos else None
         body, now = bytes(message.payload), clock.now()
-        self.inbox.put([Envelope(topic, body, now, None, message.retain, message.dup, handle=handle)])
+        self.inbox.put(Mail.of([Envelope(topic, body, now, None, message.retain, message.dup, handle=handle)]))

@@ -11,7 +11,7 @@ import numpy as np
 from paho.mqtt.client import PUBACK, Client
 from paho.mqtt.enums import MQTTProtocolVersion
 
-from gateway.ingest.envelope import Envelope
+from gateway.ingest.mail import Mail
 from gateway.ingest.posting import Posting
 from gateway.ingest.sieve import Sieve
 
@@ -53,7 +53,7 @@ class BufferedClient(Client):
     """
 
     opened: Callable[[], int]  # numbers a connection before its first byte: messages may come with its CONNACK
-    arrived: Callable[[list[Envelope]], None]
+    arrived: Callable[[Mail], None]
     posting: Posting
 
     def _create_socket(self) -> Any:

@@ -4,21 +4,20 @@ import threading
 import time
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
 from itertools import accumulate
-from operator import add, attrgetter
+from operator import add
 
-from gateway.ingest.envelope import Envelope
+from gateway.ingest import clocks
+from gateway.ingest.mail import Mail
 
 LINGER = 0.02  # seconds that a small batch waits for company
 SMALL = 2_000  # messages from which on it need not: the next one takes what comes meanwhile
 PATIENCE = 10.0  # seconds that the broker's thread waits for room, well within the keepalive
 WEIGHTY = 8_388_608  # bytes of topics and payloads in a batch: what is made of them takes up to thirty times as much
 HEAVY = 134_217_728  # bytes of them that are held at most, one read of the network aside
-
-_topic, _payload = attrgetter("topic"), attrgetter("payload")
 
 
 class Inbox:
@@ -32,57 +31,71 @@ class Inbox:
     def __init__(self, size: int) -> None:
         self.size = size
         self.spilled = 0
-        self._held: deque[Envelope] = deque()
-        self._weight = [0, 0]  # bytes that came and bytes that left: each counted by one thread alone
+        self._held: deque[tuple[Mail, int]] = deque()  # what came together, and its bytes
+        self._came, self._left = [0, 0], [0, 0]  # messages and bytes: each counted by one thread alone
         self._news, self._room = threading.Event(), threading.Event()
 
     def __len__(self) -> int:
-        return len(self._held)
+        return self._came[0] - self._left[0]
 
     @property
     def oldest(self) -> datetime | None:
         """When the message was received that has lain here longest."""
         with suppress(IndexError):  # the other thread took it meanwhile
-            return self._held[0].received_at
+            return clocks.moment(self._held[0][0].received[0])
         return None
 
     @property
     def full(self) -> bool:
         """Whether no more should come in."""
-        return len(self._held) >= self.size or self._weight[0] - self._weight[1] >= HEAVY
+        return len(self) >= self.size or self._came[1] - self._left[1] >= HEAVY
 
-    def put(self, envelopes: Sequence[Envelope]) -> None:
+    def put(self, mail: Mail) -> None:
         """Add messages, when there is room; what finds none within `PATIENCE` seconds is counted as spilled."""
-        for first in range(0, len(envelopes), self.size):
-            some = envelopes[first : first + self.size]
+        for first in range(0, len(mail), self.size):
+            some = mail[first : first + self.size]
             if self.full and not self._wait_for_room():
                 self.spilled += len(some)
                 continue
-            self._held.extend(some)
-            self._weight[0] += _weight(some)
+            weight = sum(_weights(some))
+            self._came[0] += len(some)
+            self._came[1] += weight
+            self._held.append((some, weight))
             if not self._news.is_set():
                 self._news.set()
 
-    def take(self, limit: int, wait: float) -> list[Envelope]:
+    def take(self, limit: int, wait: float) -> Mail:
         """Return up to `limit` messages, oldest first; none where none came within `wait` seconds, fewer heavy ones."""
+        found = Mail()
         if not self._held and not self._news.wait(wait):
-            return []
-        if 0 < len(self._held) < min(limit, SMALL):
+            return found
+        if 0 < len(self) < min(limit, SMALL):
             time.sleep(LINGER)
         self._news.clear()
-        found = [self._held.popleft() for _ in range(min(limit, len(self._held)))]
-        weight = _weight(found)
-        if weight > WEIGHTY:
-            upto = list(accumulate(map(add, map(len, map(_topic, found)), map(len, map(_payload, found)))))
-            fit = max(bisect_right(upto, WEIGHTY), 1)
-            self._held.extendleft(reversed(found[fit:]))
-            del found[fit:]
-            weight = upto[fit - 1]
-        self._weight[1] += weight
+        weight = 0
+        whole = True
+        while whole and self._held and len(found) < limit:
+            some, weighs = self._held.popleft()
+            whole = len(some) <= limit - len(found) and weight + weighs <= WEIGHTY
+            if not whole:
+                some, weighs = self._split(some, weighs, limit - len(found), WEIGHTY - weight, at_least=not found)
+            found.extend(some)
+            weight += weighs
+        self._left[0] += len(found)
+        self._left[1] += weight
         if self._held:
             self._news.set()
         self._room.set()
         return found
+
+    def _split(self, mail: Mail, weighs: int, most: int, weight: int, *, at_least: bool) -> tuple[Mail, int]:
+        """Hold again what is more than `most` messages or heavier than `weight`; return the others and their weight."""
+        upto = list(accumulate(_weights(mail[:most])))
+        fit = max(bisect_right(upto, weight), int(at_least))
+        taken = upto[fit - 1] if fit else 0
+        if fit < len(mail):
+            self._held.appendleft((mail[fit:], weighs - taken))
+        return mail[:fit], taken
 
     def _wait_for_room(self) -> bool:
         end = time.monotonic() + PATIENCE
@@ -93,5 +106,5 @@ class Inbox:
         return not self.spilled
 
 
-def _weight(envelopes: Sequence[Envelope]) -> int:
-    return sum(map(len, map(_topic, envelopes))) + sum(map(len, map(_payload, envelopes)))
+def _weights(mail: Mail) -> Iterable[int]:
+    return map(add, map(len, mail.topics), map(len, mail.payloads))

@@ -4,7 +4,6 @@ Most are batches of numbers in JSON. Of these, a handful of hundreds are read in
 what reading one after another does; where any of a handful is of another kind, each is read by itself.
 """
 
-from collections.abc import Sequence
 from operator import attrgetter
 
 import structlog
@@ -12,6 +11,7 @@ import structlog
 from gateway.ingest import clocks, payload, rejection, topics
 from gateway.ingest.adapters import ADAPTERS
 from gateway.ingest.envelope import Envelope
+from gateway.ingest.mail import Mail
 from gateway.ingest.parcel import Parcel
 from gateway.ingest.plain import Plain
 from gateway.ingest.rejection import Rejected
@@ -24,12 +24,12 @@ TELEMETRY = {"tlm"}  # the kind that our own protocol alone knows
 _kind = attrgetter("kind")
 
 
-def opened_all(envelopes: Sequence[Envelope]) -> tuple[Plain, list[Parcel]]:
+def opened_all(mail: Mail) -> tuple[Plain, list[Parcel]]:
     """Read messages: the plain ones, and the others; whatever is wrong with one stands in its parcel's `refused`."""
     plain: list[Plain] = []
     others: list[Parcel] = []
-    for first in range(0, len(envelopes), HANDFUL):
-        some = envelopes[first : first + HANDFUL]
+    for first in range(0, len(mail), HANDFUL):
+        some = mail[first : first + HANDFUL]
         if (alike := _alike(first, some)) is not None:
             plain.append(alike)
             continue
@@ -61,15 +61,14 @@ def _open(parcel: Parcel, envelope: Envelope) -> None:
     parcel.contents = ADAPTERS[address.adapter](address, envelope)
 
 
-def _alike(first: int, envelopes: Sequence[Envelope]) -> Plain | None:
+def _alike(first: int, mail: Mail) -> Plain | None:
     """Read messages that are all plain telemetry of our own protocol; None: look at each."""
-    named, payloads, _, kinds, retained, _, _, keys, *_ = zip(*envelopes, strict=True)
-    if any(kinds) or any(retained) or any(key is not None for key in keys):
+    if any(one.content_type or one.retained or one.key is not None for one in mail.odd.values()):
         return None
     try:
-        addresses = list(map(topics.parse, named))
+        addresses = list(map(topics.parse, mail.topics))
     except rejection.UnknownTopic:
         return None
-    if set(map(_kind, addresses)) != TELEMETRY or (batches := payload.quick_all(payloads)) is None:
+    if set(map(_kind, addresses)) != TELEMETRY or (batches := payload.quick_all(mail.payloads)) is None:
         return None
-    return Plain.of(range(first, first + len(envelopes)), envelopes, addresses, batches)
+    return Plain.of(range(first, first + len(mail)), mail.received, addresses, batches)

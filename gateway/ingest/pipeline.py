@@ -27,6 +27,7 @@ from gateway.ingest.content import UNNUMBERED, Batch, Content, DeviceEvent, Repl
 from gateway.ingest.directory import Directory
 from gateway.ingest.envelope import Envelope
 from gateway.ingest.haul import Haul
+from gateway.ingest.mail import Mail
 from gateway.ingest.outcome import Outcome
 from gateway.ingest.parcel import Parcel, Sender
 from gateway.ingest.readings import Readings
@@ -43,12 +44,12 @@ def take(conn: psycopg.Connection, directory: Directory, envelopes: Sequence[Env
 
     Raises only what the database raises.
     """
-    plain, parcels = opening.opened_all(envelopes)
+    mail = Mail.of(envelopes)
+    plain, parcels = opening.opened_all(mail)
     devices = {parcel.address.device for parcel in parcels if parcel.address}
     senders = senders_of(conn, directory, devices | {address.device for address in plain.addresses})
-    runs = Runs(
-        plain, senders, aside={parcel.address.device for parcel in parcels if parcel.address and in_line(parcel)}
-    )
+    aside = {parcel.address.device for parcel in parcels if parcel.address and in_line(parcel)}
+    runs = Runs(mail, plain, senders, aside)
     parcels = in_turn(parcels, runs.others())
     know_senders(parcels, senders)
     haul, parcels = locked(conn, parcels, runs)

@@ -6,7 +6,6 @@ memory again, which takes longer than all that is computed of it.
 
 from collections.abc import Sequence
 from itertools import chain, compress
-from operator import attrgetter
 from typing import Any, Self
 
 import numpy as np
@@ -15,27 +14,22 @@ from numpy.typing import NDArray
 
 from gateway.ingest import clocks
 from gateway.ingest.content import Numbers
-from gateway.ingest.envelope import Envelope
 from gateway.ingest.parcel import Parcel
 from gateway.ingest.topics import Address
 
 Column = NDArray[Any]
 
-_received = attrgetter("received_at")
-
 
 class Plain(Struct, frozen=True):
     """n messages of m samples and v values in all.
 
-    envelopes, addresses, batches: (n,). turn: (n,) their places among all that came with them. session, first, t,
-    clock, received: (n,) as in a batch; clock is its place in CLOCKS. length: (n,) samples of each. offset: (m,).
+    turn: (n,) their places among all that came with them. addresses: (n,). session, first, t, clock, received: (n,) as
+    in a batch; clock is its place in CLOCKS. length: (n,) samples of each. offset: (m,).
     width: (m,) values of each sample. names, values: (v,).
     """
 
-    envelopes: list[Envelope]
-    addresses: list[Address]
-    batches: list[Numbers]
     turn: Column
+    addresses: list[Address]
     session: Column
     first: Column
     t: Column
@@ -51,7 +45,7 @@ class Plain(Struct, frozen=True):
     def of(
         cls,
         turns: Sequence[int] = (),
-        envelopes: Sequence[Envelope] = (),
+        received: Sequence[int] = (),
         addresses: Sequence[Address] = (),
         batches: Sequence[Numbers] = (),
     ) -> Self:
@@ -60,15 +54,13 @@ class Plain(Struct, frozen=True):
         flat = list(chain.from_iterable(samples))
         named = [said for _, said in flat]
         return cls(
-            list(envelopes),
-            list(addresses),
-            list(batches),
             np.array(turns, int),
+            list(addresses),
             np.array([batch.s for batch in batches], "i8"),
             np.array([batch.q for batch in batches], "i8"),
             np.array([batch.t for batch in batches], "f8"),
             np.array([clocks.PLACE[batch.c] for batch in batches], "i8"),
-            np.array(list(map(clocks.micros, map(_received, envelopes))), "i8"),
+            np.array(received, "i8"),
             np.array(list(map(len, samples)), "i8"),
             np.array([offset for offset, _ in flat], "f8"),
             np.array(list(map(len, named)), "i8"),
@@ -80,7 +72,7 @@ class Plain(Struct, frozen=True):
     def among(cls, parcels: Sequence[Parcel]) -> Self:
         """Take the columns of those parcels that are plain."""
         found = [
-            (parcel.turn, parcel.envelope, parcel.address, parcel.contents[0]) for parcel in parcels if parcel.plain
+            (parcel.turn, parcel.received, parcel.address, parcel.contents[0]) for parcel in parcels if parcel.plain
         ]
         return cls.of(*zip(*found, strict=True))
 
@@ -94,7 +86,7 @@ class Plain(Struct, frozen=True):
         return cls(*whole)
 
     def __len__(self) -> int:
-        return len(self.batches)
+        return len(self.addresses)
 
     def chosen(self, some: NDArray[np.bool_]) -> Self:
         """Return the messages for which `some`, (n,), is true: as they are where all are meant."""
@@ -108,9 +100,3 @@ class Plain(Struct, frozen=True):
             these = mask.get(name, some)
             chosen[name] = list(compress(column, these)) if isinstance(column, list) else column[these]
         return type(self)(**chosen)
-
-    def parcel(self, row: int) -> Parcel:
-        """Return a message by itself."""
-        envelope = self.envelopes[row]
-        received, turn = int(self.received[row]), int(self.turn[row])
-        return Parcel(envelope, received, self.addresses[row], (self.batches[row],), turn=turn)

@@ -11,10 +11,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.ingest import clocks
+from gateway.ingest import clocks, opening
 from gateway.ingest.arrays import NO_TIME
+from gateway.ingest.content import Batch
 from gateway.ingest.gathered import Said
 from gateway.ingest.haul import Haul
+from gateway.ingest.mail import Mail
 from gateway.ingest.parcel import Parcel, Sender
 from gateway.ingest.plain import Plain
 from gateway.ingest.readings import starts
@@ -53,9 +55,9 @@ class Run(NamedTuple):
 class Runs:
     """The runs among a haul's plain messages. What is in none is handed out, message by message, as is what leaves."""
 
-    def __init__(self, plain: Plain, senders: Mapping[str, Sender], aside: Collection[str]) -> None:
+    def __init__(self, mail: Mail, plain: Plain, senders: Mapping[str, Sender], aside: Collection[str]) -> None:
         """Find the runs of units that are known and say nothing else; those set `aside`, by their devices, do."""
-        self._plain, self._senders = plain, senders
+        self._mail, self._plain, self._senders = mail, plain, senders
         self._runs: list[Run] = []
         self._run = np.full(len(plain), NO_RUN)  # of each message
         self._here = np.ones(len(plain), bool)  # until it is handed out
@@ -165,9 +167,13 @@ class Runs:
         return [self._parcel(row) for row in rows.tolist()]
 
     def _parcel(self, row: int) -> Parcel:
-        parcel = self._plain.parcel(row)
+        """Open a message once more: to keep what each said, for the few that are asked for, costs more."""
+        turn = int(self._plain.turn[row])
+        parcel = opening.opened(self._mail[turn], turn)
         parcel.sender = self._senders.get(self._plain.addresses[row].device)
         return parcel
 
     def _said(self, row: int) -> Said:
-        return Said(self._parcel(row), self._runs[self._run[row]].sender, self._plain.batches[row])
+        parcel = self._parcel(row)
+        [batch] = (content for content in parcel.contents if isinstance(content, Batch))
+        return Said(parcel, self._runs[self._run[row]].sender, batch)

@@ -4,8 +4,6 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Sequence
-from operator import attrgetter
 
 import psycopg
 import structlog
@@ -13,9 +11,9 @@ import structlog
 from gateway import clock, metrics
 from gateway.ingest import door, gaps, release, shares
 from gateway.ingest.annex import Annex
-from gateway.ingest.envelope import Envelope
 from gateway.ingest.inbox import Inbox
 from gateway.ingest.lane import Lane
+from gateway.ingest.mail import Mail
 from gateway.ingest.neighbours import Neighbours
 from gateway.ingest.outcome import Outcome
 from gateway.ingest.receipts import Outgoing
@@ -23,7 +21,6 @@ from gateway.ingest.source import Stage
 from gateway.settings import Settings
 
 log = structlog.get_logger()
-_handle = attrgetter("handle")
 
 IDLE = 0.25  # seconds between looks at an empty inbox
 QUIET = 3.0  # seconds without a message after which a session that asks for none is empty
@@ -59,7 +56,7 @@ class Ingest:
         self.trouble = True  # until the database has answered once
         self.outgoing = Outgoing()
         self.neighbours = Neighbours(settings)
-        self.held: Sequence[Envelope] = ()  # the batch that is being settled
+        self.held = Mail()  # the batch that is being settled
         for name in ("messages_received_total", "broker_spilled_total", "database_trouble_total", "gaps_lost_total"):
             metrics.count(name, 0)  # an increase is seen of what was there before
         metrics.put("broker_connected", 0)  # an alert sees what was said, not what never was
@@ -118,7 +115,7 @@ class Ingest:
             self.source.stop()
             self.lane.hang_up()
 
-    def store(self, batch: Sequence[Envelope], stop: threading.Event) -> bool:
+    def store(self, batch: Mail, stop: threading.Event) -> bool:
         """Settle a batch, trying until the database takes it, then acknowledge and receipt it.
 
         Returns False where `stop` came first: nothing was acknowledged, and the broker keeps it all.
@@ -132,14 +129,14 @@ class Ingest:
                 break
             except psycopg.Error as error:
                 self.in_trouble(error)
-                batch = [envelope._replace(tried=True) for envelope in batch]
+                batch = Mail.of([envelope._replace(tried=True) for envelope in batch])
                 if stop.wait(pause * random.uniform(0.5, 1.0)):  # noqa: S311  # jitter is no secret
                     return False
                 pause = min(2 * pause, LONGEST_PAUSE)
         self.in_order()
         committed = time.monotonic()
         self.acknowledge(batch)
-        self.held = ()
+        self.held = Mail()
         self.outgoing.add(outcome.messages)
         if len(batch) < self.limit or committed - self._told > TELL_EVERY:
             self.tell(committed)
@@ -151,13 +148,13 @@ class Ingest:
         self._told = now
         self.source.publish(self.outgoing.take())
 
-    def settle(self, batch: Sequence[Envelope]) -> Outcome:
+    def settle(self, batch: Mail) -> Outcome:
         """Commit a batch; raises psycopg.Error while the database cannot take it."""
         return shares.settle(self.lane, self.annex, batch)
 
-    def acknowledge(self, batch: Sequence[Envelope]) -> None:
+    def acknowledge(self, batch: Mail) -> None:
         """Let the broker forget messages that are committed."""
-        self.source.acknowledge(map(_handle, batch))
+        self.source.acknowledge(batch.handles)
 
     def in_order(self) -> None:
         """Note that the database takes what it is given."""
@@ -212,7 +209,7 @@ class Ingest:
         if outcome.stored or outcome.events:
             log.info("released from quarantine", readings=outcome.stored, events=outcome.events)
 
-    def account(self, batch: Sequence[Envelope], outcome: Outcome, took: float) -> None:
+    def account(self, batch: Mail, outcome: Outcome, took: float) -> None:
         """Count and log what a batch came to."""
         lag = clock.wall_delay(clock.now() - batch[0].received_at)
         metrics.count("messages_received_total", len(batch))

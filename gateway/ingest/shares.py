@@ -11,6 +11,7 @@ from gateway.ingest import topics
 from gateway.ingest.annex import PATIENCE, Annex
 from gateway.ingest.envelope import Envelope
 from gateway.ingest.lane import Lane
+from gateway.ingest.mail import Mail
 from gateway.ingest.outcome import Outcome
 
 WORTH_IT = 1_000  # messages from which on a batch is shared out: below, a commit costs more than it saves
@@ -23,14 +24,14 @@ def settle(lane: Lane, annex: Annex | None, batch: Sequence[Envelope]) -> Outcom
     """
     if len(batch) < WORTH_IT or annex is None or not annex.serves():
         return lane.settle(batch)
-    shares: tuple[list[Envelope], list[Envelope]] = ([], [])
-    for envelope in batch:
-        shares[topics.spread(envelope.topic) % 2].append(envelope)
-    annex.begin(shares[1])
+    mail = Mail.of(batch)
+    sides = {topic: topics.spread(topic) % 2 == 1 for topic in set(mail.topics)}
+    there = [sides[topic] for topic in mail.topics]
+    annex.begin(mail.chosen(there))
     began = time.monotonic()
     try:
-        outcome = lane.settle(shares[0])
+        outcome = lane.settle(mail.chosen([not side for side in there]))
     finally:  # where the store is slow, it is slow for both
-        there = annex.end(PATIENCE + 4 * (time.monotonic() - began))
-    outcome.add(there)
+        elsewhere = annex.end(PATIENCE + 4 * (time.monotonic() - began))
+    outcome.add(elsewhere)
     return outcome

@@ -9,20 +9,22 @@ from collections.abc import Callable
 from datetime import datetime
 
 from gateway import clock
+from gateway.ingest import clocks
 from gateway.ingest.envelope import Envelope, Handle
+from gateway.ingest.mail import Mail
 
 PUBLISH, PUBACK = 0x30, 0x40  # of a packet's first byte
 QOS, RETAIN, DUP = 0x06, 0x01, 0x08  # likewise, of a PUBLISH
 LARGEST = 2 * 1_048_576  # bytes of a packet that is taken; the broker was told that we take half of it
-USUAL = {0x32, 0x32 | DUP}  # first bytes of most packets: QoS 1, not retained
+USUAL = 0x32  # first byte of most packets: QoS 1, not retained
+AGAIN = USUAL | DUP
 
 # Properties of a PUBLISH in MQTT 5, by how long they are.
 CONTENT_TYPE, TEXTS, PAIR, WHOLE = 0x03, (0x03, 0x08, 0x09), 0x26, 0x0B
 FIXED = {0x01: 1, 0x02: 4, 0x23: 2}
 
 KNOWN, SHORT = 65_536, 128  # topics that are remembered, each of so many bytes at most
-
-new = tuple.__new__  # a named tuple's own constructor costs more than what is put into it
+MIDS = 65_536  # message ids
 
 
 class Malformed(ValueError):
@@ -37,7 +39,7 @@ class Sieve:
 
     def __init__(
         self,
-        arrived: Callable[[list[Envelope]], None],
+        arrived: Callable[[Mail], None],
         acknowledged: Callable[[list[int]], None],
         *,
         five: bool,
@@ -50,12 +52,13 @@ class Sieve:
         self._held = b""  # the beginning of a packet
         self._through = 0  # bytes of a packet that are still to be left to the library
         self._topics: dict[bytes, str] = {}  # as text: the same each time, so that whoever looks it up need not hash it
+        self._handles: list[Handle | None] = [None] * MIDS  # made when they are first wanted
 
     def feed(self, data: bytes) -> bytes:
         """Take in what the broker sent; hand on the messages that are whole and return the other packets' bytes."""
         data = self._held + data if self._held else data
         end, at, now = len(data), 0, clock.now()
-        found: list[Envelope] = []
+        found = Mail()
         mids: list[int] = []
         other: list[bytes] = []
         while at < end:
@@ -81,7 +84,7 @@ class Sieve:
                 at = whole
                 continue
             try:
-                found.append(self._published(data, at, body, whole, now))
+                found.add(self._published(data, at, body, whole, now))
             except Malformed:  # the library says so, and hangs up
                 self._through = whole - at
                 continue
@@ -93,10 +96,11 @@ class Sieve:
             self.arrived(found)
         return b"".join(other)
 
-    def _usual(self, data: bytes, at: int, now: datetime, found: list[Envelope]) -> int:
+    def _usual(self, data: bytes, at: int, now: datetime, found: Mail) -> int:
         """Take messages of QoS 1 without properties and retaining, as most are; return where something else begins."""
-        five, connection, topics, last = self.five, self.connection, self._topics, len(data) - 5
-        while at < last and (first := data[at]) in USUAL:
+        five, known, handles, last = self.five, self._topics, self._handles, len(data) - 5
+        topics, payloads = found.topics, found.payloads
+        while at < last and (first := data[at]) in (USUAL, AGAIN):
             size = data[at + 1]
             body = at + 2
             if size >= 0x80:
@@ -110,10 +114,16 @@ class Sieve:
             if begin > whole or whole > len(data) or (five and data[begin - 1]):
                 break
             name = data[body + 2 : mid]
-            handle = new(Handle, (connection, data[mid] << 8 | data[mid + 1], None))
-            topic, payload = topics.get(name) or self._topic(name), data[begin:whole]
-            found.append(new(Envelope, (topic, payload, now, None, False, first != 0x32, None, None, False, handle)))
+            number = data[mid] << 8 | data[mid + 1]
+            handle = handles[number] or self._handle(number)
+            topic, payload = known.get(name) or self._topic(name), data[begin:whole]
+            if first != USUAL:
+                found.odd[len(topics)] = Envelope(topic, payload, now, again=True, handle=handle)
+            topics.append(topic)
+            payloads.append(payload)
+            found.handles.append(handle)
             at = whole
+        found.received += [clocks.micros(now)] * (len(topics) - len(found.received))
         return at
 
     def _published(self, data: bytes, at: int, body: int, whole: int, now: datetime) -> Envelope:
@@ -137,6 +147,11 @@ class Sieve:
             raise Malformed("it ends too early")
         retained, again = flags & RETAIN != 0, flags & DUP != 0
         return Envelope(self._topic(topic), data[end:whole], now, kind, retained, again, handle=handle)
+
+    def _handle(self, mid: int) -> Handle:
+        """Return what acknowledges the message of this id on this connection."""
+        handle = self._handles[mid] = Handle(self.connection, mid)
+        return handle
 
     def _topic(self, name: bytes) -> str:
         """Return a topic as text, and remember it: later ones that read the same are the same, and hashed already."""

@@ -17,8 +17,9 @@ from gateway import metrics
 from gateway.ingest import pipeline, quarantine, receipts, service, shares, topics
 from gateway.ingest.annex import Annex
 from gateway.ingest.directory import Directory
-from gateway.ingest.envelope import Envelope, Handle, Released
+from gateway.ingest.envelope import Handle, Released
 from gateway.ingest.lane import Lane
+from gateway.ingest.mail import Mail
 from gateway.ingest.outcome import Outcome
 from gateway.settings import Settings
 from tests.faults import fleet
@@ -96,8 +97,8 @@ def test_a_message_means_there_what_it_means_here() -> None:
     said = {"content_type": "application/cbor", "retained": True, "again": True, "key": "k"}
     odd = MESSAGES[0]._replace(**said, released=Released("x", [1]), tried=True)
     here, there = multiprocessing.Pipe()
-    Annex(here, multiprocessing.current_process()).begin([odd._replace(handle=Handle(1, 2))])
-    assert [odd] == [Envelope(*row) for row in zip(*there.recv(), strict=True)]
+    Annex(here, multiprocessing.current_process()).begin(Mail.of([odd._replace(handle=Handle(1, 2))]))
+    assert [odd] == list(there.recv())
 
 
 @pytest.fixture
@@ -176,7 +177,7 @@ def test_an_annex_does_not_outlive_who_forked_it(dsn: str) -> None:
     """Not even standing still, when nobody says goodbye: its units would stay locked."""
     code = (
         "import multiprocessing, os, signal, sys; from gateway.ingest.annex import Annex;"
-        " annex = Annex.start(sys.argv[1]); annex.begin([]); annex.end();"
+        " from gateway.ingest.mail import Mail; annex = Annex.start(sys.argv[1]); annex.begin(Mail()); annex.end();"
         " [own] = multiprocessing.active_children(); os.kill(own.pid, signal.SIGSTOP); print(own.pid, flush=True);"
         " os.kill(os.getpid(), signal.SIGKILL)"
     )
@@ -211,7 +212,7 @@ def test_errors_of_the_database_come_back_from_the_annex(dsn: str, lane: Lane, a
     """What the database says there is said here, and once it takes messages again, so does the annex."""
     with psycopg.connect(dsn, autocommit=True) as owner:
         owner.execute("alter table wearwell.reading rename to elsewhere")
-        annex.begin(MESSAGES)
+        annex.begin(Mail.of(MESSAGES))
         with pytest.raises(psycopg.errors.UndefinedTable):
             annex.end()
         owner.execute("alter table wearwell.elsewhere rename to reading")

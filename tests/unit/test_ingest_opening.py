@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.ingest import opening, payload, topics
+from gateway.ingest import clocks, opening, payload, topics
 from gateway.ingest.content import Numbers
 from gateway.ingest.envelope import Envelope
+from gateway.ingest.mail import Mail
 from gateway.ingest.parcel import Parcel
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
@@ -58,9 +59,23 @@ cut = st.builds(
 
 
 def together(envelopes: list[Envelope]) -> list[Parcel]:
-    """Return messages that were opened together, as they came."""
-    plain, others = opening.opened_all(envelopes)
-    return sorted([*others, *map(plain.parcel, range(len(plain)))], key=lambda parcel: parcel.turn)
+    """Return messages that were opened together, as they came; what plain ones say is put together from columns."""
+    plain, others = opening.opened_all(Mail.of(envelopes))
+    parcels = others.copy()
+    sample = value = 0
+    for row, turn in enumerate(plain.turn.tolist()):
+        samples: list[tuple[float, dict[str, float]]] = []
+        for _ in range(plain.length[row]):
+            end = value + int(plain.width[sample])
+            named = dict(zip(plain.names[value:end], plain.values[value:end].tolist(), strict=True))
+            samples.append((float(plain.offset[sample]), named))
+            sample, value = sample + 1, end
+        numbers = Numbers(1, int(plain.session[row]), int(plain.first[row]), float(plain.t[row]),
+                          clocks.CLOCKS[plain.clock[row]], samples)  # fmt: skip
+        received = int(plain.received[row])
+        assert received == clocks.micros(envelopes[turn].received_at)
+        parcels.append(Parcel(envelopes[turn], received, plain.addresses[row], (numbers,), turn=turn))
+    return sorted(parcels, key=lambda parcel: parcel.turn)
 
 
 def both(payloads: list[bytes], topic: str = "ww/v1/acme.1/tlm", **marks: Any) -> tuple[list[Any], list[Any]]:
@@ -114,7 +129,7 @@ def test_handful_of_plain_ones_is_read_at_once(monkeypatch: pytest.MonkeyPatch) 
     assert len(plain) == len(together(envelopes))
     assert [] == closely
     envelopes[3] = envelopes[3]._replace(payload=b"{")
-    read, others = opening.opened_all(envelopes)
+    read, others = opening.opened_all(Mail.of(envelopes))
     assert (len(plain) - 1, [3]) == (len(read), [parcel.turn for parcel in others if parcel.refused])
     assert opening.HANDFUL == len(closely)
 

@@ -18,6 +18,7 @@ from gateway import metrics
 from gateway.ingest.inbox import Inbox
 from gateway.ingest.kafka import clients, records
 from gateway.ingest.kafka.partitions import Partitions
+from gateway.ingest.mail import Mail
 from gateway.ingest.receipts import Message
 from gateway.settings import Settings
 
@@ -145,7 +146,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc, unused-ignore]  #
             with contextlib.suppress(IllegalStateError):  # it is not ours yet, or not any more: then others get these
                 self._consumer.seek(part, some[0].offset)
             await self._rest(LINGER)
-        self.inbox.put(came)  # at once: there was room, and no more than that was asked for, so it never waits
+        self.inbox.put(Mail.of(came))  # at once: there was room, and no more than that was asked for, so it never waits
         for part in tuple(self.left):
             if await self._consumer.position(part) >= self._ends[part]:
                 self.left.discard(part)

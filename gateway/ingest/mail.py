@@ -1,0 +1,95 @@
+"""Messages on their way into the store, as columns: to make an object of each costs more than to carry it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import compress
+from typing import Self, overload
+
+from gateway.ingest import clocks
+from gateway.ingest.envelope import Envelope, Handle
+
+TOLD = slice(3, -1)  # of an envelope: what there is to say of a message beyond its columns
+NOTHING = Envelope("", b"", clocks.EPOCH)[TOLD]
+
+
+@dataclass(slots=True)
+class Mail(Sequence[Envelope]):
+    """n messages in the order in which they came: a sequence of envelopes, each of which is made when it is asked for.
+
+    topics, payloads, received, handles: (n,) as in an envelope; received in microseconds since 2000. odd: by their
+    places, those of which there is more to say.
+    """
+
+    topics: list[str] = field(default_factory=list)
+    payloads: list[bytes] = field(default_factory=list)
+    received: list[int] = field(default_factory=list)
+    handles: list[Handle | None] = field(default_factory=list)
+    odd: dict[int, Envelope] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, envelopes: Iterable[Envelope]) -> Self:
+        """Return messages as they are here; what is mail already as it is."""
+        if isinstance(envelopes, cls):
+            return envelopes
+        mail = cls()
+        for envelope in envelopes:
+            mail.add(envelope)
+        return mail
+
+    def add(self, envelope: Envelope) -> None:
+        """Put one message behind the others."""
+        if envelope[TOLD] != NOTHING:
+            self.odd[len(self)] = envelope
+        self.topics.append(envelope.topic)
+        self.payloads.append(envelope.payload)
+        self.received.append(clocks.micros(envelope.received_at))
+        self.handles.append(envelope.handle)
+
+    def extend(self, more: Self) -> None:
+        """Put messages behind these."""
+        here = len(self)
+        self.odd.update((here + place, envelope) for place, envelope in more.odd.items())
+        self.topics += more.topics
+        self.payloads += more.payloads
+        self.received += more.received
+        self.handles += more.handles
+
+    def chosen(self, some: Sequence[bool]) -> Self:
+        """Return the messages for which `some`, (n,), is true."""
+        return type(self)(
+            list(compress(self.topics, some)),
+            list(compress(self.payloads, some)),
+            list(compress(self.received, some)),
+            list(compress(self.handles, some)),
+            self._odd_among(compress(range(len(self)), some)),
+        )
+
+    def without_handles(self) -> Self:
+        """Return the messages as whoever only stores them needs them."""
+        odd = {place: envelope._replace(handle=None) for place, envelope in self.odd.items()}
+        return type(self)(self.topics, self.payloads, self.received, [None] * len(self), odd)
+
+    def __len__(self) -> int:
+        return len(self.topics)
+
+    @overload
+    def __getitem__(self, place: int) -> Envelope: ...
+    @overload
+    def __getitem__(self, place: slice) -> Self: ...
+    def __getitem__(self, place: int | slice) -> Envelope | Self:
+        every = range(len(self))
+        if not isinstance(place, slice):
+            return self.odd.get(every[place]) or self._envelope(every[place])
+        odd = self._odd_among(every[place])
+        return type(self)(self.topics[place], self.payloads[place], self.received[place], self.handles[place], odd)
+
+    def __iter__(self) -> Iterator[Envelope]:
+        return (self.odd.get(place) or self._envelope(place) for place in range(len(self)))
+
+    def _envelope(self, place: int) -> Envelope:
+        moment = clocks.moment(self.received[place])
+        return Envelope(self.topics[place], self.payloads[place], moment, handle=self.handles[place])
+
+    def _odd_among(self, places: Iterable[int]) -> dict[int, Envelope]:
+        """Return those at these places, by the places that they have among them."""
+        return {new: self.odd[old] for new, old in enumerate(places) if old in self.odd} if self.odd else {}
