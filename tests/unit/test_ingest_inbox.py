@@ -1,8 +1,11 @@
 """The buffer between the broker's thread and the one that stores."""
 
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.ingest import inbox
 from gateway.ingest.envelope import Envelope
@@ -53,3 +56,30 @@ def test_only_a_small_batch_waits_for_company(monkeypatch: pytest.MonkeyPatch) -
     own.put(Mail.of([heavy(number, 1) for number in range(inbox.SMALL)]))
     assert inbox.SMALL == len(own.take(2 * inbox.SMALL, 0))
     assert [inbox.LINGER] == slept
+
+
+@given(st.lists(st.lists(st.integers(0, 12), max_size=6), max_size=6), st.integers(1, 8))
+def test_what_came_leaves_in_order_and_within_bounds(chunks: list[list[int]], limit: int) -> None:
+    """However messages came together, a batch has as many as fit, and nothing is left that would count as held."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inbox, "WEIGHTY", 20)
+        patch.setattr(inbox, "HEAVY", 40)
+        patch.setattr(inbox, "PATIENCE", 0.0)
+        patch.setattr(inbox, "LINGER", 0.0)
+        own, kept, batches = inbox.Inbox(1000), [], []
+        for number, sizes in enumerate(chunks):
+            some = [heavy(number, size) for size in sizes]
+            spilled = own.spilled
+            own.put(Mail.of(some))
+            kept += some if own.spilled == spilled else []
+            assert own.full == (sum(1 + len(each.payload) for each in kept) >= inbox.HEAVY)
+        while batch := own.take(limit, 0):
+            batches.append(list(batch))
+    assert kept == [each for batch in batches for each in batch]
+    for batch, following in pairwise([*batches, []]):
+        weights = [1 + len(each.payload) for each in batch]
+        assert len(batch) <= limit
+        assert sum(weights) <= 20 or len(batch) == 1
+        assert len(batch) == limit or not following or sum(weights) + 1 + len(following[0].payload) > 20
+    assert 0 == len(own)
+    assert [0, 0] == [came - left for came, left in zip(own._came, own._left, strict=True)]
