@@ -90,7 +90,7 @@ class Highs:
 
 def load(conn: psycopg.Connection, unit_ids: list[int]) -> Highs:
     """Return the counters of these units."""
-    found = conn.execute(SELECT, (Int8s(unit_ids),), binary=True)
+    found = conn.execute(SELECT, (Int8s(unit_ids),), binary=True).fetchall()
     return Highs({(row[0], row[1], row[2]): (row[3], row[4]) for row in found})
 
 

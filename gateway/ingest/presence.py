@@ -56,7 +56,7 @@ class Presence:
 
 def lock(conn: psycopg.Connection, unit_ids: Collection[int]) -> dict[int, Presence]:
     """Lock the units, in one order for every process, so that whatever belongs to a unit has one writer at a time."""
-    rows = conn.execute(LOCK, (Int8s(sorted(unit_ids)),), binary=True)
+    rows = conn.execute(LOCK, (Int8s(sorted(unit_ids)),), binary=True).fetchall()
     return {row[0]: Presence(row[0], row[1], row[2], row[3], row[3], row[4]) for row in rows}
 
 

@@ -92,7 +92,7 @@ def load(conn: psycopg.Connection, spans: Mapping[tuple[int, int, int], Spans]) 
     """
     found = {(unit, session): Session(tenant, unit, session, Sequence(), []) for tenant, unit, session in spans}
     whose = columns(found, Int8s, Int8s)
-    for unit, session, high, anchor in conn.execute(SELECT, whose, binary=True):
+    for unit, session, high, anchor in conn.execute(SELECT, whose, binary=True).fetchall():
         this = found[unit, session]
         this.sequence.high, this.anchor, this.new, this.was = high, anchor, False, (high, anchor)
     if any(not session.new for session in found.values()):
