@@ -38,13 +38,17 @@ class Gathered:
         self.said: list[Said] = []
         self.unfolded: list[Parcel] = []
         self._runs: tuple[Sheet, Callable[[int], Said]] | None = None
+        self._runs_not_resent: Callable[[], set[int]] = set
 
     def __len__(self) -> int:
         return self._in_runs + len(self.said)
 
-    def take(self, runs: Sheet, unfold: Callable[[int], Said]) -> None:
-        """Take what runs say, before all else; `unfold` makes a row of the batch at a place of it."""
-        self._runs = runs, unfold
+    def take(self, runs: Sheet, unfold: Callable[[int], Said], not_resent: Callable[[], set[int]]) -> None:
+        """Take what runs say, before all else.
+
+        `unfold` makes a row of the batch at a place of it; `not_resent` is what the method of that name says of it.
+        """
+        self._runs, self._runs_not_resent = (runs, unfold), not_resent
 
     def at(self, place: int) -> Said:
         """Return a batch by its place; of one in the runs, `unfolded` keeps the parcel that is made of it."""
@@ -56,9 +60,8 @@ class Gathered:
 
     def not_resent(self) -> set[int]:
         """Return the units of which a batch came that they did not send again themselves."""
-        unfolded = map(self._runs[1], range(self._in_runs)) if self._runs else ()
-        every = chain(unfolded, self.said)
-        return {said.sender.unit.unit_id for said in every if not said.parcel.envelope.resent}
+        single = {said.sender.unit.unit_id for said in self.said if not said.parcel.envelope.resent}
+        return single | self._runs_not_resent()
 
     @property
     def _in_runs(self) -> int:

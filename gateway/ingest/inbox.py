@@ -32,11 +32,12 @@ class Inbox:
         self.size = size
         self.spilled = 0
         self._held: deque[tuple[Mail, int]] = deque()  # what came together, and its bytes
-        self._came, self._left = [0, 0], [0, 0]  # messages and bytes: each counted by one thread alone
+        # Each counted by one thread alone.
+        self._came = self._left = self._bytes_came = self._bytes_left = 0
         self._news, self._room = threading.Event(), threading.Event()
 
     def __len__(self) -> int:
-        return self._came[0] - self._left[0]
+        return self._came - self._left
 
     @property
     def oldest(self) -> datetime | None:
@@ -48,7 +49,7 @@ class Inbox:
     @property
     def full(self) -> bool:
         """Whether no more should come in."""
-        return len(self) >= self.size or self._came[1] - self._left[1] >= HEAVY
+        return len(self) >= self.size or self._bytes_came - self._bytes_left >= HEAVY
 
     def put(self, mail: Mail) -> None:
         """Add messages, when there is room; what finds none within `PATIENCE` seconds is counted as spilled."""
@@ -58,8 +59,8 @@ class Inbox:
                 self.spilled += len(some)
                 continue
             weight = sum(_weights(some))
-            self._came[0] += len(some)
-            self._came[1] += weight
+            self._came += len(some)  # before they can be taken: a length is never below zero
+            self._bytes_came += weight
             self._held.append((some, weight))
             if not self._news.is_set():
                 self._news.set()
@@ -81,10 +82,8 @@ class Inbox:
                 some, weighs = self._split(some, weighs, limit - len(found), WEIGHTY - weight, at_least=not found)
             found.extend(some)
             weight += weighs
-        self._left[0] += len(found)
-        self._left[1] += weight
-        if self._held:
-            self._news.set()
+        self._left += len(found)
+        self._bytes_left += weight
         self._room.set()
         return found
 

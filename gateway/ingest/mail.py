@@ -6,25 +6,34 @@ from itertools import compress
 from typing import Self, overload
 
 from gateway.ingest import clocks
-from gateway.ingest.envelope import Envelope, Handle
+from gateway.ingest.envelope import Envelope, Handle, Released
 
-TOLD = slice(3, -1)  # of an envelope: what there is to say of a message beyond its columns
-NOTHING = Envelope("", b"", clocks.EPOCH)[TOLD]
+Told = tuple[str | None, bool, bool, Released | None, str | None, bool]
+"""An envelope's fields from content_type to tried."""
+
+
+def told_of(envelope: Envelope) -> Told:
+    """Return what the broker says of a message beyond its columns."""
+    return envelope[3:-1]
+
+
+NOTHING = told_of(Envelope("", b"", clocks.EPOCH))
+AGAIN = told_of(Envelope("", b"", clocks.EPOCH, again=True))
 
 
 @dataclass(slots=True)
 class Mail(Sequence[Envelope]):
     """n messages in the order in which they came: a sequence of envelopes, each of which is made when it is asked for.
 
-    topics, payloads, received, handles: (n,) as in an envelope; received in microseconds since 2000. odd: by their
-    places, those of which there is more to say.
+    topics, payloads, received, handles: (n,) as in an envelope; received in microseconds since 2000. odd: what there is
+    to say of a message beyond these, by its place, where there is anything.
     """
 
     topics: list[str] = field(default_factory=list)
     payloads: list[bytes] = field(default_factory=list)
     received: list[int] = field(default_factory=list)
     handles: list[Handle | None] = field(default_factory=list)
-    odd: dict[int, Envelope] = field(default_factory=dict)
+    odd: dict[int, Told] = field(default_factory=dict)
 
     @classmethod
     def of(cls, envelopes: Iterable[Envelope]) -> Self:
@@ -38,8 +47,8 @@ class Mail(Sequence[Envelope]):
 
     def add(self, envelope: Envelope) -> None:
         """Put one message behind the others."""
-        if envelope[TOLD] != NOTHING:
-            self.odd[len(self)] = envelope
+        if (told := told_of(envelope)) != NOTHING:
+            self.odd[len(self)] = told
         self.topics.append(envelope.topic)
         self.payloads.append(envelope.payload)
         self.received.append(clocks.micros(envelope.received_at))
@@ -48,7 +57,7 @@ class Mail(Sequence[Envelope]):
     def extend(self, more: Self) -> None:
         """Put messages behind these."""
         here = len(self)
-        self.odd.update((here + place, envelope) for place, envelope in more.odd.items())
+        self.odd.update((here + place, told) for place, told in more.odd.items())
         self.topics += more.topics
         self.payloads += more.payloads
         self.received += more.received
@@ -66,8 +75,7 @@ class Mail(Sequence[Envelope]):
 
     def without_handles(self) -> Self:
         """Return the messages as whoever only stores them needs them."""
-        odd = {place: envelope._replace(handle=None) for place, envelope in self.odd.items()}
-        return type(self)(self.topics, self.payloads, self.received, [None] * len(self), odd)
+        return type(self)(self.topics, self.payloads, self.received, [None] * len(self), self.odd)
 
     def __len__(self) -> int:
         return len(self.topics)
@@ -79,17 +87,18 @@ class Mail(Sequence[Envelope]):
     def __getitem__(self, place: int | slice) -> Envelope | Self:
         every = range(len(self))
         if not isinstance(place, slice):
-            return self.odd.get(every[place]) or self._envelope(every[place])
+            return self._envelope(every[place])
         odd = self._odd_among(every[place])
         return type(self)(self.topics[place], self.payloads[place], self.received[place], self.handles[place], odd)
 
     def __iter__(self) -> Iterator[Envelope]:
-        return (self.odd.get(place) or self._envelope(place) for place in range(len(self)))
+        return map(self._envelope, range(len(self)))
 
     def _envelope(self, place: int) -> Envelope:
         moment = clocks.moment(self.received[place])
-        return Envelope(self.topics[place], self.payloads[place], moment, handle=self.handles[place])
+        told = self.odd.get(place, NOTHING)
+        return Envelope(self.topics[place], self.payloads[place], moment, *told, handle=self.handles[place])
 
-    def _odd_among(self, places: Iterable[int]) -> dict[int, Envelope]:
-        """Return those at these places, by the places that they have among them."""
+    def _odd_among(self, places: Iterable[int]) -> dict[int, Told]:
+        """Return what there is to say of the messages at these places, by the places that they have among them."""
         return {new: self.odd[old] for new, old in enumerate(places) if old in self.odd} if self.odd else {}

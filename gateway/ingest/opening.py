@@ -4,6 +4,7 @@ Most are batches of numbers in JSON. Of these, a handful of hundreds are read in
 what reading one after another does; where any of a handful is of another kind, each is read by itself.
 """
 
+from collections.abc import Iterator, Sequence
 from operator import attrgetter
 
 import structlog
@@ -39,6 +40,18 @@ def opened_all(mail: Mail) -> tuple[Plain, list[Parcel]]:
     return Plain.joined(plain), others
 
 
+def opened_again(mail: Mail, turns: Sequence[int]) -> Iterator[Parcel]:
+    """Read messages that were plain once more, as they say by themselves; turns: their places in the mail."""
+    for first in range(0, len(turns), HANDFUL):
+        some = turns[first : first + HANDFUL]
+        batches = payload.quick_all([mail.payloads[turn] for turn in some])
+        if batches is None:  # not all are JSON
+            yield from (opened(mail[turn], turn) for turn in some)
+            continue
+        for turn, batch in zip(some, batches, strict=True):
+            yield Parcel(mail[turn], mail.received[turn], topics.parse(mail.topics[turn]), (batch,), turn=turn)
+
+
 def opened(envelope: Envelope, turn: int = 0) -> Parcel:
     """Read a message; whatever is wrong with it stands in `refused`. turn: its place among those that came with it."""
     parcel = Parcel(envelope, clocks.micros(envelope.received_at), turn=turn)
@@ -63,7 +76,7 @@ def _open(parcel: Parcel, envelope: Envelope) -> None:
 
 def _alike(first: int, mail: Mail) -> Plain | None:
     """Read messages that are all plain telemetry of our own protocol; None: look at each."""
-    if any(one.content_type or one.retained or one.key is not None for one in mail.odd.values()):
+    if any(kind or retained or key is not None for kind, retained, _, _, key, _ in mail.odd.values()):
         return None
     try:
         addresses = list(map(topics.parse, mail.topics))

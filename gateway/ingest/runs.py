@@ -102,7 +102,7 @@ class Runs:
         left = self._handed_out(~taken[self._run])
         if self._here.any():
             rows = np.flatnonzero(self._here).tolist()
-            haul.gathered.take(self._sheet(zero), lambda place: self._said(rows[place]))
+            haul.gathered.take(self._sheet(zero), lambda place: self._said(rows[place]), self._not_resent)
         return left
 
     def _find(self, unit_ids: Mapping[str, int]) -> None:
@@ -161,19 +161,26 @@ class Runs:
         each = chain.from_iterable(map(repeat, (lookups[place] for place in run.tolist()), values))
         return map(call, each, plain.names)
 
+    def _not_resent(self) -> set[int]:
+        """Return the units of which a message came that they did not send again themselves."""
+        odd = self._mail.odd
+        rows = np.flatnonzero(self._here) if odd else ()
+        marked = (row for row in rows if (turn := int(self._plain.turn[row])) in odd and not self._mail[turn].resent)
+        return {self._runs[self._run[row]].unit_id for row in marked}
+
     def _handed_out(self, some: NDArray[np.bool_]) -> list[Parcel]:
         rows = np.flatnonzero(some & self._here)
         self._here[rows] = False
-        return [self._parcel(row) for row in rows.tolist()]
+        return self._parcels(rows)
 
-    def _parcel(self, row: int) -> Parcel:
-        """Open a message once more: to keep what each said, for the few that are asked for, costs more."""
-        turn = int(self._plain.turn[row])
-        parcel = opening.opened(self._mail[turn], turn)
-        parcel.sender = self._senders.get(self._plain.addresses[row].device)
-        return parcel
+    def _parcels(self, rows: Ints) -> list[Parcel]:
+        """Open messages once more: to keep what each said, when most are never asked for, costs more."""
+        found = list(opening.opened_again(self._mail, self._plain.turn[rows].tolist()))
+        for row, parcel in zip(rows.tolist(), found, strict=True):
+            parcel.sender = self._senders.get(self._plain.addresses[row].device)
+        return found
 
     def _said(self, row: int) -> Said:
-        parcel = self._parcel(row)
+        [parcel] = self._parcels(np.array([row]))
         [batch] = (content for content in parcel.contents if isinstance(content, Batch))
         return Said(parcel, self._runs[self._run[row]].sender, batch)

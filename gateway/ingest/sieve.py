@@ -11,13 +11,13 @@ from datetime import datetime
 from gateway import clock
 from gateway.ingest import clocks
 from gateway.ingest.envelope import Envelope, Handle
-from gateway.ingest.mail import Mail
+from gateway.ingest.mail import AGAIN, Mail
 
 PUBLISH, PUBACK = 0x30, 0x40  # of a packet's first byte
 QOS, RETAIN, DUP = 0x06, 0x01, 0x08  # likewise, of a PUBLISH
 LARGEST = 2 * 1_048_576  # bytes of a packet that is taken; the broker was told that we take half of it
 USUAL = 0x32  # first byte of most packets: QoS 1, not retained
-AGAIN = USUAL | DUP
+REDELIVERED = USUAL | DUP
 
 # Properties of a PUBLISH in MQTT 5, by how long they are.
 CONTENT_TYPE, TEXTS, PAIR, WHOLE = 0x03, (0x03, 0x08, 0x09), 0x26, 0x0B
@@ -99,8 +99,8 @@ class Sieve:
     def _usual(self, data: bytes, at: int, now: datetime, found: Mail) -> int:
         """Take messages of QoS 1 without properties and retaining, as most are; return where something else begins."""
         five, known, handles, last = self.five, self._topics, self._handles, len(data) - 5
-        topics, payloads = found.topics, found.payloads
-        while at < last and (first := data[at]) in (USUAL, AGAIN):
+        topics, payloads = found.topics, found.payloads  # not by `add`: columns are to save a call for each
+        while at < last and (first := data[at]) in (USUAL, REDELIVERED):
             size = data[at + 1]
             body = at + 2
             if size >= 0x80:
@@ -117,8 +117,8 @@ class Sieve:
             number = data[mid] << 8 | data[mid + 1]
             handle = handles[number] or self._handle(number)
             topic, payload = known.get(name) or self._topic(name), data[begin:whole]
-            if first != USUAL:
-                found.odd[len(topics)] = Envelope(topic, payload, now, again=True, handle=handle)
+            if first == REDELIVERED:
+                found.odd[len(topics)] = AGAIN
             topics.append(topic)
             payloads.append(payload)
             found.handles.append(handle)

@@ -11,13 +11,12 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
 
 from gateway import log, settings
 from gateway.ingest import broker, pipeline, service, shares
 from gateway.ingest.annex import Annex
-from gateway.ingest.envelope import Envelope
 from gateway.ingest.kafka import clients
+from gateway.ingest.mail import Mail
 
 DRAIN = "drain"  # no point to die at: `wearwell ingest --drain`
 HASTY = "hasty"
@@ -51,7 +50,7 @@ def main(point: str, nth: int) -> None:
     pipeline.take = take_and_pass
 
     class Victim(service.Ingest):
-        def settle(self, batch: Sequence[Envelope]) -> service.Outcome:
+        def settle(self, batch: Mail) -> service.Outcome:
             doomed.passes("after_receive")
             if doomed.point == HASTY:
                 super().acknowledge(batch)
@@ -59,7 +58,7 @@ def main(point: str, nth: int) -> None:
                 doomed.passes(HASTY)
             return super().settle(batch)
 
-        def acknowledge(self, batch: Sequence[Envelope]) -> None:
+        def acknowledge(self, batch: Mail) -> None:
             doomed.passes("before_ack")
             super().acknowledge(batch)
             doomed.passes("after_ack")

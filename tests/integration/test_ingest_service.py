@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from paho.mqtt.properties import Properties
 from gateway import metrics
 from gateway.db import pool
 from gateway.ingest import quarantine
-from gateway.ingest.envelope import Envelope
+from gateway.ingest.mail import Mail
 from gateway.ingest.outcome import Outcome
 from gateway.ingest.service import Ingest
 from gateway.settings import Settings
@@ -289,7 +289,7 @@ def test_a_commit_whose_answer_was_lost_is_not_held_against_the_unit(
     ingest = started()
     settle, tries = ingest.settle, []
 
-    def broken_off(batch: Sequence[Envelope]) -> Outcome:
+    def broken_off(batch: Mail) -> Outcome:
         tries.append(settle(batch))
         if len(tries) == 1:
             raise psycopg.OperationalError("the answer to COMMIT never came")

@@ -1,5 +1,7 @@
 """The buffer between the broker's thread and the one that stores."""
 
+import sys
+import threading
 from datetime import UTC, datetime
 from itertools import pairwise
 
@@ -82,4 +84,22 @@ def test_what_came_leaves_in_order_and_within_bounds(chunks: list[list[int]], li
         assert sum(weights) <= 20 or len(batch) == 1
         assert len(batch) == limit or not following or sum(weights) + 1 + len(following[0].payload) > 20
     assert 0 == len(own)
-    assert [0, 0] == [came - left for came, left in zip(own._came, own._left, strict=True)]
+    assert 0 == own._bytes_came - own._bytes_left
+
+
+def test_two_threads_lose_nothing_and_never_see_less_than_nothing() -> None:
+    """The broker's thread puts while the other takes: each message comes out once, in order, and a length is one."""
+    own, before = inbox.Inbox(64), sys.getswitchinterval()
+    chunks = [Mail.of([heavy(number, 0)] * (number % 3 + 1)) for number in range(3_000)]
+    putting = threading.Thread(target=lambda: [own.put(chunk) for chunk in chunks])
+    found: list[str] = []
+    sys.setswitchinterval(1e-6)
+    try:
+        putting.start()
+        while putting.is_alive() or own:
+            found += own.take(len(own) % 7 + 1, 0.01).topics
+    finally:
+        sys.setswitchinterval(before)
+        putting.join()
+    assert [topic for chunk in chunks for topic in chunk.topics] == found
+    assert 0 == own.spilled

@@ -122,6 +122,15 @@ def test_topics_are_remembered_within_bounds() -> None:
     assert max(map(len, remembered)) <= SHORT
 
 
+def test_a_message_id_means_something_on_its_own_connection_only() -> None:
+    """The same id comes again and again on each of two; each handle says which."""
+    found: list[Envelope] = []
+    first, second = (Sieve(found.extend, lambda _: None, five=True, connection=number) for number in (1, 2))
+    for sieve in (first, second, first):
+        sieve.feed(publish(b"a", b"x", 7))
+    assert [Handle(1, 7), Handle(2, 7), Handle(1, 7)] == [message.handle for message in found]
+
+
 def test_mqtt_3_has_no_properties() -> None:
     """In MQTT 3.1.1 the payload follows the message id at once."""
     heard = Heard(five=False)
