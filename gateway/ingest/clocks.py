@@ -54,6 +54,7 @@ def micros(at: datetime) -> int:
     return (at - EPOCH) // MICROSECOND
 
 
+@lru_cache(maxsize=1_024)  # what comes together came at one moment
 def moment(at: int) -> datetime:
     """Return microseconds since 2000 as a time."""
     return EPOCH + timedelta(microseconds=at)

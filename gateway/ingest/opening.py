@@ -76,12 +76,13 @@ def _open(parcel: Parcel, envelope: Envelope) -> None:
 
 def _alike(first: int, mail: Mail) -> Plain | None:
     """Read messages that are all plain telemetry of our own protocol; None: look at each."""
-    if any(kind or retained or key is not None for kind, retained, _, _, key, _ in mail.odd.values()):
-        return None
     try:
         addresses = list(map(topics.parse, mail.topics))
     except rejection.UnknownTopic:
         return None
+    for place, (encoding, retained, _, _, key, _) in mail.odd.items():
+        if encoding or retained or key not in {None, addresses[place].device}:
+            return None
     if set(map(_kind, addresses)) != TELEMETRY or (batches := payload.quick_all(mail.payloads)) is None:
         return None
     return Plain.of(range(first, first + len(mail)), mail.received, addresses, batches)

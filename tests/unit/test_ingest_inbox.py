@@ -90,16 +90,18 @@ def test_what_came_leaves_in_order_and_within_bounds(chunks: list[list[int]], li
 def test_two_threads_lose_nothing_and_never_see_less_than_nothing() -> None:
     """The broker's thread puts while the other takes: each message comes out once, in order, and a length is one."""
     own, before = inbox.Inbox(64), sys.getswitchinterval()
-    chunks = [Mail.of([heavy(number, 0)] * (number % 3 + 1)) for number in range(3_000)]
+    chunks = [Mail.of([heavy(number, 0)]) for number in range(60_000)]
     putting = threading.Thread(target=lambda: [own.put(chunk) for chunk in chunks])
     found: list[str] = []
-    sys.setswitchinterval(1e-6)
-    try:
-        putting.start()
-        while putting.is_alive() or own:
-            found += own.take(len(own) % 7 + 1, 0.01).topics
-    finally:
-        sys.setswitchinterval(before)
-        putting.join()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inbox, "LINGER", 0.0)
+        sys.setswitchinterval(1e-6)
+        try:
+            putting.start()
+            while own or putting.is_alive():
+                found += own.take(64, 0.0).topics
+        finally:
+            sys.setswitchinterval(before)
+            putting.join()
     assert [topic for chunk in chunks for topic in chunk.topics] == found
     assert 0 == own.spilled
