@@ -79,7 +79,7 @@ class Inbox:
             some, weighs = self._held.popleft()
             whole = len(some) <= limit - len(found) and weight + weighs <= WEIGHTY
             if not whole:
-                some, weighs = self._split(some, weighs, limit - len(found), WEIGHTY - weight, at_least=not found)
+                some, weighs = self._split(some, weighs, limit - len(found), WEIGHTY - weight, one=not found)
             found.extend(some)
             weight += weighs
         self._left += len(found)
@@ -87,10 +87,13 @@ class Inbox:
         self._room.set()
         return found
 
-    def _split(self, mail: Mail, weighs: int, most: int, weight: int, *, at_least: bool) -> tuple[Mail, int]:
-        """Hold again what is more than `most` messages or heavier than `weight`; return the others and their weight."""
+    def _split(self, mail: Mail, weighs: int, most: int, weight: int, *, one: bool) -> tuple[Mail, int]:
+        """Hold again what is more than `most` messages or heavier than `weight`; return the others and their weight.
+
+        one: at least one is returned, however heavy.
+        """
         upto = list(accumulate(_weights(mail[:most])))
-        fit = max(bisect_right(upto, weight), int(at_least))
+        fit = max(bisect_right(upto, weight), int(one))
         taken = upto[fit - 1] if fit else 0
         if fit < len(mail):
             self._held.appendleft((mail[fit:], weighs - taken))

@@ -39,7 +39,7 @@ class Mail(Sequence[Envelope]):
 
     @classmethod
     def of(cls, envelopes: Iterable[Envelope]) -> Self:
-        """Return messages as they are here; what is mail already as it is."""
+        """Make mail of messages; what is mail already stays what it is."""
         if isinstance(envelopes, cls):
             return envelopes
         mail = cls()
@@ -103,4 +103,4 @@ class Mail(Sequence[Envelope]):
 
     def _odd_among(self, places: Iterable[int]) -> dict[int, Told]:
         """Return what there is to say of the messages at these places, by the places that they have among them."""
-        return {new: self.odd[old] for new, old in enumerate(places) if old in self.odd} if self.odd else {}
+        return {at: self.odd[place] for at, place in enumerate(places) if place in self.odd} if self.odd else {}
