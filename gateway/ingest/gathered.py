@@ -6,7 +6,7 @@ Runs of plain ones (runs.py) are columns from the beginning. Each other batch le
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, repeat
 from operator import call, itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from msgspec import Struct
@@ -31,45 +31,49 @@ class Said(Struct):
     places: list[int] | None = None
 
 
+class Brought(NamedTuple):
+    """What runs say; `unfold` makes a row of the batch at a place, `not_resent` is as that of all that is gathered."""
+
+    sheet: Sheet
+    unfold: Callable[[int], Said]
+    not_resent: Callable[[], set[int]]
+
+
 class Gathered:
     """Batches in the order in which they came, but for the runs, whose units say nothing else: they come first."""
 
     def __init__(self) -> None:
         self.said: list[Said] = []
         self.unfolded: list[Parcel] = []
-        self._runs: tuple[Sheet, Callable[[int], Said]] | None = None
-        self._runs_not_resent: Callable[[], set[int]] = set
+        self._runs: Brought | None = None
 
     def __len__(self) -> int:
         return self._in_runs + len(self.said)
 
-    def take(self, runs: Sheet, unfold: Callable[[int], Said], not_resent: Callable[[], set[int]]) -> None:
-        """Take what runs say, before all else.
-
-        `unfold` makes a row of the batch at a place of it; `not_resent` is what the method of that name says of it.
-        """
-        self._runs, self._runs_not_resent = (runs, unfold), not_resent
+    def take(self, runs: Brought) -> None:
+        """Take what runs say, before all else."""
+        self._runs = runs
 
     def at(self, place: int) -> Said:
         """Return a batch by its place; of one in the runs, `unfolded` keeps the parcel that is made of it."""
         if self._runs is None or place >= self._in_runs:
             return self.said[place - self._in_runs]
-        said = self._runs[1](place)
+        said = self._runs.unfold(place)
         self.unfolded.append(said.parcel)
         return said
 
     def not_resent(self) -> set[int]:
         """Return the units of which a batch came that they did not send again themselves."""
-        single = {said.sender.unit.unit_id for said in self.said if not said.parcel.envelope.resent}
-        return single | self._runs_not_resent()
+        units = {said.sender.unit.unit_id for said in self.said if not said.parcel.envelope.resent}
+        return units | self._runs.not_resent() if self._runs else units
 
     @property
     def _in_runs(self) -> int:
-        return 0 if self._runs is None else len(self._runs[0])
+        return 0 if self._runs is None else len(self._runs.sheet)
 
     def readings(self, catalogue: Catalogue) -> tuple[Readings, NDArray[np.bool_], NDArray[np.int64]]:
         """Return a reading for each value, whether it can be stored, and the place of its batch: rising."""
-        sheets, judged = [self._runs[0]] if self._runs else [], {}
+        sheets, judged = [self._runs.sheet] if self._runs else [], {}
         if self.said:
             rows, flags = self._sheet()
             begin = sum(len(sheet.code) for sheet in sheets)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gateway.ingest import clocks, opening
 from gateway.ingest.arrays import NO_TIME
 from gateway.ingest.content import Batch
-from gateway.ingest.gathered import Said
+from gateway.ingest.gathered import Brought, Said
 from gateway.ingest.haul import Haul
 from gateway.ingest.mail import Mail
 from gateway.ingest.parcel import Parcel, Sender
@@ -102,7 +102,7 @@ class Runs:
         left = self._handed_out(~taken[self._run])
         if self._here.any():
             rows = np.flatnonzero(self._here).tolist()
-            haul.gathered.take(self._sheet(zero), lambda place: self._said(rows[place]), self._not_resent)
+            haul.gathered.take(Brought(self._sheet(zero), lambda place: self._said(rows[place]), self._not_resent))
         return left
 
     def _find(self, unit_ids: Mapping[str, int]) -> None:

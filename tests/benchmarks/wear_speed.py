@@ -118,8 +118,8 @@ def measure(
         before = _resident("VmRSS") if _forget_peak() else float("nan")
         update_s = _median(lambda: fitted.forecast(updated(batch)), repeats)  # noqa: B023  # called at once
         grown = (_resident("VmHWM") - before) / MIB
-        forecast_s = _median(lambda: fitted.forecast(batch), repeats)  # noqa: B023
-        changed_s = _median(lambda: fitted.forecast(updated(some)), repeats)  # noqa: B023
+        forecast_s = _median(lambda: fitted.forecast(batch), repeats)  # noqa: B023  # likewise
+        changed_s = _median(lambda: fitted.forecast(updated(some)), repeats)  # noqa: B023  # likewise
         rows.append(Speed(name, slots, update_s, forecast_s, changed_s, fit_s, grown))
     return rows
 

@@ -106,7 +106,7 @@ def left(conn: psycopg.Connection) -> dict[str, list[Any]]:
     """Return the rows of what ingest writes."""
     ask = "select (to_jsonb({0}) - %s::text[])::text from {0} order by 1"
     return {
-        table: [row for (row,) in conn.execute(ask.format(table), (without.split(","),))]  # type: ignore[arg-type]
+        table: [row for (row,) in conn.execute(ask.format(table), (without.split(","),))]
         for table, without in LEFT.items()
     }
 
@@ -219,7 +219,7 @@ def test_who_sent_a_run_again_is_known(
     told = [batch(q, at=NOW + timedelta(minutes=q)) for q in (1, 2, 3)]
     pipeline.take(conn, Directory(), told)
     conn.execute("delete from unit_session")
-    outcome = pipeline.take(conn, Directory(), [one._replace(**marks) for one in told])  # type: ignore[arg-type]
+    outcome = pipeline.take(conn, Directory(), [one._replace(**marks) for one in told])  # type: ignore[arg-type]  # marks are flags
     assert (0, redelivered, resent) == (outcome.stored, outcome.redelivered, outcome.resent)
 
 

@@ -234,7 +234,7 @@ def walk(running: House, one: Callable[..., tuple[Any, ...]], unit: Appliance, b
         browser.press("/pay/")
 
     soon(lambda: one("select 1 from purchase where state = 'delivered'"), "the parcel", running)
-    unit.say("evt", {"id": "f1", "t": clock.now().timestamp(), "c": "synced", "type": "part_fitted", "slot": "hepa", "part": "HEPA-1", "by": "button"})  # fmt: skip  # noqa: E501
+    unit.say("evt", {"id": "f1", "t": clock.now().timestamp(), "c": "synced", "type": "part_fitted", "slot": "hepa", "part": "HEPA-1", "by": "button"})  # fmt: skip  # noqa: E501  # one message, one line
     soon(lambda: one("select 1 from purchase where state = 'fitted'"), "the end of the order", running)
     soon(
         lambda: one(

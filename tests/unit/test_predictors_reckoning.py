@@ -46,7 +46,8 @@ def test_those_left_out_stand_on_the_clock_of_the_others() -> None:
     history = conditions(1)
     cycles, out = Reckoning.of(history, fitted=True), np.arange(len(history)) < EACH
     others = ExposureClock.learn(history.take(~out))
-    assert others is not None and cycles.clock is not None  # noqa: PT018
+    assert others is not None
+    assert cycles.clock is not None
     assert others.beta[0] != cycles.clock.beta[0]
     assert np.array_equal(others.history(history).exposure, cycles.without(out).exposure)
 
@@ -57,7 +58,8 @@ def test_a_clock_that_those_measured_taught_would_make_intervals_too_narrow() ->
     for seed in range(12):
         history = conditions(seed)
         model = Hit(DECLARED).fit(history)
-        assert model.clock is not None and model.crossing is not None  # noqa: PT018
+        assert model.clock is not None
+        assert model.crossing is not None
         if model.clock.beta[0] == 0:  # not confirmed by the groups left out
             continue
         blind = LevelCrossing.learn(model.clock.history(history))
