@@ -13,9 +13,9 @@ import httpx
 import stripe
 from stripe import StripeClient
 
-from commerce import money
 from commerce.errors import WebhookRefused
 from commerce.payments import Ask, Charge, Notice, ProviderError, Standing, Trouble
+from commerce.stripe_amounts import from_stripe, to_stripe
 
 if TYPE_CHECKING:
     from stripe.params import CustomerCreateParams, PaymentIntentCreateParams
@@ -34,31 +34,8 @@ INTENT_STATES = {
     "requires_payment_method": Standing.FAILED,
     "canceled": Standing.CANCELLED,
 }
-# Where Stripe's minor unit is not ISO's: https://docs.stripe.com/currencies#special-cases
-STRIPE_DIGITS = {"ISK": 2, "UGX": 2, "MGA": 0}
 
 T = TypeVar("T")
-
-
-def to_stripe(amount_minor: int, currency: str) -> int:
-    """Return an ISO amount in the unit that Stripe counts; raises ProviderError when Stripe has none so small."""
-    finer = STRIPE_DIGITS.get(currency, money.digits(currency)) - money.digits(currency)
-    units, rest = divmod(amount_minor * _ten_to(finer), _ten_to(-finer))
-    if rest or (money.digits(currency) == 3 and units % 10):  # three-decimal currencies end in 0
-        raise ProviderError(
-            Trouble.REFUSED, f"{money.words(amount_minor, currency)} is finer than cards can be charged."
-        )
-    return units
-
-
-def from_stripe(units: int, currency: str) -> int:
-    """Return an amount that Stripe tells in ISO minor units."""
-    finer = STRIPE_DIGITS.get(currency, money.digits(currency)) - money.digits(currency)
-    return units * _ten_to(-finer) // _ten_to(finer)
-
-
-def _ten_to(power: int) -> int:
-    return int("1" + "0" * power)  # at least 1: a negative power adds no zeros
 
 
 class Wire(stripe.HTTPClient):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from commerce import money
 from commerce.payments import ProviderError
-from commerce.stripe_payments import from_stripe, to_stripe
+from commerce.stripe_amounts import from_stripe, to_stripe
 
 CURRENCIES = ("EUR", "USD", "JPY", "KWD", "ISK", "UGX", "MGA", "CLP")
 
